@@ -1,0 +1,147 @@
+"""Make a data set: compose songs, render them, and write them with their manifests.
+
+    python examples/mini/make_songs.py --out songs --minutes 300 --held-out 12 --seed 0
+
+Songs go round the artists in turn. Each is NAME.flac (mono, 22.05 kHz, 16 bit) beside NAME.mid; the
+manifests songs.jsonl and held-out.jsonl name them, one JSON object a line. A song that is already
+there is kept, so an interrupted run can be started again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Iterable
+from concurrent.futures import ProcessPoolExecutor
+from functools import lru_cache
+from pathlib import Path
+
+import soundfile
+
+from compose import compose
+from render import SAMPLE_RATE, TAIL_SECONDS, Renderer, RenderError, find_soundfont
+from styles import ARTISTS
+
+Song = tuple[str, int]
+
+
+def song_name(artist: str, seed: int) -> str:
+    """The file name of a song, without its extension."""
+    return f"{artist.lower().replace(' ', '-')}-{seed:06d}"
+
+
+def song_seconds(artist: str, seed: int) -> float:
+    """How long a song will be once rendered."""
+    return compose(artist, seed).get_end_time() + TAIL_SECONDS
+
+
+def choose_songs(minutes: float, held_out: int, seed: int) -> tuple[list[Song], list[Song]]:
+    """The songs to train on, `minutes` of them in all, and after them the ones to hold out."""
+    names = list(ARTISTS)
+    train: list[Song] = []
+    total = 0.0
+    while total < minutes * 60:
+        song = (names[len(train) % len(names)], seed * 100_000 + len(train) // len(names))
+        train.append(song)
+        total += song_seconds(*song)
+    first = seed * 100_000 + 90_000
+    held = [(names[i % len(names)], first + i // len(names)) for i in range(held_out)]
+    return train, held
+
+
+@lru_cache(maxsize=1)
+def _renderer(soundfont: str) -> Renderer:
+    """One loaded soundfont in each process."""
+    return Renderer(soundfont)
+
+
+def make_song(song: Song, out: Path, soundfont: str) -> float:
+    """Compose, render and write one song; a finished one is left alone. Returns its seconds."""
+    audio = out / f"{song_name(*song)}.flac"
+    score = audio.with_suffix(".mid")
+    if audio.exists() and score.exists():
+        return soundfile.info(audio).duration
+    midi = compose(*song)
+    samples = _renderer(soundfont).render(midi)
+    midi.write(str(score))
+    partial = audio.with_suffix(".part")
+    soundfile.write(partial, samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
+    os.replace(partial, audio)
+    return len(samples) / SAMPLE_RATE
+
+
+def write_manifest(path: Path, songs: list[Song], seconds: dict[Song, float]) -> None:
+    """Write a manifest in one move, so that a reader never sees half of it."""
+    lines = []
+    for artist, seed in songs:
+        name = song_name(artist, seed)
+        entry = {
+            "audio": f"{name}.flac",
+            "midi": f"{name}.mid",
+            "artist": artist,
+            "genre": ARTISTS[artist].genre,
+            "seconds": round(seconds[artist, seed], 2),
+        }
+        lines.append(json.dumps(entry) + "\n")
+    partial = path.with_suffix(".part")
+    partial.write_text("".join(lines), encoding="utf-8")
+    os.replace(partial, path)
+
+
+def make_all(songs: list[Song], out: Path, soundfont: str, jobs: int) -> dict[Song, float]:
+    """Make every song, in several processes if asked, reporting progress now and then."""
+    count = len(songs)
+    arguments = (songs, [out] * count, [soundfont] * count)
+    if jobs > 1:
+        with ProcessPoolExecutor(jobs) as pool:
+            return _collect(songs, pool.map(make_song, *arguments, chunksize=4))
+    return _collect(songs, map(make_song, *arguments))
+
+
+def _collect(songs: list[Song], results: Iterable[float]) -> dict[Song, float]:
+    """Gather the songs' lengths as they are made."""
+    began, total = time.monotonic(), 0.0
+    seconds = {}
+    for i, (song, length) in enumerate(zip(songs, results), start=1):
+        seconds[song] = length
+        total += length
+        if i % 12 == 0 or i == len(songs):
+            spent = time.monotonic() - began
+            print(f"{i}/{len(songs)} songs, {total / 60:.1f} min in {spent:.0f} s", flush=True)
+    return seconds
+
+
+def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="Compose and render songs to train on.")
+    parser.add_argument("--out", type=Path, required=True, help="folder to write to")
+    parser.add_argument("--minutes", type=float, default=300, help="music to train on")
+    parser.add_argument("--held-out", type=int, default=12, help="songs kept for evaluation")
+    parser.add_argument("--seed", type=int, default=0, help="which songs: a seed gives its own")
+    parser.add_argument("--soundfont", help="General MIDI soundfont (.sf2)")
+    parser.add_argument("--jobs", type=int, default=1, help="processes")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Make the songs and their manifests."""
+    options = parse_arguments(arguments)
+    try:
+        soundfont = str(find_soundfont(options.soundfont))
+        _renderer(soundfont)
+    except RenderError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    options.out.mkdir(parents=True, exist_ok=True)
+    train, held = choose_songs(options.minutes, options.held_out, options.seed)
+    seconds = make_all(train + held, options.out, soundfont, options.jobs)
+    write_manifest(options.out / "songs.jsonl", train, seconds)
+    write_manifest(options.out / "held-out.jsonl", held, seconds)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,148 @@
+"""Rendering: notes and a General MIDI soundfont -> mono samples at a steady loudness.
+
+The synthesiser runs at 44.1 kHz, the rate of the soundfont's samples, and the result is resampled:
+it interpolates linearly, and run at 22.05 kHz directly it would fold high notes back as noise.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pretty_midi
+import soxr
+
+SAMPLE_RATE = 22050
+SYNTH_RATE = 44100
+LOUDNESS_DB = -17.0
+CEILING = 0.88
+TAIL_SECONDS = 1.6
+FADE_SECONDS = 0.6
+DRUM_CHANNEL = 9
+ENV_SOUNDFONT = "MINI_SOUNDFONT"
+USUAL_PLACES = (
+    Path("/usr/share/sounds/sf2/FluidR3_GM.sf2"),
+    Path("/usr/share/soundfonts/FluidR3_GM.sf2"),
+)
+
+
+class RenderError(RuntimeError):
+    """Something needed to render is missing; the message says what and how to get it."""
+
+
+def find_soundfont(given: str | Path | None = None) -> Path:
+    """The soundfont to use: the one given, else $MINI_SOUNDFONT, else where Linux puts it."""
+    named = given or os.environ.get(ENV_SOUNDFONT)
+    candidates = (Path(named),) if named else USUAL_PLACES
+    for path in candidates:
+        if path.is_file():
+            return path
+    raise RenderError(
+        f"no soundfont at {candidates[0]}: install one (apt install fluid-soundfont-gm) "
+        f"or name one with --soundfont or ${ENV_SOUNDFONT}"
+    )
+
+
+class Renderer:
+    """A loaded soundfont that renders song after song."""
+
+    def __init__(self, soundfont: str | Path | None = None) -> None:
+        """Load a soundfont, looked for where `find_soundfont` says."""
+        path = find_soundfont(soundfont)
+        try:
+            from tinysoundfont import _tinysoundfont as engine
+        except ImportError as error:
+            raise RenderError(
+                "tinysoundfont is missing: pip install --no-deps tinysoundfont"
+            ) from error
+        self._font = engine.SoundFont(str(path))
+        self._font.set_output(engine.OutputMode.Mono, SYNTH_RATE, -12.0)
+
+    def render(self, midi: pretty_midi.PrettyMIDI) -> np.ndarray:
+        """A song as float32 mono samples at 22.05 kHz."""
+        raw = soxr.resample(self._synthesise(midi), SYNTH_RATE, SAMPLE_RATE, quality="HQ")
+        return master(raw)
+
+    def _synthesise(self, midi: pretty_midi.PrettyMIDI) -> np.ndarray:
+        """Play every note through the synthesiser, in time, at its own rate."""
+        channels = _channels(midi)
+        for channel, instrument in zip(channels, midi.instruments):
+            self._font.channel_set_preset_number(channel, instrument.program, instrument.is_drum)
+            for change in instrument.control_changes:
+                self._font.channel_midi_control(channel, change.number, change.value)
+        end = int((midi.get_end_time() + TAIL_SECONDS) * SYNTH_RATE)
+        samples = np.zeros(end, dtype=np.float32)
+        now = 0
+        for at, _, channel, pitch, velocity in _timeline(midi, channels):
+            if at > now:
+                self._font.render(samples[now:at].data.cast("B"), False)
+                now = at
+            if velocity:
+                self._font.channel_note_on(channel, pitch, velocity / 127)
+            else:
+                self._font.channel_note_off(channel, pitch)
+        self._font.render(samples[now:].data.cast("B"), False)
+        self._fall_silent(channels)
+        return samples
+
+    def _fall_silent(self, channels: list[int]) -> None:
+        """Stop what still rings and let it die away unheard, or the next song starts with it."""
+        for channel in channels:
+            self._font.channel_sounds_off(channel)
+        self._font.render(memoryview(bytearray(4 * SYNTH_RATE)), False)
+
+
+def _channels(midi: pretty_midi.PrettyMIDI) -> list[int]:
+    """A MIDI channel for each instrument; drums share the tenth."""
+    free = (c for c in range(16) if c != DRUM_CHANNEL)
+    return [DRUM_CHANNEL if i.is_drum else next(free) for i in midi.instruments]
+
+
+def _timeline(
+    midi: pretty_midi.PrettyMIDI, channels: list[int]
+) -> list[tuple[int, int, int, int, int]]:
+    """Sorted (sample, 0 off or 1 on, channel, pitch, velocity), at velocity 0 for a release."""
+    events = []
+    for channel, instrument in zip(channels, midi.instruments):
+        for note in instrument.notes:
+            start, end = int(note.start * SYNTH_RATE), int(note.end * SYNTH_RATE)
+            events.append((start, 1, channel, note.pitch, note.velocity))
+            events.append((max(end, start + 1), 0, channel, note.pitch, 0))
+    return sorted(events)
+
+
+def master(samples: np.ndarray) -> np.ndarray:
+    """Bring a song to the common loudness, hold its peaks under the ceiling, fade its end."""
+    samples = remove_rumble(samples)
+    target = 10 ** (LOUDNESS_DB / 20)
+    for _ in range(3):  # limiting takes a little loudness away, so ask again
+        level = float(np.sqrt(np.mean(samples**2)))
+        samples = limit(samples * (target / max(level, 1e-9)))
+    fade = int(FADE_SECONDS * SAMPLE_RATE)
+    samples[-fade:] *= np.linspace(1.0, 0.0, fade) ** 2
+    return samples.astype(np.float32)
+
+
+def remove_rumble(samples: np.ndarray, cutoff: float = 25.0) -> np.ndarray:
+    """Take away what lies below hearing: a few of the soundfont's samples sit off centre."""
+    size = 1 << (len(samples) - 1).bit_length()  # a power of two, which transforms fastest
+    frequencies = np.fft.rfftfreq(size, 1 / SAMPLE_RATE)
+    gain = frequencies**2 / (frequencies**2 + cutoff**2)
+    return np.fft.irfft(np.fft.rfft(samples, size) * gain, size)[: len(samples)]
+
+
+def limit(samples: np.ndarray, block: int = 64, reach: int = 8) -> np.ndarray:
+    """A look-ahead limiter: the gain dips smoothly around each peak instead of clipping it."""
+    blocks = -(-len(samples) // block)
+    padded = np.zeros(blocks * block, dtype=np.float64)
+    padded[: len(samples)] = samples
+    peaks = np.abs(padded).reshape(blocks, block).max(axis=1)
+    gain = np.minimum(1.0, CEILING / np.maximum(peaks, 1e-9))
+    wide = np.pad(gain, 2 * reach, mode="edge")
+    lowest = np.lib.stride_tricks.sliding_window_view(wide, 2 * reach + 1).min(axis=1)
+    window = np.hanning(2 * reach + 1)[1:-1]
+    smooth = np.convolve(lowest, window / window.sum(), mode="same")[reach:-reach]
+    centres = (np.arange(blocks) + 0.5) * block
+    curve = np.interp(np.arange(len(samples)), centres, smooth)
+    return np.clip(samples * curve, -CEILING, CEILING)

@@ -1,0 +1,107 @@
+"""Reading, resampling and writing sound. Arrays are float32, mono (N,), in -1 .. 1."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from jukebox_cli.plugin import InputError
+
+if TYPE_CHECKING:
+    import soundfile
+
+Audio = np.ndarray  # float32 (N,)
+
+#: What `decode --format` can write, and how soundfile calls it.
+FORMATS = {
+    "wav": ("WAV", "PCM_16"),
+    "flac": ("FLAC", "PCM_16"),
+    "ogg": ("OGG", "VORBIS"),
+    "mp3": ("MP3", "MPEG_LAYER_III"),
+}
+BLOCK = 1 << 18  # samples read at a time
+
+
+def read(path: Path, sample_rate: int) -> Audio:
+    """A whole file as mono at `sample_rate` Hz."""
+    return np.concatenate(list(stream(path, sample_rate)))
+
+
+def stream(path: Path, sample_rate: int) -> Iterator[Audio]:
+    """A file as mono blocks at `sample_rate` Hz, in bounded memory.
+
+    Raises InputError for what is missing, not audio, or empty.
+    """
+    import soxr
+
+    with open_audio(path) as file:
+        resample = soxr.ResampleStream(file.samplerate, sample_rate, 1, dtype="float32")
+        while True:
+            block = file.read(BLOCK, dtype="float32", always_2d=True).mean(axis=1)
+            last = len(block) < BLOCK
+            if file.samplerate != sample_rate:
+                block = resample.resample_chunk(block, last=last)
+            yield block
+            if last:
+                return
+
+
+def open_audio(path: Path) -> soundfile.SoundFile:
+    """The file, opened; InputError when it can't be heard."""
+    import soundfile
+
+    if not path.exists():
+        raise InputError(f"no file {path}", "check the path")
+    if path.is_dir():
+        raise InputError(f"{path} is a folder, not an audio file", "name the files in it")
+    if path.stat().st_size == 0:
+        raise InputError(f"{path} is empty", "was it copied completely?")
+    try:
+        file = soundfile.SoundFile(path)
+    except (soundfile.LibsndfileError, RuntimeError, OSError):
+        readable = "wav, flac, ogg, opus, mp3, aiff and more"
+        raise InputError(f"{path} is not audio that can be read", f"use {readable}") from None
+    if file.frames == 0:
+        raise InputError(f"{path} holds no sound", "it has a header but no samples")
+    return file
+
+
+def seconds_in(path: Path) -> float:
+    """How long a file plays."""
+    with open_audio(path) as file:
+        return float(file.frames / file.samplerate)
+
+
+def crop(path: Path, start: float, length: int, sample_rate: int) -> Audio:
+    """`length` samples at `sample_rate` Hz from `start` (0 .. 1, of where a crop can begin).
+
+    Shorter files are padded with silence.
+    """
+    import soxr
+
+    with open_audio(path) as file:
+        wanted = -(-length * file.samplerate // sample_rate)
+        file.seek(int(start * max(0, file.frames - wanted)))
+        block = file.read(wanted, dtype="float32", always_2d=True).mean(axis=1)
+        if file.samplerate != sample_rate:
+            block = soxr.resample(block, file.samplerate, sample_rate)
+    block = block[:length]
+    return np.pad(block, (0, length - len(block))).astype(np.float32)
+
+
+def write(path: Path, blocks: Iterable[Audio], sample_rate: int) -> None:
+    """Streams blocks to a file beside `path`, then moves it there; the suffix picks the format."""
+    import soundfile
+
+    from jukebox_cli.folders import replacing
+
+    kind, subtype = FORMATS[path.suffix.removeprefix(".")]
+    with (
+        replacing(path) as part,
+        soundfile.SoundFile(part, "w", sample_rate, 1, subtype, format=kind) as file,
+    ):
+        for block in blocks:
+            file.write(np.clip(block, -1.0, 1.0))

@@ -1,0 +1,99 @@
+"""The app: commands from all of `cli`, flags from plugins, errors as exit codes."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from jukebox_cli import __version__
+from jukebox_cli.cli import listing, making, training
+from jukebox_cli.cli.reporting import Exit, complain, warn
+from jukebox_cli.plugin import InputError
+from jukebox_cli.registry import Registry, installed
+
+
+class Commands(TyperGroup):
+    """Runs a command and turns what goes wrong into one line and an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except InputError as error:
+            if ctx.params.get("traceback"):
+                raise
+            complain(error)
+            raise typer.Exit(Exit.FIXABLE) from None
+        except (KeyboardInterrupt, typer.Abort):
+            print("\nstopped; the same command goes on from here", file=sys.stderr)
+            raise typer.Exit(Exit.INTERRUPTED) from None
+        except (typer.Exit, BrokenPipeError):
+            raise
+        except Exception as error:
+            if ctx.params.get("traceback") or _is_usage(error):
+                raise
+            complain(_unexpected(error))
+            raise typer.Exit(Exit.FAILED) from None
+
+
+def _is_usage(error: Exception) -> bool:
+    """Whether typer itself knows how to show an error."""
+    return hasattr(error, "exit_code") and hasattr(error, "show")
+
+
+def _unexpected(error: Exception) -> InputError:
+    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return InputError(what, "`jukebox --traceback ...` shows where; please report it")
+
+
+def build_app(registry: Registry) -> typer.Typer:
+    """The command line with the plugins of a registry."""
+    app = typer.Typer(
+        cls=Commands,
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        help="Music with singing, as raw audio: Jukebox as a command line.",
+    )
+
+    @app.callback()
+    def root(
+        traceback: Annotated[
+            bool, typer.Option("--traceback", help="Show where an error came from.")
+        ] = False,
+        version: Annotated[
+            bool, typer.Option("--version", callback=_version, is_eager=True, help="The version.")
+        ] = False,
+    ) -> None: ...
+
+    making.add(app, registry)
+    training.add(app, registry)
+    listing.add(app, registry)
+    registry.manager.hook.jukebox_commands(app=app)
+    return app
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        print(f"jukebox {__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """The `jukebox` command."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what a cluster sends first
+    words = sys.argv[1:]
+    if "--traceback" in words:  # wherever it stands
+        words = ["--traceback", *(w for w in words if w != "--traceback")]
+    try:
+        build_app(installed(warn))(words)
+    except InputError as error:  # plugins that clash
+        complain(error)
+        sys.exit(Exit.FIXABLE)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(Exit.FAILED)

@@ -1,0 +1,306 @@
+"""generate, continue, upsample, decode, tokenize: the commands that fill a run."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from enum import Enum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from jukebox_cli.cli.reporting import note, progress, show
+from jukebox_cli.flags import Said, with_plugin_flags
+from jukebox_cli.plugin import InputError
+from jukebox_cli.registry import Registry
+
+if TYPE_CHECKING:
+    from jukebox_cli.stages import Job
+
+
+class Until(str, Enum):
+    """How far to go."""
+
+    top = "top"
+    tokens = "tokens"
+    audio = "audio"
+
+
+class Device(str, Enum):
+    auto = "auto"
+    cpu = "cpu"
+    cuda = "cuda"
+    mps = "mps"
+
+
+class Format(str, Enum):
+    wav = "wav"
+    flac = "flac"
+    ogg = "ogg"
+    mp3 = "mp3"
+
+
+class Kind(str, Enum):
+    run = "run"
+    corpus = "corpus"
+
+
+Preset = Annotated[
+    str | None, typer.Option(help="A preset: a path, or a name from `jukebox preset list`.")
+]
+ModelName = Annotated[
+    str | None, typer.Option(help="A model: a folder, or a name from `jukebox model list`.")
+]
+Out = Annotated[Path | None, typer.Option(help="Folder to write to.")]
+Seconds = Annotated[float | None, typer.Option(help="Length of the song.")]
+Items = Annotated[
+    str | None, typer.Option(help="How many: 4. Or which of many: 0,2 or 4-7.", metavar="N|LIST")
+]
+Chosen = Annotated[
+    str | None, typer.Option(help="Only these items: 2 or 0,2 or 4-7.", metavar="LIST")
+]
+Seed = Annotated[int | None, typer.Option(help="Another seed, another song.")]
+UntilFlag = Annotated[
+    Until, typer.Option(help="Stop after the top level's tokens, all tokens, or the audio.")
+]
+DeviceFlag = Annotated[Device, typer.Option(help="Where to compute.")]
+Batch = Annotated[int, typer.Option(min=1, help="Items drawn side by side; changes no token.")]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Change a key of the preset: sampling.hop=[1,1,1]", metavar="K=V"),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print what was made as JSON.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no messages.")]
+RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")]
+
+
+def add(app: typer.Typer, registry: Registry) -> None:
+    """Puts the commands on the app."""
+
+    @app.command()
+    @with_plugin_flags(registry)
+    def generate(
+        said: Said,
+        preset: Preset = None,
+        model: ModelName = None,
+        out: Out = None,
+        seconds: Seconds = None,
+        items: Items = None,
+        seed: Seed = None,
+        until: UntilFlag = Until.audio,
+        device: DeviceFlag = Device.auto,
+        batch: Batch = 16,
+        set_: Set = None,
+        as_json: Json = False,
+        quiet: Quiet = False,
+    ) -> None:
+        """Make a song from nothing but its conditions."""
+        from jukebox_cli.requests import begin, request, start
+
+        want = request(
+            preset,
+            set_ or [],
+            model=model,
+            seconds=seconds,
+            items=items,
+            seed=seed,
+            given=said.song,
+            knobs=said.knobs,
+        )
+        job = start(want, registry, out, _name(preset, said))
+        job = replace(job, device=device.value, batch=batch)
+        _check(job)
+        begin(job)
+        _finish(job, until, as_json, quiet)
+
+    @app.command("continue")
+    @with_plugin_flags(registry)
+    def continue_(
+        said: Said,
+        run: Annotated[Path | None, typer.Argument(metavar="[RUN]", help="A run to go on.")] = None,
+        audio: Annotated[Path | None, typer.Option(help="A recording to go on from.")] = None,
+        prime: Annotated[
+            float | None, typer.Option(help="Use the first so many seconds of --audio.")
+        ] = None,
+        seconds: Annotated[float, typer.Option(help="How much longer.")] = 10.0,
+        preset: Preset = None,
+        model: ModelName = None,
+        out: Out = None,
+        items: Items = None,
+        seed: Seed = None,
+        until: UntilFlag = Until.audio,
+        device: DeviceFlag = Device.auto,
+        batch: Batch = 16,
+        set_: Set = None,
+        as_json: Json = False,
+        quiet: Quiet = False,
+    ) -> None:
+        """Go on from a run, or from a recording."""
+        from jukebox_cli import continuing
+        from jukebox_cli.folders import find_model
+        from jukebox_cli.requests import check_seed, positive, reopen, request
+
+        positive("--seconds", seconds)
+        if (run is None) == (audio is None):
+            raise InputError("continue needs a RUN or --audio, and not both", "see --help")
+        if run is not None:
+            job = reopen(run, registry, items, model)
+            if said.knobs or preset or set_ or prime:
+                hint = "a run keeps its own; start from its audio to change them"
+                raise InputError("a RUN goes on with the sampling it began with", hint)
+            new_seed = None if seed is None else check_seed(seed)
+            job = replace(job, device=device.value, batch=batch)
+            job = continuing.go_on(job, seconds, said.song, new_seed, out)
+            _check(job)
+        elif audio is not None:
+            if out is None:
+                raise InputError("continue --audio needs --out", "name a folder for the run")
+            want = request(
+                preset,
+                set_ or [],
+                model=model,
+                seconds=seconds,
+                items=items,
+                seed=seed,
+                given=said.song,
+                knobs=said.knobs,
+            )
+            if prime is not None:
+                positive("--prime", prime)
+            found = find_model(want.model)
+            job = continuing.from_recording(want, found, registry, audio, prime, out)
+            job = replace(job, device=device.value, batch=batch)
+            _check(job)
+            continuing.prime(job, audio, prime)
+        _finish(job, until, as_json, quiet)
+
+    @app.command()
+    def upsample(
+        run: RunFolder,
+        items: Chosen = None,
+        model: ModelName = None,
+        until: UntilFlag = Until.audio,
+        device: DeviceFlag = Device.auto,
+        batch: Batch = 16,
+        as_json: Json = False,
+        quiet: Quiet = False,
+    ) -> None:
+        """Finish what a run lacks: its lower levels, then its audio."""
+        from jukebox_cli.requests import reopen
+
+        job = replace(reopen(run, registry, items, model), device=device.value, batch=batch)
+        _check(job)
+        _finish(job, until, as_json, quiet)
+
+    @app.command()
+    def decode(
+        run: RunFolder,
+        level: Annotated[int, typer.Option(min=0, help="The level to hear; 0 is the finest.")] = 0,
+        format_: Annotated[Format, typer.Option("--format", help="The kind of file.")] = Format.wav,
+        items: Chosen = None,
+        model: ModelName = None,
+        device: DeviceFlag = Device.auto,
+        as_json: Json = False,
+        quiet: Quiet = False,
+    ) -> None:
+        """Turn a level's tokens into audio."""
+        from jukebox_cli import stages
+        from jukebox_cli.requests import reopen
+
+        job = replace(reopen(run, registry, items, model), device=device.value)
+        if level > job.top:
+            raise InputError(f"there is no level {level}", f"the top level is {job.top}")
+        with progress(quiet) as bar:
+            files = stages.decode(replace(job, bar=bar), level, format_.value)
+        show({"run": str(run), "audio": files}, "\n".join(files), as_json)
+
+    @app.command()
+    def tokenize(
+        sources: Annotated[
+            list[Path], typer.Argument(metavar="AUDIO...", help="Files, folders, manifests.")
+        ],
+        out: Annotated[Path, typer.Option(help="Folder of the run or corpus.")],
+        model: Annotated[str, typer.Option(help="The model whose codec to use.")] = "mini",
+        kind: Annotated[
+            Kind | None,
+            typer.Option("--as", help="What to make; a corpus when given folders or manifests."),
+        ] = None,
+        device: DeviceFlag = Device.auto,
+        as_json: Json = False,
+        quiet: Quiet = False,
+    ) -> None:
+        """Turn audio into tokens: a corpus to train on, or a run to go on from."""
+        from jukebox_cli.songs import MANIFEST_SUFFIXES
+
+        many = any(s.is_dir() or s.suffix.lower() in MANIFEST_SUFFIXES for s in sources)
+        chosen = kind or (Kind.corpus if many else Kind.run)
+        _tokenize(registry, sources, out, model, chosen, device, as_json, quiet)
+
+
+def _name(preset: str | None, said: Said) -> str:
+    """What to call a run that was given no name."""
+    if preset:
+        return Path(preset).stem
+    words = said.song.get("genre") or said.song.get("artist") or "song"
+    return "".join(c if c.isalnum() else "-" for c in str(words).lower())
+
+
+def _check(job: Job) -> None:
+    from jukebox_cli import stages
+
+    stages.check(job)
+
+
+def _finish(job: Job, until: Until, as_json: bool, quiet: bool) -> None:
+    from jukebox_cli import stages
+
+    with progress(quiet) as bar:
+        stages.finish(replace(job, bar=bar), until.value)
+    audio = [str(job.run.audio_file(i)) for i in job.items] if until is Until.audio else []
+    for path in audio:
+        note(f"wrote {path}", quiet or as_json)
+    data: dict[str, Any] = {
+        "run": str(job.run.path),
+        "items": list(job.items),
+        "seed": job.config.seed,
+        "audio": audio,
+    }
+    show(data, str(job.run.path), as_json)
+
+
+def _tokenize(
+    registry: Registry,
+    sources: list[Path],
+    out: Path,
+    model: str,
+    kind: Kind,
+    device: Device,
+    as_json: bool,
+    quiet: bool,
+) -> None:
+    from jukebox_cli.folders import Corpus, Run, find_model
+    from jukebox_cli.requests import Request, new_config, refuse_foreign
+    from jukebox_cli.songs import check_audio, recordings
+
+    found = find_model(model)
+    pieces = recordings(registry, sources)
+    seconds = check_audio(pieces)
+
+    from jukebox_cli import tokenizing
+    from jukebox_cli.loading import load_vqvae, pick_device
+
+    total = round(seconds * found.config.vqvae.sample_rate)
+    corpus, run = Corpus(out), Run(out)
+    if run.exists or not corpus.exists:
+        refuse_foreign(out)
+    vqvae = load_vqvae(found, pick_device(device.value))
+    with progress(quiet, "samples") as bar:
+        bar.begin("tokenize", 0, total)
+        if kind is Kind.corpus:
+            count = tokenizing.to_corpus(pieces, found, vqvae, corpus, bar.tick)
+        else:
+            want = Request(model, 1.0, (0,), 0, {}, Path())
+            config = new_config(found, registry, want)
+            tokenizing.to_run(pieces, found, vqvae, run, config, bar.tick)
+            count = len(pieces)
+    show({kind.value: str(out), "added": count}, str(out), as_json)

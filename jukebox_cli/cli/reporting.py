@@ -1,0 +1,107 @@
+"""Errors, messages and progress: everything that goes to stderr, and the exit codes."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from enum import IntEnum
+from typing import TYPE_CHECKING, Any
+
+from jukebox_cli.plugin import InputError
+
+if TYPE_CHECKING:
+    from jukebox_cli.stages import Bar
+
+
+class Exit(IntEnum):
+    """What the exit codes mean."""
+
+    DONE = 0
+    FAILED = 1
+    FIXABLE = 2
+    INTERRUPTED = 130
+
+
+def complain(error: InputError) -> None:
+    """`error: ...`, a blank line, `hint: ...`."""
+    for line in error.message.splitlines():
+        print(f"error: {line}", file=sys.stderr)
+    if error.hint:
+        print(f"\nhint: {error.hint}", file=sys.stderr)
+
+
+def warn(message: str) -> None:
+    print(f"warning: {message}", file=sys.stderr)
+
+
+def note(message: str, quiet: bool = False) -> None:
+    if not quiet:
+        print(message, file=sys.stderr)
+
+
+def show(data: Mapping[str, Any], line: str, as_json: bool) -> None:
+    """Data to stdout: as JSON, or the one line that a script wants."""
+    print(json.dumps(data, ensure_ascii=False) if as_json else line)
+
+
+@contextmanager
+def progress(quiet: bool, unit: str = "tokens") -> Iterator[Bar]:
+    """A bar on stderr with units per second and the time left; plain lines when piped."""
+    from rich.console import Console
+
+    from jukebox_cli.stages import Bar
+
+    console = Console(stderr=True)
+    if quiet:
+        yield Bar()
+    elif console.is_terminal:
+        with _rich_bar(console, unit) as bar:
+            yield bar
+    else:
+        yield Bar(lambda what, done, total: print(_plain(what, done, total), file=sys.stderr))
+
+
+def _plain(what: str, done: int, total: int) -> str:
+    left = f", {done:,} there already" if done else ""
+    return f"{what}: {total:,}{left}"
+
+
+@contextmanager
+def _rich_bar(console: Any, unit: str) -> Iterator[Bar]:
+    from rich.progress import (
+        BarColumn,
+        Progress,
+        ProgressColumn,
+        Task,
+        TaskProgressColumn,
+        TextColumn,
+        TimeElapsedColumn,
+        TimeRemainingColumn,
+    )
+    from rich.text import Text
+
+    from jukebox_cli.stages import Bar
+
+    class Speed(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            speed = task.finished_speed or task.speed
+            return Text(f"{speed:,.0f} {task.fields['unit']}/s" if speed else "")
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TaskProgressColumn(),
+        Speed(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=console) as bars:
+        current: list[Any] = []
+
+        def begin(what: str, done: int, total: int) -> None:
+            name = "samples" if what.startswith("decode") else unit
+            current[:] = [bars.add_task(what, total=total, completed=done, unit=name)]
+
+        yield Bar(begin, lambda count: bars.advance(current[0], count))

@@ -1,0 +1,165 @@
+"""train vqvae, train prior."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from jukebox_cli.cli.making import Device, DeviceFlag, Quiet
+from jukebox_cli.cli.reporting import note, progress
+from jukebox_cli.plugin import InputError
+from jukebox_cli.registry import Registry
+
+if TYPE_CHECKING:
+    from jukebox_cli.folders import Model
+    from jukebox_cli.stages import Bar
+    from jukebox_cli.train.loop import Plan, Progress, Task
+
+Steps = Annotated[int, typer.Option(min=1, help="Steps in all; a larger number goes on.")]
+Rate = Annotated[float, typer.Option(min=0, help="Learning rate.")]
+BatchSize = Annotated[int, typer.Option(min=1, help="Examples per step.")]
+Save = Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")]
+TrainSeed = Annotated[int, typer.Option(min=0, help="Of the weights' start and the batches.")]
+Precision = Annotated[str, typer.Option(help="auto, fp32 or bf16.", metavar="NAME")]
+
+
+def add(app: typer.Typer, registry: Registry) -> None:
+    """Puts the commands on the app."""
+    train = typer.Typer(no_args_is_help=True, help="Train a codec or a prior on your own music.")
+    app.add_typer(train, name="train")
+
+    @train.command()
+    def vqvae(
+        sources: Annotated[
+            list[Path], typer.Argument(metavar="AUDIO...", help="Files, folders, manifests.")
+        ],
+        model: Annotated[Path, typer.Option(help="Folder of the model, made if it is not there.")],
+        preset: Annotated[str, typer.Option(help="The shape of a new model.")] = "mini-recipe",
+        level: Annotated[
+            list[int] | None, typer.Option(help="Only this level; may be given again.")
+        ] = None,
+        steps: Steps = 4000,
+        rate: Rate = 1e-3,
+        batch: BatchSize = 4,
+        crop: Annotated[float, typer.Option(min=0.1, help="Seconds per example.")] = 1.5,
+        save_every: Save = 250,
+        seed: TrainSeed = 0,
+        precision: Precision = "auto",
+        device: DeviceFlag = Device.auto,
+        quiet: Quiet = False,
+    ) -> None:
+        """Train the autoencoders that turn audio into tokens, level by level.
+
+        Rows of a manifest with held_out=true are not trained on, but measured.
+        """
+        from jukebox_cli.songs import check_audio, recordings
+
+        pieces = recordings(registry, sources)
+        check_audio(pieces)
+        folder = _new_model(model, preset)
+        plan = _plan(steps, rate, save_every, precision, decay=0.0, second=0.99)
+
+        from jukebox_cli.loading import pick_device
+        from jukebox_cli.train.autoencoder import AutoencoderTask, Crops
+
+        config = folder.config.vqvae
+        length = -(-round(crop * config.sample_rate) // config.hops[-1]) * config.hops[-1]
+        held = [p.audio for p in pieces if p.held_out]
+        known = [p.audio for p in pieces if not p.held_out]
+        for number in level or range(config.levels):
+            if not 0 <= number < config.levels:
+                raise InputError(f"there is no level {number}", f"the top is {config.levels - 1}")
+            task = AutoencoderTask(
+                config,
+                number,
+                Crops.of(known, length, config.sample_rate, seed),
+                Crops.of(held, length, config.sample_rate, seed + 1) if held else None,
+                batch=batch,
+                device=pick_device(device.value),
+            )
+            _train(task, folder, plan, quiet)
+
+    @train.command()
+    def prior(
+        corpus: Annotated[Path, typer.Argument(metavar="CORPUS", help="From `tokenize`.")],
+        model: Annotated[Path, typer.Option(help="Folder of the model.")],
+        level: Annotated[int, typer.Option(min=0, help="The level; the top is the last.")],
+        steps: Steps = 4000,
+        rate: Rate = 6e-4,
+        batch: BatchSize = 8,
+        save_every: Save = 250,
+        seed: TrainSeed = 0,
+        precision: Precision = "auto",
+        device: DeviceFlag = Device.auto,
+        quiet: Quiet = False,
+    ) -> None:
+        """Train the transformer of one level on a corpus of tokens."""
+        from jukebox_cli.folders import Corpus, find_model
+
+        found = find_model(str(model))
+        plan = _plan(steps, rate, save_every, precision, decay=0.05, second=0.95)
+        source = Corpus(corpus)
+        source.config  # noqa: B018 - says so now if it is not a corpus
+
+        from jukebox_cli.loading import pick_device
+        from jukebox_cli.train.prior import prepare
+
+        where = pick_device(device.value)
+        task = prepare(found, level, source, registry, batch=batch, seed=seed, device=where)
+        _train(task, found, plan, quiet)
+
+
+def _new_model(path: Path, preset: str) -> Model:
+    """The model of a folder; one that is not there gets the shape of a preset."""
+    from jukebox_cli.config import ModelConfig, find_preset, load
+    from jukebox_cli.folders import Model
+
+    model = Model(path)
+    if not model.exists:
+        model.write_config(load(ModelConfig, find_preset(preset)))
+    return model
+
+
+def _plan(
+    steps: int, rate: float, save_every: int, precision: str, *, decay: float, second: float
+) -> Plan:
+    from jukebox_cli.train.loop import Plan
+
+    if precision not in ("auto", "fp32", "bf16"):
+        raise InputError(f"no precision '{precision}'", "use auto, fp32 or bf16")
+    return Plan(
+        steps=steps,
+        rate=rate,
+        save_every=save_every,
+        precision=precision,
+        decay=decay,
+        betas=(0.9, second),
+    )
+
+
+def _train(task: Task, model: Model, plan: Plan, quiet: bool) -> None:
+    from jukebox_cli.train.loop import train
+
+    with progress(quiet, "steps") as bar:
+        metrics = train(task, model, plan, _watch(task, bar, quiet))
+    words = ", ".join(f"{k} {v:.3f}" for k, v in metrics.items())
+    note(f"{task.part}: held out: {words or 'nothing was held out'}", quiet)
+    print(model.weights(task.part))
+
+
+def _watch(task: Task, bar: Bar, quiet: bool) -> Callable[[Progress], None]:
+    seen: list[int] = []
+
+    def watch(now: Progress) -> None:
+        if not seen:
+            bar.begin(task.part, now.step, now.steps)
+        else:
+            bar.tick(now.step - seen[-1])
+        seen.append(now.step)
+        words = ", ".join(f"{k} {v:.3f}" for k, v in now.metrics.items())
+        note(f"{task.part} step {now.step}: loss {now.loss:.4f}, {words}", quiet)
+
+    return watch

@@ -1,0 +1,295 @@
+"""What presets and models say, as frozen dataclasses, and how YAML is read into them.
+
+A mistake in a file is reported with the file, the line and the key.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
+from functools import cached_property
+from importlib import resources
+from itertools import accumulate
+from math import prod
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
+
+import yaml
+
+from jukebox_cli.plugin import InputError
+
+T = TypeVar("T")
+FORMAT = 1
+Knobs = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class VQVAEConfig:
+    """The autoencoders. `strides[l]` are the strides level l adds to the level below it."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    sample_rate: int = 44100
+    strides: tuple[tuple[int, ...], ...] = ((2, 2, 2), (2, 2), (2, 2))
+    bins: int = 2048
+    embed: int = 64
+    widths: tuple[int, ...] = (64, 32, 32)  # channels of the convolutions, per level
+    depths: tuple[int, ...] = (8, 4, 4)  # residual blocks after each stride, per level
+    growth: int = 3
+    cycle: int | None = None
+    state: float = 1.0
+
+    @cached_property
+    def hops(self) -> tuple[int, ...]:
+        """Audio samples per token, per level."""
+        return tuple(accumulate((prod(s) for s in self.strides), lambda a, b: a * b))
+
+    @property
+    def levels(self) -> int:
+        return len(self.strides)
+
+    def __post_init__(self) -> None:
+        if not len(self.strides) == len(self.widths) == len(self.depths):
+            raise ValueError("strides, widths and depths must name equally many levels")
+
+
+@dataclass(frozen=True)
+class UpperConfig:
+    """The network an upsampler reads the codes of the level above with (paper, section 4.2)."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    width: int = 64
+    depth: int = 4
+    growth: int = 3
+    cycle: int | None = None
+    state: float = 1.0
+    scale: bool = True  # residual branches are divided by the depth
+
+
+@dataclass(frozen=True)
+class PriorConfig:
+    """One transformer. `patterns` is repeated until `depth` layers have one each."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    frames: int = 8192
+    width: int = 1920
+    depth: int = 72
+    heads: int = 1
+    blocks: int = 128  # rows that the frames are laid out in
+    patterns: tuple[str, ...] = ("row", "column", "previous")
+    attention: float = 0.25  # width of queries, keys and values over the model's width
+    mlp: float = 1.0  # width of the hidden layer over the model's width
+    scale: bool = False  # residual branches are divided by the depth
+    norm: bool = True  # a layer norm before the output layer
+    tied: bool = True  # the output layer is the token embedding, and sees the frames once more
+    conditioners: dict[str, Knobs] = field(default_factory=dict)
+    upper: UpperConfig = UpperConfig()
+
+    def __post_init__(self) -> None:
+        if self.frames % self.blocks:
+            raise ValueError(f"frames ({self.frames}) must be a multiple of blocks ({self.blocks})")
+        if int(self.attention * self.width) % self.heads:
+            raise ValueError(f"attention * width must be a multiple of heads ({self.heads})")
+
+
+@dataclass(frozen=True)
+class SamplingConfig:
+    """How a model is best sampled, level 0 first: hop of the windows as a fraction, and knobs of
+    the samplers."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    hop: tuple[float, ...] = ()
+    knobs: tuple[Knobs, ...] = ()
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """A whole model; level 0 first, the top level last."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    format: int = FORMAT
+    vqvae: VQVAEConfig = VQVAEConfig()
+    priors: tuple[PriorConfig, ...] = ()
+    sampling: SamplingConfig = SamplingConfig()
+
+    def __post_init__(self) -> None:
+        check_format(self.format)
+        if len(self.priors) > self.vqvae.levels:
+            raise ValueError(
+                f"there are {len(self.priors)} priors for {self.vqvae.levels} levels of strides"
+            )
+
+
+@dataclass(frozen=True)
+class SongPreset:
+    """What `generate --preset` reads: everything a flag can say, so flags override it."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    format: int = FORMAT
+    about: str = ""
+    model: str | None = None
+    seconds: float | None = None
+    items: int | None = None
+    seed: int | None = None
+    song: dict[str, Any] = field(default_factory=dict)
+    sampling: SamplingConfig = SamplingConfig()
+
+    def __post_init__(self) -> None:
+        check_format(self.format)
+
+
+def check_format(number: int) -> None:
+    if number != FORMAT:
+        raise ValueError(f"format {number} is not known here, only format {FORMAT}")
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str | None:
+    """`did you mean 'x'?` for the closest known word, ignoring case; None when none is close."""
+    folded = {k.casefold(): k for k in known}
+    close = difflib.get_close_matches(word.casefold(), folded, n=1, cutoff=0.5)
+    return f"did you mean '{folded[close[0]]}'?" if close else None
+
+
+def unknown(what: str, word: str, known: Sequence[str], where: str = "") -> InputError:
+    """The error for a word that is not among the known ones."""
+    hint = did_you_mean(word, known) or f"known are: {', '.join(known) or 'none'}"
+    return InputError(f"no {what} '{word}'{where}", hint)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file; mistakes are InputErrors with their line."""
+    try:
+        data = yaml.safe_load(read_text(path))
+    except yaml.MarkedYAMLError as error:
+        mark = error.problem_mark
+        line = f":{mark.line + 1}" if mark else ""
+        raise InputError(f"{path}{line}: bad YAML: {error.problem}", _YAML_HINT) from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: bad YAML: {error}", _YAML_HINT) from None
+    if not isinstance(data, dict):
+        raise InputError(f"{path}: expected 'key: value' lines", "see `jukebox preset show rock`")
+    return data
+
+
+_YAML_HINT = "check the indentation and the quotes around that line"
+
+
+def read_text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(f"no file {path}", "check the path") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path} is not a text file", "save it as UTF-8") from None
+    except OSError as error:
+        raise InputError(f"can't read {path}: {error.strerror}", "check the path") from None
+
+
+def load(kind: type[T], path: Path, overrides: Sequence[str] = ()) -> T:
+    """A config of `kind` from a YAML file, with `key.key=value` overrides applied."""
+    data = read_yaml(path)
+    for override in overrides:
+        _apply(data, override)
+    return build(kind, data, path)
+
+
+def build(kind: type[T], data: Mapping[str, Any], path: Path) -> T:
+    """Checks a mapping against a config's fields; `path` is the file to blame."""
+    from pydantic import TypeAdapter, ValidationError
+
+    try:
+        return TypeAdapter(kind).validate_python(dict(data))
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise _blame(kind, path, first["loc"], first["type"], first["msg"]) from None
+
+
+def _blame(
+    kind: type, path: Path, place: tuple[int | str, ...], problem: str, message: str
+) -> InputError:
+    keys = ".".join(str(p) for p in place)
+    line = _line_of(path, place)
+    where = f"{path}:{line}" if line else str(path)
+    if problem in ("unexpected_keyword_argument", "extra_forbidden"):
+        names = _names_at(kind, place[:-1])
+        return unknown(
+            "key", keys, [".".join(map(str, (*place[:-1], n))) for n in names], f" in {where}"
+        )
+    message = message.removeprefix("Value error, ")
+    return InputError(f"{where}: {keys + ': ' if keys else ''}{message}", "correct that value")
+
+
+def _names_at(kind: type, place: Sequence[int | str]) -> list[str]:
+    """The keys a config allows at a place such as ('priors', 0)."""
+    parts = {"vqvae": VQVAEConfig, "priors": PriorConfig, "upper": UpperConfig}
+    parts["sampling"] = SamplingConfig
+    named = [p for p in place if isinstance(p, str)]
+    owner = parts[named[-1]] if named and named[-1] in parts else kind
+    return [f.name for f in fields(owner)]
+
+
+def _line_of(path: Path, place: Sequence[int | str]) -> int | None:
+    """The line of a YAML file that a place such as ('priors', 0, 'width') stands on."""
+    try:
+        node = yaml.compose(path.read_text(encoding="utf-8"))
+    except (OSError, yaml.YAMLError):
+        return None
+    line: int | None = None
+    for step in place:
+        if isinstance(node, yaml.MappingNode):
+            found = next((kv for kv in node.value if kv[0].value == str(step)), None)
+        elif isinstance(node, yaml.SequenceNode) and isinstance(step, int):
+            found = (node.value[step], node.value[step]) if step < len(node.value) else None
+        else:
+            found = None
+        if found is None:
+            break
+        line, node = found[0].start_mark.line + 1, found[1]
+    return line
+
+
+def _apply(data: dict[str, Any], override: str) -> None:
+    """`priors.0.width=64` into nested mappings and lists; the value is YAML."""
+    keys, sign, text = override.partition("=")
+    if not sign:
+        raise InputError(f"can't read --set '{override}'", "write it as key=value")
+    *parents, last = keys.split(".")
+    here: Any = data
+    try:
+        for key in parents:
+            here = here[int(key)] if isinstance(here, list) else here.setdefault(key, {})
+        here[int(last) if isinstance(here, list) else last] = yaml.safe_load(text)
+    except (ValueError, IndexError, TypeError, AttributeError):
+        raise InputError(f"--set '{override}' leads nowhere", "see `jukebox preset show`") from None
+    except yaml.YAMLError:
+        raise InputError(f"--set '{override}': bad YAML after '='", _YAML_HINT) from None
+
+
+def dump(config: object) -> str:
+    """A config dataclass as YAML that `load` reads back."""
+    return yaml.safe_dump(_plain(asdict(config)), sort_keys=False, width=100)  # type: ignore[call-overload]
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {k: _plain(v) for k, v in value.items()}
+    return [_plain(v) for v in value] if isinstance(value, (list, tuple)) else value
+
+
+def preset_names() -> list[str]:
+    """The built-in presets, without `.yaml`."""
+    files = resources.files("jukebox_presets").iterdir()
+    return sorted(f.name.removesuffix(".yaml") for f in files if f.name.endswith(".yaml"))
+
+
+def find_preset(name: str) -> Path:
+    """A preset by path, or a built-in one by name with or without `.yaml`."""
+    if Path(name).is_file():
+        return Path(name)
+    known = preset_names()
+    bare = name.removesuffix(".yaml")
+    if bare in known:
+        return Path(str(resources.files("jukebox_presets").joinpath(f"{bare}.yaml")))
+    if "/" in name or "\\" in name:
+        raise InputError(f"no preset file {name}", "check the path, or see `jukebox preset list`")
+    raise unknown("preset", bare, known)

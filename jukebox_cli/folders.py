@@ -1,0 +1,474 @@
+"""Models, corpora and runs on disk: the only module that knows file names.
+
+Every file is written beside its place and moved there, so a reader never sees half a file.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from jukebox_cli.config import (
+    FORMAT,
+    Knobs,
+    ModelConfig,
+    VQVAEConfig,
+    build,
+    check_format,
+    dump,
+    load,
+    read_text,
+    read_yaml,
+    unknown,
+)
+from jukebox_cli.plugin import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import Tensor
+
+Weights = Mapping[str, "Tensor"]
+
+_DISK_HINTS = {
+    errno.ENOSPC: "free some space and run the same command again: it goes on from here",
+    errno.EDQUOT: "free some space and run the same command again: it goes on from here",
+    errno.EACCES: "choose another folder with --out, or change its permissions",
+    errno.EPERM: "choose another folder with --out, or change its permissions",
+    errno.EROFS: "choose another folder with --out: this one is read-only",
+    errno.ENOTDIR: "choose another folder with --out: part of this path is a file",
+    errno.EEXIST: "choose another folder with --out: a file is in the way",
+    errno.EISDIR: "choose another name: a folder is in the way",
+}
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turns what a person can fix about a disk into an InputError that names `path`."""
+    try:
+        yield
+    except OSError as error:
+        hint = _DISK_HINTS.get(error.errno or 0)
+        if hint is None:
+            raise
+        raise InputError(f"can't write {path}: {os.strerror(error.errno or 0)}", hint) from error
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[Path]:
+    """A path to write to, moved to `path` when the block ends well and removed when not."""
+    part = path.with_name(f".{path.name}.{os.urandom(4).hex()}.part")
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield part
+            os.replace(part, path)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    with replacing(path) as part:
+        part.write_text(text, encoding="utf-8")
+
+
+def append_line(path: Path, row: Mapping[str, Any]) -> None:
+    """One JSON line at the end of a file; a single write, so lines of two writers don't mix."""
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("ab", buffering=0) as file:
+            file.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    try:
+        data = json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        hint = "restore it from a copy, or make it again"
+        raise InputError(f"{path}:{error.lineno}: damaged: {error.msg}", hint) from None
+    if not isinstance(data, dict):
+        raise InputError(f"{path}: damaged: not a mapping", "restore it from a copy")
+    return data
+
+
+def read_lines(path: Path) -> list[dict[str, Any]]:
+    """The rows of a .jsonl file; a last line that was cut off while it was written is left out."""
+    rows = []
+    lines = read_text(path).splitlines()
+    for number, line in enumerate(lines, 1):
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError as error:
+            if number == len(lines):
+                break
+            raise InputError(
+                f"{path}:{number}: bad JSON: {error.msg}", "correct that line"
+            ) from None
+    return rows
+
+
+def save_tensors(path: Path, tensors: Weights, about: Mapping[str, str] | None = None) -> None:
+    from safetensors.torch import save_file
+
+    with replacing(path) as part, _safetensors_errors():
+        save_file({k: v.contiguous() for k, v in tensors.items()}, part, dict(about or {}))
+
+
+@contextmanager
+def _safetensors_errors() -> Iterator[None]:
+    """safetensors wraps the system's errors in its own; they mean the same to a person."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except SafetensorError as error:
+        text = str(error)
+        for number in _DISK_HINTS:
+            if f"code: {number}," in text or os.strerror(number) in text:
+                raise OSError(number, os.strerror(number)) from error
+        raise
+
+
+def load_tensors(path: Path) -> dict[str, Tensor]:
+    """Memory-mapped tensors; InputError when the file is missing or damaged."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return load_file(path)
+    except FileNotFoundError:
+        raise InputError(f"no file {path}", "is the model complete?") from None
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path} is damaged: {error}", "restore it from a copy") from None
+
+
+@dataclass(frozen=True)
+class Model:
+    """models/NAME: config.yaml, conditioners.json, *.safetensors, card.md, log.jsonl, train/."""
+
+    path: Path
+
+    @cached_property
+    def config(self) -> ModelConfig:
+        return load(ModelConfig, self.path / "config.yaml")
+
+    @property
+    def name(self) -> str:
+        return self.path.name
+
+    @property
+    def exists(self) -> bool:
+        return (self.path / "config.yaml").is_file()
+
+    @property
+    def card(self) -> Path:
+        return self.path / "card.md"
+
+    @property
+    def log(self) -> Path:
+        return self.path / "log.jsonl"
+
+    def weights(self, part: str) -> Path:
+        """Where the weights of `vqvae-N` or `prior-N` are."""
+        return self.path / f"{part}.safetensors"
+
+    def checkpoint(self, part: str) -> Path:
+        """Where training keeps what it needs to go on: optimizer, step, fp32 weights."""
+        return self.path / "train" / f"{part}.safetensors"
+
+    def write_config(self, config: ModelConfig) -> None:
+        write_text(self.path / "config.yaml", dump(config))
+        self.__dict__.pop("config", None)
+
+    def learned(self, level: int) -> dict[str, Knobs]:
+        """The fields of a level's conditioners, by name, as `fit` left them."""
+        path = self.path / "conditioners.json"
+        if not path.exists():
+            return {}
+        levels = read_json(path)["levels"]
+        return dict(levels.get(str(level), {}))
+
+    def write_learned(self, level: int, fields: Mapping[str, Knobs]) -> None:
+        path = self.path / "conditioners.json"
+        data = read_json(path) if path.exists() else {"format": FORMAT, "levels": {}}
+        data["levels"][str(level)] = fields
+        write_text(path, json.dumps(data, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
+
+    def has_prior(self, level: int) -> bool:
+        return self.weights(f"prior-{level}").is_file()
+
+    def fingerprint(self) -> str:
+        """A hash of the codec and the shape of the model: who may read whose tokens.
+
+        Samples the weights of the autoencoders (ends and size), so that it takes milliseconds
+        however large they are.
+        """
+        digest = hashlib.sha256(repr(asdict(self.config.vqvae)).encode())
+        for level in range(self.config.vqvae.levels):
+            path = self.weights(f"vqvae-{level}")
+            if path.is_file():
+                digest.update(_ends_of(path))
+        return digest.hexdigest()[:16]
+
+
+def _ends_of(path: Path, size: int = 1 << 20) -> bytes:
+    with path.open("rb") as file:
+        first = file.read(size)
+        end = file.seek(0, os.SEEK_END)
+        file.seek(max(0, end - size))
+        return first + file.read(size) + str(end).encode()
+
+
+def builtin_models() -> list[str]:
+    """Names of the models that come with the package."""
+    folder = resources.files("jukebox_cli").joinpath("models")
+    if not folder.is_dir():
+        return []
+    return sorted(f.name for f in folder.iterdir() if f.joinpath("config.yaml").is_file())
+
+
+def find_model(name: str) -> Model:
+    """A model by path, by name under ./models, or a built-in one by name."""
+    builtin = resources.files("jukebox_cli").joinpath("models")
+    for path in (Path(name), Path("models") / name, Path(str(builtin)) / name):
+        if (path / "config.yaml").is_file():
+            return Model(path)
+    if Path(name).is_dir():
+        raise InputError(
+            f"{name} is not a model: it has no config.yaml", "see `jukebox model list`"
+        )
+    raise unknown("model", name, model_names())
+
+
+def model_names() -> list[str]:
+    local = Path("models")
+    here = [p.parent.name for p in local.glob("*/config.yaml")] if local.is_dir() else []
+    return sorted({*here, *builtin_models()})
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """run.yaml: what makes a run again. Level 0 first.
+
+    It does not say which items there are, so that every task of a job array writes the same.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    format: int = FORMAT
+    model: str = ""
+    fingerprint: str = ""
+    sample_rate: int = 0
+    seed: int = 0
+    hop: tuple[float, ...] = ()
+    sampling: tuple[Knobs, ...] = ()
+    versions: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_format(self.format)
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """One item's tokens at one level, as far as they are settled."""
+
+    tokens: np.ndarray  # int64 (T,)
+    given: int  # how many were not drawn but came from a recording or a run before
+
+
+@dataclass(frozen=True)
+class Asked:
+    """song.json: length in samples and conditions of every item, and those of single items that
+    differ."""
+
+    samples: int
+    song: dict[str, Any]
+    items: dict[int, tuple[int, dict[str, Any]]] = field(default_factory=dict)
+
+    def of(self, item: int) -> tuple[int, dict[str, Any]]:
+        return self.items.get(item, (self.samples, self.song))
+
+
+@dataclass(frozen=True)
+class Run:
+    """runs/NAME: run.yaml, song.json, tokens/level-N/item-00.safetensors, audio/, log.jsonl.
+
+    An item's tokens of a level are a file of their own, so that the tasks of a job array, each
+    with items of its own, never write the same file.
+    """
+
+    path: Path
+
+    @property
+    def exists(self) -> bool:
+        return (self.path / "run.yaml").is_file()
+
+    @cached_property
+    def config(self) -> RunConfig:
+        if not self.exists:
+            there = "is not a run: it has no run.yaml" if self.path.exists() else "does not exist"
+            raise InputError(f"{self.path} {there}", "make one with `jukebox generate --out`")
+        path = self.path / "run.yaml"
+        return build(RunConfig, read_yaml(path), path)
+
+    def write_config(self, config: RunConfig) -> None:
+        write_text(self.path / "run.yaml", dump(config))
+        self.__dict__["config"] = config
+
+    def asked(self) -> Asked:
+        """What was asked for (song.json)."""
+        data = read_json(self.path / "song.json")
+        items = {int(i): (each["samples"], each["song"]) for i, each in data["items"].items()}
+        return Asked(data["samples"], data["song"], items)
+
+    def write_asked(self, asked: Asked) -> None:
+        items = {str(i): {"samples": n, "song": song} for i, (n, song) in asked.items.items()}
+        data = {"format": FORMAT, "samples": asked.samples, "song": asked.song, "items": items}
+        write_text(self.path / "song.json", json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+
+    def items(self) -> list[int]:
+        """The items that have a file of tokens at any level."""
+        files = (self.path / "tokens").glob("level-*/item-*.safetensors")
+        return sorted({int(p.stem.removeprefix("item-")) for p in files})
+
+    def token_file(self, level: int, item: int) -> Path:
+        return self.path / "tokens" / f"level-{level}" / f"item-{item:02}.safetensors"
+
+    def audio_file(self, item: int, level: int = 0, suffix: str = "wav") -> Path:
+        folder = self.path / "audio"
+        return (folder if level == 0 else folder / f"level-{level}") / f"item-{item:02}.{suffix}"
+
+    def write_tokens(self, level: int, item: int, tokens: Tokens, codec: VQVAEConfig) -> None:
+        import numpy as np
+        from safetensors.numpy import save_file
+
+        about = {
+            "format": str(FORMAT),
+            "level": str(level),
+            "hop": str(codec.hops[level]),
+            "sample_rate": str(codec.sample_rate),
+            "given": str(tokens.given),
+        }
+        path = self.token_file(level, item)
+        with replacing(path) as part, _safetensors_errors():
+            save_file({"tokens": tokens.tokens.astype(np.uint16)}, part, about)
+
+    def read_tokens(self, level: int, item: int) -> Tokens | None:
+        """What is settled so far; None when there is nothing yet. InputError when damaged."""
+        import numpy as np
+        from safetensors import SafetensorError, safe_open
+
+        path = self.token_file(level, item)
+        if not path.exists():
+            return None
+        try:
+            with safe_open(str(path), "np") as file:
+                about = file.metadata() or {}
+                tokens = file.get_tensor("tokens").astype(np.int64)
+            return Tokens(tokens, int(about["given"]))
+        except (SafetensorError, KeyError, ValueError, OSError) as error:
+            hint = "delete that file and run `jukebox upsample` or `jukebox generate` again"
+            raise InputError(f"{path} is damaged: {error}", hint) from None
+
+    def levels_of(self, item: int) -> list[int]:
+        """The levels that have tokens of an item, lowest first."""
+        folders = (self.path / "tokens").glob("level-*")
+        levels = sorted(int(p.name.removeprefix("level-")) for p in folders)
+        return [level for level in levels if self.token_file(level, item).exists()]
+
+    def log(self, event: Mapping[str, Any]) -> None:
+        append_line(self.path / "log.jsonl", event)
+
+
+@dataclass(frozen=True)
+class CorpusConfig:
+    """corpus.yaml: which codec made the tokens."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    format: int = FORMAT
+    fingerprint: str = ""
+    sample_rate: int = 0
+    hops: tuple[int, ...] = ()
+    bins: int = 0
+
+    def __post_init__(self) -> None:
+        check_format(self.format)
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A song of a corpus: where its tokens stand, in tokens of the top level."""
+
+    name: str
+    start: int
+    length: int
+    samples: int
+    song: Mapping[str, Any]
+    held_out: bool = False
+
+
+@dataclass(frozen=True)
+class Corpus:
+    """corpus/NAME: corpus.yaml, songs.jsonl, level-N.bin (uint16, song after song)."""
+
+    path: Path
+
+    @property
+    def exists(self) -> bool:
+        return (self.path / "corpus.yaml").is_file()
+
+    @cached_property
+    def config(self) -> CorpusConfig:
+        path = self.path / "corpus.yaml"
+        if not path.is_file():
+            raise InputError(f"{self.path} is not a corpus", "make one with `jukebox tokenize`")
+        return build(CorpusConfig, read_yaml(path), path)
+
+    def write_config(self, config: CorpusConfig) -> None:
+        write_text(self.path / "corpus.yaml", dump(config))
+        self.__dict__["config"] = config
+
+    def entries(self) -> list[Entry]:
+        path = self.path / "songs.jsonl"
+        return [Entry(**row) for row in read_lines(path)] if path.exists() else []
+
+    def level(self, number: int) -> np.ndarray:
+        """All tokens of a level, memory-mapped: uint16 (T,)."""
+        import numpy as np
+
+        path = self.path / f"level-{number}.bin"
+        if not path.exists() or path.stat().st_size == 0:
+            raise InputError(f"{self.path} holds no songs", "fill it with `jukebox tokenize`")
+        return np.memmap(path, dtype=np.uint16, mode="r")
+
+    def append(
+        self,
+        name: str,
+        samples: int,
+        song: Mapping[str, Any],
+        held_out: bool,
+        tokens: Sequence[np.ndarray],
+    ) -> None:
+        """Adds a song; its line in songs.jsonl comes last, and what has no line is overwritten."""
+        entries = self.entries()
+        start = entries[-1].start + entries[-1].length if entries else 0
+        top = len(tokens[-1])
+        for level, codes in enumerate(tokens):
+            path = self.path / f"level-{level}.bin"
+            with disk_errors(path), path.open("r+b" if path.exists() else "w+b") as file:
+                file.seek(start * self.ratio(level) * 2)
+                file.write(codes.astype("<u2").tobytes())
+                file.truncate()
+        entry = Entry(name, start, top, samples, song, held_out)
+        append_line(self.path / "songs.jsonl", asdict(entry))
+
+    def ratio(self, level: int) -> int:
+        """Tokens of `level` per token of the top level."""
+        return self.config.hops[-1] // self.config.hops[level]

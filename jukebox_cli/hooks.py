@@ -1,0 +1,46 @@
+"""The hooks a plugin can implement. They only hand over classes: no I/O, no torch.
+
+A hook may be implemented with fewer arguments than its specification has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+if TYPE_CHECKING:
+    import typer
+
+    from jukebox_cli.plugin import Conditioner, Sampler
+
+hookspec = pluggy.HookspecMarker("jukebox")
+
+
+@hookspec
+def jukebox_conditioners() -> Sequence[type[Conditioner]]:  # type: ignore[empty-body]
+    """Conditioner classes. Two with one name or one flag are an error naming both plugins."""
+
+
+@hookspec
+def jukebox_samplers() -> Sequence[type[Sampler]]:  # type: ignore[empty-body]
+    """Sampler classes. Two with one name or one flag are an error naming both plugins."""
+
+
+@hookspec
+def jukebox_commands(app: typer.Typer) -> None:
+    """Adds commands to the command line.
+
+    :param app: the `jukebox` command; use `@app.command()`.
+    """
+
+
+@hookspec
+def jukebox_event(run: Path, event: Mapping[str, Any]) -> None:
+    """Sees every line that goes to a run's log.jsonl.
+
+    :param run: the run's folder.
+    :param event: the line, with at least `event` (its kind) and `time` (seconds since 1970).
+    """

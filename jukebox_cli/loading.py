@@ -1,0 +1,63 @@
+"""From a model's folder to networks on a device."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from jukebox_cli.folders import Model, load_tensors
+from jukebox_cli.plugin import Conditioner, InputError
+from jukebox_cli.prior import Prior
+from jukebox_cli.registry import Registry
+from jukebox_cli.steering import conditioners, shape_of
+from jukebox_cli.vqvae import VQVAE
+
+
+def pick_device(name: str) -> torch.device:
+    """`auto` is the first there is of cuda, mps, cpu. InputError when `name` is not there."""
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return torch.device(next((d for d, ok in there.items() if ok), "cpu"))
+    if name != "cpu" and not there.get(name, False):
+        raise InputError(f"no device '{name}' on this machine", "use --device auto or cpu")
+    return torch.device(name)
+
+
+def load_vqvae(model: Model, device: torch.device) -> VQVAE:
+    """The autoencoders of all levels, in fp32."""
+    vqvae = VQVAE(model.config.vqvae)
+    for number in range(model.config.vqvae.levels):
+        fill(vqvae.level(number), load_tensors(model.weights(f"vqvae-{number}")), model)
+    return vqvae.to(device).eval()
+
+
+def load_prior(model: Model, level: int, registry: Registry, device: torch.device) -> Prior:
+    """A level's transformer with its conditioners, in fp32 on a CPU and bf16 elsewhere."""
+    if not model.has_prior(level):
+        raise InputError(
+            f"model '{model.name}' has no prior for level {level}",
+            f"train one with `jukebox train prior --level {level}`",
+        )
+    prior = new_prior(model, level, conditioners(model, level, registry))
+    fill(prior, load_tensors(model.weights(f"prior-{level}")), model)
+    wide = device.type in ("cpu", "mps")
+    return prior.to(device, torch.float32 if wide else torch.bfloat16).eval()
+
+
+def new_prior(model: Model, level: int, parts: dict[str, Conditioner]) -> Prior:
+    """A level's transformer with random weights."""
+    config, vqvae = model.config.priors[level], model.config.vqvae
+    shape = shape_of(model.config, level)
+    modules = {name: part.module(shape) for name, part in parts.items()}
+    above = vqvae.strides[level + 1] if level + 1 < vqvae.levels else None
+    return Prior(config, vqvae.bins, modules, above)
+
+
+def fill(module: nn.Module, weights: dict[str, Tensor], model: Model) -> None:
+    """Copies weights into a module; InputError when they are not of its shape."""
+    try:
+        module.load_state_dict(weights)
+    except RuntimeError as error:
+        first = str(error).splitlines()[-1].strip()
+        hint = "its config.yaml and its weights are not of one model"
+        raise InputError(f"the weights of model '{model.name}' do not fit: {first}", hint) from None

@@ -1,0 +1,184 @@
+"""Finds plugins, refuses clashes, and skips broken ones with a warning."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, fields
+from functools import cached_property
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, TypeVar
+
+import pluggy
+
+from jukebox_cli import hooks
+from jukebox_cli.config import unknown
+from jukebox_cli.plugin import Conditioner, InputError, Sampler
+
+GROUP = "jukebox"
+Warn = Callable[[str], None]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Found:
+    """An entry point that was loaded."""
+
+    name: str
+    module: str
+    package: str
+    version: str
+
+
+class Registry:
+    """The plugins of this installation, or of a test."""
+
+    def __init__(self, plugins: Mapping[str, object], found: Iterable[Found] = ()) -> None:
+        self.manager = pluggy.PluginManager("jukebox")
+        self.manager.add_hookspecs(hooks)
+        self.found = tuple(found)
+        for name in sorted(plugins):
+            try:
+                self.manager.register(plugins[name], name)
+            except pluggy.PluginValidationError as error:
+                raise PluginError(f"plugin '{name}': {str(error).splitlines()[-1]}") from None
+        self._refuse_unknown_hooks()
+        self._refuse_clashing_flags()
+
+    @cached_property
+    def conditioners(self) -> dict[str, type[Conditioner]]:
+        """By name, sorted."""
+        return self._collect("jukebox_conditioners")
+
+    @cached_property
+    def samplers(self) -> dict[str, type[Sampler]]:
+        """By name, in the order they run in."""
+        found: dict[str, type[Sampler]] = self._collect("jukebox_samplers")
+        return dict(sorted(found.items(), key=lambda kv: (kv[1].order, kv[0])))
+
+    @property
+    def versions(self) -> dict[str, str]:
+        """Versions of the packages that plugins came from."""
+        return {f.package: f.version for f in self.found}
+
+    def package_of(self, module: str) -> str:
+        """The package that brought a module, `-` when no entry point did."""
+        return next((f.package for f in self.found if f.module == module), "-")
+
+    def conditioner(self, name: str, values: Mapping[str, Any]) -> Conditioner:
+        """A conditioner with the given fields; InputError names what is unknown."""
+        if name not in self.conditioners:
+            raise unknown("conditioner", name, list(self.conditioners))
+        return with_fields(self.conditioners[name], values, f"conditioner '{name}'")
+
+    def sampling(self, knobs: Mapping[str, Any]) -> list[Sampler]:
+        """The samplers that the knobs switch on, in order. InputError for unknown knobs."""
+        owners = {f.name: s for s in self.samplers.values() for f in fields(s)}
+        for knob in knobs:
+            if knob not in owners:
+                raise unknown("sampling knob", knob, list(owners))
+        chain = []
+        for sampler in self.samplers.values():
+            mine = {f.name: knobs.get(f.name) for f in fields(sampler)}
+            if any(v is not None for v in mine.values()):
+                chain.append(with_fields(sampler, mine, f"sampler '{sampler.name}'"))
+        return chain
+
+    def _collect(self, hook: str) -> dict[str, Any]:
+        owners: dict[str, str] = {}
+        classes: dict[str, Any] = {}
+        for impl in getattr(self.manager.hook, hook).get_hookimpls():
+            for kind in impl.function():
+                if kind.name in owners:
+                    both = f"'{owners[kind.name]}' and '{impl.plugin_name}'"
+                    raise PluginError(f"plugins {both} both bring a '{kind.name}'")
+                owners[kind.name], classes[kind.name] = impl.plugin_name, kind
+        return dict(sorted(classes.items()))
+
+    def _refuse_unknown_hooks(self) -> None:
+        for plugin in self.manager.get_plugins():
+            for name in dir(plugin):
+                if name.startswith("jukebox_") and not hasattr(self.manager.hook, name):
+                    known = [h for h in dir(hooks) if h.startswith("jukebox_")]
+                    owner = self.manager.get_name(plugin)
+                    raise PluginError(f"plugin '{owner}': {unknown('hook', name, known)}")
+
+    def _refuse_clashing_flags(self) -> None:
+        owners: dict[str, str] = {}
+        inputs = [(name, c.Input) for name, c in self.conditioners.items()]
+        for name, kind in [*inputs, *self.samplers.items()]:
+            for f in fields(kind):
+                if f.name in owners or f.name in CORE_FLAGS:
+                    other = owners.get(f.name, "jukebox itself")
+                    flag = "--" + f.name.replace("_", "-")
+                    raise PluginError(f"'{name}' and '{other}' both want the flag {flag}")
+                owners[f.name] = name
+
+
+#: What the commands that take plugin flags call their own.
+CORE_FLAGS = frozenset(
+    ("preset", "model", "out", "seconds", "items", "seed", "until", "device", "batch", "set")
+    + ("set_", "json", "as_json", "quiet", "audio", "prime", "run", "help", "said")
+)
+
+
+class PluginError(InputError):
+    """A plugin that can't be used; switching it off is what a person can do about it."""
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message, "uninstall one, or switch it off with JUKEBOX_BLOCK=name")
+
+
+def with_fields(kind: type[T], values: Mapping[str, Any], what: str) -> T:
+    """A plugin's dataclass from JSON or YAML values, checked against its fields."""
+    from pydantic import TypeAdapter, ValidationError
+
+    names = [f.name for f in fields(kind)]  # type: ignore[arg-type]
+    for key in values:
+        if key not in names:
+            raise unknown("setting", key, names, f" of {what}")
+    try:
+        return TypeAdapter(kind).validate_python(dict(values))
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(p) for p in first["loc"])
+        message = first["msg"].removeprefix("Value error, ")
+        said = f" (got {first['input']!r})" if place else ""
+        hint = "see `jukebox plugin list`"
+        raise InputError(f"{what}: {place + ': ' if place else ''}{message}{said}", hint) from None
+
+
+def installed(warn: Warn, blocked: str | None = None) -> Registry:
+    """The registry of all entry points in group `jukebox`.
+
+    `JUKEBOX_BLOCK=a,b` in the environment leaves plugins out. One that fails to import costs a
+    warning; everything else works.
+    """
+    names = os.environ.get("JUKEBOX_BLOCK", "") if blocked is None else blocked
+    block = {n.strip() for n in names.split(",") if n.strip()}
+    plugins: dict[str, object] = {}
+    found = []
+    for point in sorted(entry_points(group=GROUP), key=lambda p: p.name):
+        if point.name in block:
+            continue
+        try:
+            plugins[point.name] = point.load()
+        except Exception as error:
+            warn(_broken(point, error))
+            continue
+        found.append(_found(point))
+    return Registry(plugins, found)
+
+
+def _found(point: EntryPoint) -> Found:
+    dist = point.dist
+    package, version = (dist.name, dist.version) if dist else ("-", "-")
+    return Found(point.name, point.module, package, version)
+
+
+def _broken(point: EntryPoint, error: Exception) -> str:
+    package = point.dist.name if point.dist else point.value
+    return (
+        f"plugin '{point.name}' of {package} can't be loaded and is left out: "
+        f"{type(error).__name__}: {error}"
+    )

@@ -1,0 +1,277 @@
+"""What the commands do to a run: fill in the tokens of its levels, then its audio.
+
+Every stage looks at what is there, does what is missing, and leaves the rest alone. That is all
+there is to resuming.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from jukebox_cli.folders import Asked, Model, Run, RunConfig, Tokens
+from jukebox_cli.plugin import InputError, Song, Window
+from jukebox_cli.registry import Registry
+from jukebox_cli.steering import conditioners, encode_window, refuse_unused, shape_of
+from jukebox_cli.windows import Stretch, windows
+
+if TYPE_CHECKING:
+    import torch
+
+    from jukebox_cli.conditioning import Conditioning
+    from jukebox_cli.prior import Prior
+
+
+@dataclass(frozen=True)
+class Bar:
+    """Something that counts up while a stage works: see `cli` for the one with colours."""
+
+    begin: Callable[[str, int, int], None] = lambda what, done, total: None
+    tick: Callable[[int], None] = lambda count: None
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run being worked on."""
+
+    run: Run
+    model: Model
+    registry: Registry
+    items: Sequence[int]
+    config: RunConfig
+    asked: Asked
+    device: str = "auto"
+    batch: int = 16
+    bar: Bar = field(default_factory=Bar)
+
+    @property
+    def top(self) -> int:
+        return self.model.config.vqvae.levels - 1
+
+    def samples(self, item: int) -> int:
+        return self.asked.of(item)[0]
+
+    def song(self, item: int) -> Song:
+        return self.asked.of(item)[1]
+
+    def total(self, level: int, item: int) -> int:
+        """Tokens that an item has at a level when it is whole."""
+        hops = self.model.config.vqvae.hops
+        return -(-self.samples(item) // hops[-1]) * (hops[-1] // hops[level])
+
+    def have(self, level: int, item: int) -> int:
+        tokens = self.run.read_tokens(level, item)
+        return 0 if tokens is None else len(tokens.tokens)
+
+    def lacks(self, level: int) -> list[int]:
+        """The items whose tokens of a level are not all there."""
+        return [i for i in self.items if self.have(level, i) < self.total(level, i)]
+
+    def stretches(self, level: int, item: int, given: int) -> list[Stretch]:
+        config, hops = self.model.config, self.model.config.vqvae.hops
+        ratio = hops[level + 1] // hops[level] if level < self.top else 1
+        hop = self.config.hop[level]
+        return windows(self.total(level, item), config.priors[level].frames, hop, given, ratio)
+
+    def event(self, kind: str, **what: Any) -> None:
+        event = {"time": round(time.time(), 3), "event": kind, **what}
+        self.run.log(event)
+        self.registry.manager.hook.jukebox_event(run=self.run.path, event=event)
+
+
+def check(job: Job) -> None:
+    """Every condition of every window, encoded once: bad values fail here, before torch."""
+    levels = [conditioners(job.model, n, job.registry) for n in _prior_levels(job)]
+    for item in job.items:
+        refuse_unused(job.model, job.registry, levels, job.song(item))
+    for number, parts in zip(_prior_levels(job), levels, strict=True):
+        shape = shape_of(job.model.config, number)
+        for item in job.items:
+            for stretch in job.stretches(number, item, 0):
+                window = _window(job, number, item, stretch)
+                encode_window(parts, [job.song(item)], window, shape)
+
+
+def _prior_levels(job: Job) -> range:
+    return range(len(job.model.config.priors))
+
+
+def sample(job: Job, level: int) -> None:
+    """Draws what the run's items lack at a level; the level above must be whole."""
+    import torch
+
+    from jukebox_cli.loading import load_prior, pick_device
+
+    lacking = job.lacks(level)
+    if not lacking:
+        return
+    if level < job.top and (short := [i for i in lacking if i in job.lacks(level + 1)]):
+        raise InputError(
+            f"item {short[0]} of {job.run.path} is not whole at level {level + 1}",
+            "finish that level first, with the command that began it",
+        )
+    prior = load_prior(job.model, level, job.registry, pick_device(job.device))
+    counts = [(job.have(level, i), job.total(level, i)) for i in lacking]
+    job.bar.begin(f"level {level}", sum(h for h, _ in counts), sum(t for _, t in counts))
+    job.event("level", level=level, items=lacking)
+    began = time.monotonic()
+    with _threads_for(prior, torch):
+        for batch in _batches(job, level, lacking):
+            _sample_batch(job, level, prior, batch)
+    drawn = sum(t - h for h, t in counts)
+    job.event("drawn", level=level, tokens=drawn, seconds=round(time.monotonic() - began, 2))
+
+
+def _threads_for(prior: Prior, torch: Any) -> Any:
+    """One thread for a small prior on a CPU: handing its tiny sums to others takes longer."""
+    from contextlib import contextmanager
+
+    @contextmanager
+    def threads() -> Iterator[None]:
+        before = torch.get_num_threads()
+        small = sum(p.numel() for p in prior.parameters()) < 50_000_000
+        torch.set_num_threads(1 if small else before)
+        try:
+            yield
+        finally:
+            torch.set_num_threads(before)
+
+    return threads()
+
+
+def _batches(job: Job, level: int, items: Sequence[int]) -> list[list[int]]:
+    """Items that can be drawn side by side: same length, same part given."""
+    alike: dict[tuple[int, int], list[int]] = {}
+    for item in items:
+        tokens = job.run.read_tokens(level, item)
+        alike.setdefault((job.total(level, item), tokens.given if tokens else 0), []).append(item)
+    groups = alike.values()
+    return [g[i : i + job.batch] for g in groups for i in range(0, len(g), job.batch)]
+
+
+def _sample_batch(job: Job, level: int, prior: Prior, items: Sequence[int]) -> None:
+    from jukebox_cli.sample import Draft, Level, Pulse, sample_level
+
+    config = job.config
+    given = 0
+    drafts = []
+    for item in items:
+        total = job.total(level, item)
+        known = job.run.read_tokens(level, item) or Tokens(np.zeros(0, np.int64), 0)
+        given = known.given
+        tokens = np.zeros(total, np.int64)
+        tokens[: len(known.tokens)] = known.tokens
+        drafts.append(Draft(item, tokens, len(known.tokens)))
+    codec = job.model.config.vqvae
+
+    def save() -> None:
+        for draft in drafts:
+            settled = Tokens(draft.tokens[: draft.done], given)
+            job.run.write_tokens(level, draft.item, settled, codec)
+
+    samplers = job.registry.sampling(config.sampling[level])
+    what = Level(level, prior, samplers, config.seed)
+    stretches = job.stretches(level, items[0], given)
+    conditions = _conditions(job, level, prior, items)
+    try:
+        sample_level(what, drafts, stretches, conditions, Pulse(job.bar.tick, save))
+    finally:
+        save()
+
+
+def _conditions(
+    job: Job, level: int, prior: Prior, items: Sequence[int]
+) -> Callable[[Stretch], Conditioning]:
+    """For each window: arrays to the device once, one Conditioning, item by item."""
+    import torch
+
+    from jukebox_cli.conditioning import stack
+
+    parts = conditioners(job.model, level, job.registry)
+    shape = shape_of(job.model.config, level)
+    device = prior.positions.device
+
+    def one(item: int, stretch: Stretch) -> Conditioning:
+        window = _window(job, level, item, stretch)
+        arrays = encode_window(parts, [job.song(item)], window, shape)
+        tensors = {
+            name: {key: torch.from_numpy(a).to(device) for key, a in each.items()}
+            for name, each in arrays.items()
+        }
+        above = _above(job, level, item, stretch, shape.frames)
+        return prior.condition(tensors, above if above is None else above.to(device))
+
+    return lambda stretch: stack([one(item, stretch) for item in items])
+
+
+def _above(job: Job, level: int, item: int, stretch: Stretch, frames: int) -> torch.Tensor | None:
+    """The tokens of the level above that lie over a window: (1, frames / ratio)."""
+    import torch
+
+    if level == job.top:
+        return None
+    hops = job.model.config.vqvae.hops
+    ratio = hops[level + 1] // hops[level]
+    tokens = job.run.read_tokens(level + 1, item)
+    assert tokens is not None
+    codes = tokens.tokens[stretch.start // ratio : (stretch.start + frames) // ratio]
+    return torch.from_numpy(np.pad(codes, (0, frames // ratio - len(codes)), "edge"))[None]
+
+
+def _window(job: Job, level: int, item: int, stretch: Stretch) -> Window:
+    hop, frames = job.model.config.vqvae.hops[level], job.model.config.priors[level].frames
+    return Window(stretch.start * hop, frames * hop, job.samples(item))
+
+
+def decode(job: Job, level: int = 0, suffix: str = "wav", force: bool = False) -> list[str]:
+    """Writes the audio of a level's tokens that is not there yet; gives the files."""
+    from jukebox_cli import audio, codec
+    from jukebox_cli.loading import load_vqvae, pick_device
+
+    files = {i: job.run.audio_file(i, level, suffix) for i in job.items}
+    missing = [i for i in job.items if force or _stale(job, level, i, files[i])]
+    for item in missing:
+        if job.have(level, item) < job.total(level, item):
+            raise InputError(
+                f"item {item} of {job.run.path} is not whole at level {level}",
+                "finish it with `jukebox upsample`, or decode another --level",
+            )
+    if missing:
+        vqvae = load_vqvae(job.model, pick_device(job.device))
+        rate = job.model.config.vqvae.sample_rate
+        samples = sum(job.samples(i) for i in missing)
+        job.bar.begin(f"decode {level}", 0, samples)
+        for item in missing:
+            tokens = job.run.read_tokens(level, item)
+            assert tokens is not None
+            blocks = codec.decode(vqvae, level, tokens.tokens, job.samples(item))
+            audio.write(files[item], _ticked(blocks, job.bar), rate)
+        job.event("decoded", level=level, items=missing, format=suffix)
+    return [str(files[i]) for i in job.items]
+
+
+def _stale(job: Job, level: int, item: int, path: Any) -> bool:
+    """Whether the audio is missing or older than the tokens it is of."""
+    tokens = job.run.token_file(level, item)
+    if not path.exists():
+        return True
+    return bool(tokens.exists() and tokens.stat().st_mtime > path.stat().st_mtime)
+
+
+def _ticked(blocks: Iterator[np.ndarray], bar: Bar) -> Iterator[np.ndarray]:
+    for block in blocks:
+        yield block
+        bar.tick(len(block))
+
+
+def finish(job: Job, until: str = "audio") -> None:
+    """Top level -> upsamplers -> audio, as far as `until` (top, tokens, audio) says."""
+    lowest = job.top if until == "top" else 0
+    for level in range(job.top, lowest - 1, -1):
+        sample(job, level)
+    if until == "audio":
+        decode(job)

@@ -1,0 +1,89 @@
+"""Audio -> tokens: a corpus to train priors on, or a run to go on from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from jukebox_cli import audio, codec
+from jukebox_cli.folders import Asked, Corpus, CorpusConfig, Model, Run, RunConfig, Tokens
+from jukebox_cli.plugin import InputError
+from jukebox_cli.songs import Recording
+from jukebox_cli.vqvae import VQVAE
+
+Tick = Callable[[int], None]
+
+
+def encode_file(
+    vqvae: VQVAE, path: Path, tick: Tick = lambda _: None, seconds: float | None = None
+) -> tuple[list[np.ndarray], int]:
+    """A file's tokens per level, and its length in samples; the first `seconds` only if given."""
+    rate = vqvae.config.sample_rate
+    limit = None if seconds is None else round(seconds * rate)
+    length = 0
+
+    def counted() -> Iterator[audio.Audio]:
+        nonlocal length
+        for block in audio.stream(path, rate):
+            block = block if limit is None else block[: limit - length]
+            length += len(block)
+            tick(len(block))
+            yield block
+            if length == limit:
+                return
+
+    tokens = codec.encode(vqvae, counted())
+    if length == 0:
+        raise InputError(f"{path} holds no sound", "it has a header but no samples")
+    return tokens, length
+
+
+def to_corpus(
+    recordings: Sequence[Recording],
+    model: Model,
+    vqvae: VQVAE,
+    corpus: Corpus,
+    tick: Tick = lambda _: None,
+) -> int:
+    """Adds the recordings that the corpus does not have yet; gives how many that were."""
+    config = CorpusConfig(
+        fingerprint=model.fingerprint(),
+        sample_rate=model.config.vqvae.sample_rate,
+        hops=model.config.vqvae.hops,
+        bins=model.config.vqvae.bins,
+    )
+    if not corpus.exists:
+        corpus.write_config(config)
+    elif corpus.config != config:
+        raise InputError(
+            f"{corpus.path} was made with another model than '{model.name}'",
+            "choose another folder with --out",
+        )
+    there = {entry.name for entry in corpus.entries()}
+    new = [r for r in recordings if str(r.audio) not in there]
+    for recording in new:
+        tokens, samples = encode_file(vqvae, recording.audio, tick)
+        corpus.append(str(recording.audio), samples, recording.song, recording.held_out, tokens)
+    return len(new)
+
+
+def to_run(
+    recordings: Sequence[Recording],
+    model: Model,
+    vqvae: VQVAE,
+    run: Run,
+    config: RunConfig,
+    tick: Tick = lambda _: None,
+) -> None:
+    """Makes a run with an item for each recording, its tokens given at every level."""
+    items: dict[int, tuple[int, dict[str, Any]]] = {}
+    run.write_config(config)
+    for item, recording in enumerate(recordings):
+        tokens, samples = encode_file(vqvae, recording.audio, tick)
+        items[item] = (samples, dict(recording.song))
+        for level, codes in enumerate(tokens):
+            run.write_tokens(level, item, Tokens(codes, len(codes)), model.config.vqvae)
+    run.write_asked(Asked(0, {}, items))

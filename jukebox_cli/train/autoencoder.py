@@ -1,0 +1,123 @@
+"""Training one level's autoencoder on crops of songs (paper, section 3)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from jukebox_cli import audio
+from jukebox_cli.config import VQVAEConfig
+from jukebox_cli.plugin import InputError
+from jukebox_cli.train.loop import Metrics
+from jukebox_cli.vqvae import Autoencoder, magnitudes, spectral_loss, time_loss
+
+
+@dataclass(frozen=True)
+class Crops:
+    """Random stretches of audio files: batch `step` is a pure function of `seed` and `step`."""
+
+    paths: tuple[Path, ...]
+    seconds: tuple[float, ...]
+    length: int  # samples
+    sample_rate: int
+    seed: int = 0
+
+    @classmethod
+    def of(cls, paths: Sequence[Path], length: int, sample_rate: int, seed: int = 0) -> Crops:
+        if not paths:
+            raise InputError("no audio to train on", "name audio files, folders or a manifest")
+        return cls(
+            tuple(paths), tuple(audio.seconds_in(p) for p in paths), length, sample_rate, seed
+        )
+
+    def batch(self, step: int, size: int) -> Tensor:
+        """(size, 1, length). A file is as likely as it is long."""
+        random = np.random.default_rng((self.seed, step))
+        share = np.array(self.seconds) / sum(self.seconds)
+        picks = random.choice(len(self.paths), size, p=share)
+        crops = [
+            audio.crop(self.paths[i], float(random.random()), self.length, self.sample_rate)
+            for i in picks
+        ]
+        return torch.from_numpy(np.stack(crops))[:, None]
+
+
+class AutoencoderTask:
+    """One level of a VQ-VAE, trained on its own: the levels share nothing."""
+
+    def __init__(
+        self,
+        config: VQVAEConfig,
+        level: int,
+        crops: Crops,
+        held_out: Crops | None,
+        *,
+        batch: int = 8,
+        commit: float = 0.02,
+        device: torch.device | str = "cpu",
+    ) -> None:
+        torch.manual_seed(crops.seed)
+        self.part = f"vqvae-{level}"
+        self.module = Autoencoder(level, config).to(device)
+        self.crops, self.examples = crops, held_out
+        self.size, self.commit, self.device = batch, commit, device
+
+    def loss(self, step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
+        target = self.crops.batch(step, self.size).to(self.device)
+        generator = torch.Generator().manual_seed(self.crops.seed + step)
+        codebook = self.module.codebook
+        if step == 0:
+            with torch.no_grad():
+                codebook.start_from(self.module.encoder(target), generator)
+        out = self.module(target)
+        with torch.autocast(target.device.type, enabled=False):
+            wanted, got = target[:, 0], out.audio[:, 0].float()
+            time, spectral = time_loss(wanted, got), spectral_loss(wanted, got)
+            loss = time + spectral + self.commit * out.commit
+        codebook.update(out.latents, out.codes, generator)
+        return loss, {
+            "time": time.detach(),
+            "spectral": spectral.detach(),
+            "commit": out.commit.detach(),
+            "entropy_bits": entropy_bits(codebook.usage),
+            "convergence_db": convergence_db(wanted, got.detach()),
+        }
+
+    def held_out(self, batches: int = 8) -> Metrics:
+        """Spectral convergence and use of the codebook on crops of songs held out."""
+        if self.examples is None:
+            return {}
+        used = torch.zeros(self.module.codebook.vectors.shape[0])
+        ratios = []
+        for step in range(batches):
+            target = self.examples.batch(step, self.size).to(self.device)
+            out = self.module(target)
+            used += torch.bincount(out.codes.flatten().cpu(), minlength=len(used))
+            ratios.append(convergence_db(target[:, 0], out.audio[:, 0]))
+        return {
+            "convergence_db": float(torch.stack(ratios).mean()),
+            "entropy_bits": float(entropy_bits(used)),
+            "codes_used": float((used > 0).sum()),
+        }
+
+    def export(self) -> dict[str, Tensor]:
+        return {k: v.detach().half() for k, v in self.module.state_dict().items()}
+
+
+def entropy_bits(counts: Tensor) -> Tensor:
+    """Entropy of a codebook's use in bits; log2(bins) when every code is as frequent."""
+    share = counts / counts.sum().clamp_min(1)
+    return torch.special.entr(share).sum() / np.log(2)
+
+
+def convergence_db(target: Tensor, got: Tensor) -> Tensor:
+    """Spectral convergence of (B, N) waveforms, || |S| - |S'| || / || |S| ||, in dB, the mean over
+    the batch; n_fft 2048, hop 256, window 1536 (the measure of the paper's tables 1 to 3)."""
+    wanted, made = (magnitudes(x, 2048, 256, 1536).flatten(1) for x in (target, got))
+    ratio = (wanted - made).norm(dim=1) / wanted.norm(dim=1).clamp_min(1e-3)
+    return 20 * ratio.clamp_min(1e-6).log10().mean()

@@ -1,0 +1,222 @@
+"""One training loop, for autoencoders and priors alike.
+
+What a step does depends on its number alone (data, noise, learning rate), never on hidden state,
+so a run that was killed goes on exactly as it would have without: same batches, same losses.
+"""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from time import monotonic
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from jukebox_cli.folders import Model, append_line, load_tensors, save_tensors
+from jukebox_cli.plugin import InputError
+
+Metrics = dict[str, float]
+
+
+class Task(Protocol):
+    """Something that can be trained."""
+
+    #: The stem of its files, such as `vqvae-0` or `prior-2`.
+    part: str
+    module: nn.Module
+
+    def loss(self, step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """The loss of step `step` and what to log of it."""
+
+    def held_out(self) -> Metrics:
+        """How well it does on songs it never trains on."""
+
+    def export(self) -> dict[str, Tensor]:
+        """The tensors a model needs of it."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long and how fast to train."""
+
+    steps: int = 1000
+    rate: float = 3e-4
+    warmup: int = 100
+    cooldown: float = 0.2  # the last share of the steps, over which the rate falls to 0
+    decay: float = 0.01
+    clip: float = 1.0
+    betas: tuple[float, float] = (0.9, 0.95)
+    save_every: int = 500
+    log_every: int = 20
+    precision: str = "auto"
+
+    def rate_at(self, step: int) -> float:
+        """Linear warm-up, flat, linear fall: so that training longer later changes only the end."""
+        up = min(1.0, (step + 1) / max(1, self.warmup))
+        falling = max(1, int(self.steps * self.cooldown))
+        return self.rate * up * min(1.0, (self.steps - step) / falling)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What the loop tells whoever watches."""
+
+    step: int
+    steps: int
+    loss: float
+    metrics: Metrics
+    seconds: float  # since this process began to train
+
+
+Watch = Callable[[Progress], None]
+
+
+def train(task: Task, model: Model, plan: Plan, watch: Watch = lambda _: None) -> Metrics:
+    """Trains until `plan.steps`, from the last checkpoint if there is one.
+
+    SIGINT and SIGTERM stop it after the step it is in, with a checkpoint; KeyboardInterrupt then
+    says so. Returns the held-out metrics.
+    """
+    task.module.train()
+    optimizer = _optimizer(task.module, plan)
+    step = resume(task, optimizer, model)
+    began = monotonic()
+    with _stopping() as stopped:
+        while step < plan.steps:
+            for group in optimizer.param_groups:
+                group["lr"] = plan.rate_at(step)
+            loss, metrics = _step(task, optimizer, plan, step)
+            step += 1
+            if step % plan.log_every == 0 or step == plan.steps:
+                row = {k: float(v) for k, v in metrics.items()}
+                progress = Progress(step, plan.steps, float(loss), row, monotonic() - began)
+                append_line(model.log, {"part": task.part, **_row(progress, plan)})
+                watch(progress)
+                if not torch.isfinite(loss):
+                    raise InputError(
+                        f"the loss of {task.part} is not a number at step {step}",
+                        "train with a lower --rate; the last checkpoint is untouched",
+                    )
+            if step % plan.save_every == 0 or step == plan.steps or stopped():
+                save(task, optimizer, model, step)
+            if stopped():
+                raise KeyboardInterrupt
+    return evaluate(task, model, step)
+
+
+def _step(
+    task: Task, optimizer: torch.optim.Optimizer, plan: Plan, step: int
+) -> tuple[Tensor, Mapping[str, Tensor]]:
+    device = next(task.module.parameters()).device
+    with autocast(device, plan.precision):
+        loss, metrics = task.loss(step)
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    norm = nn.utils.clip_grad_norm_(task.module.parameters(), plan.clip)
+    optimizer.step()
+    return loss.detach(), {**metrics, "gradient": norm}
+
+
+def evaluate(task: Task, model: Model, step: int) -> Metrics:
+    """The held-out metrics, logged."""
+    task.module.eval()
+    with torch.inference_mode():
+        metrics = task.held_out()
+    task.module.train()
+    append_line(model.log, {"part": task.part, "step": step, "held_out": metrics})
+    return metrics
+
+
+def _row(progress: Progress, plan: Plan) -> dict[str, object]:
+    return {
+        "step": progress.step,
+        "loss": progress.loss,
+        "rate": plan.rate_at(progress.step - 1),
+        "seconds": round(progress.seconds, 1),
+        **progress.metrics,
+    }
+
+
+def _optimizer(module: nn.Module, plan: Plan) -> torch.optim.AdamW:
+    """AdamW; only matrices and filters decay."""
+    wide = [p for p in module.parameters() if p.requires_grad and p.dim() > 1]
+    narrow = [p for p in module.parameters() if p.requires_grad and p.dim() <= 1]
+    groups = [{"params": wide}, {"params": narrow, "weight_decay": 0.0}]
+    groups = [g for g in groups if g["params"]]
+    return torch.optim.AdamW(groups, plan.rate, plan.betas, weight_decay=plan.decay)
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
+    """bfloat16 where the device is fast at it, unless `precision` says otherwise."""
+    wanted = precision == "bf16" or (precision == "auto" and fast_bfloat16(device))
+    return torch.autocast(device.type, torch.bfloat16, enabled=wanted)
+
+
+def fast_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
+
+
+def everything(module: nn.Module) -> dict[str, Tensor]:
+    """Parameters and buffers, moving averages too, by name."""
+    return {**dict(module.named_parameters()), **dict(module.named_buffers())}
+
+
+def save(task: Task, optimizer: torch.optim.Optimizer, model: Model, step: int) -> None:
+    """One file with all that is needed to go on, then the weights for everybody else."""
+    tensors = {f"module/{k}": v.detach() for k, v in everything(task.module).items()}
+    for number, state in optimizer.state_dict()["state"].items():
+        tensors |= {f"optimizer/{number}/{k}": v for k, v in state.items()}
+    save_tensors(model.checkpoint(task.part), tensors, {"step": str(step)})
+    save_tensors(model.weights(task.part), task.export())
+
+
+def resume(task: Task, optimizer: torch.optim.Optimizer, model: Model) -> int:
+    """Loads the last checkpoint, if there is one, and gives the step to go on from."""
+    path = model.checkpoint(task.part)
+    if not path.exists():
+        return 0
+    tensors = load_tensors(path)
+    with torch.no_grad():
+        for name, tensor in everything(task.module).items():
+            saved = tensors.get(f"module/{name}")
+            if saved is None or saved.shape != tensor.shape:
+                hint = f"remove {path} to start anew, or train with the same preset"
+                raise InputError(f"{path} holds another shape of {task.part}: {name}", hint)
+            tensor.copy_(saved)
+    state: dict[int, dict[str, Tensor]] = {}
+    for key, tensor in tensors.items():
+        if key.startswith("optimizer/"):
+            _, number, what = key.split("/")
+            state.setdefault(int(number), {})[what] = tensor.clone()
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+    return _step_of(path)
+
+
+def _step_of(path: object) -> int:
+    from safetensors import safe_open
+
+    with safe_open(str(path), "pt") as file:
+        return int((file.metadata() or {}).get("step", 0))
+
+
+@contextmanager
+def _stopping() -> Iterator[Callable[[], bool]]:
+    """Within it, the first SIGINT or SIGTERM only sets a flag; a second one acts as usual."""
+    asked: list[int] = []
+
+    def ask(number: int, frame: object) -> None:
+        asked.append(number)
+        signal.signal(number, signal.default_int_handler)
+
+    before = {n: signal.signal(n, ask) for n in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: bool(asked)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,303 @@
+"""Factored attention (paper, appendix A; Child et al. 2019) over a sequence laid out in rows.
+
+The n positions stand in `blocks` rows of `columns`. A layer sees, for the position at (r, c):
+`row` those before it in row r, `column` those above it in column c, `previous` the whole of row
+r - 1 (zeros above the first row), `dense` all before it. Each includes the position itself, but
+for `previous`.
+
+Three ways give the same numbers: `forward` (whole rows at once, for training), `step` (one
+position, with a cache of only what the pattern needs), and `allowed` with `naive_attention` (a
+plain masked softmax, for the tests).
+
+Shapes: B batch, T positions, W width, A attention width, H heads, D = A / H.
+"""
+
+from __future__ import annotations
+
+from math import sqrt
+from typing import NamedTuple
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+#: `memory` and `prefix` are how lyrics will be attended to.
+PATTERNS = ("row", "column", "previous", "dense")
+
+
+class Layout(NamedTuple):
+    """How a sequence is folded into rows."""
+
+    blocks: int
+    columns: int
+
+
+class Linear(nn.Module):
+    """x @ weight + bias, with weight (in, out): the layout that is fastest for one position."""
+
+    def __init__(self, before: int, after: int, std: float = 0.02) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(before, after) * std)
+        self.bias = nn.Parameter(torch.zeros(after))
+
+    def forward(self, x: Tensor) -> Tensor:  # (B, T, in) -> (B, T, out)
+        return F.linear(x, self.weight.T, self.bias)
+
+    def step(self, x: Tensor) -> Tensor:  # (B, 1, in) -> (B, 1, out)
+        return each_row(x, self.weight, self.bias)
+
+
+def each_row(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """(B, 1, in) @ (in, out) + (out), every item by itself.
+
+    A batched product of single rows: one matrix product over the batch may round differently for
+    different B, and then a song would depend on which others are made beside it.
+    """
+    batch = x.shape[0]
+    return torch.baddbmm(bias.expand(batch, 1, -1), x, weight.expand(batch, -1, -1))
+
+
+class Cache:
+    """Keys and values of one layer, allocated once and only as large as its pattern needs."""
+
+    def __init__(self, pattern: str, layout: Layout, rows: int, head: int, like: Tensor) -> None:
+        self.pattern, self.layout = pattern, layout
+        blocks, columns = layout
+        shape = {
+            "row": (columns,),
+            "column": (columns, blocks),
+            "previous": (2, columns),
+            "dense": (columns * blocks,),
+        }[pattern]
+        # rows is B * H, so that attention is one batched product
+        self.keys = like.new_zeros(rows, *shape, head)
+        self.values = like.new_zeros(rows, *shape, head)
+
+    def of(self, item: int, heads: int) -> Cache:
+        """The part of one item of the batch, in the same memory."""
+        part = object.__new__(Cache)
+        part.pattern, part.layout = self.pattern, self.layout
+        rows = slice(item * heads, (item + 1) * heads)
+        part.keys, part.values = self.keys[rows], self.values[rows]
+        return part
+
+    def put(self, n: int, keys: Tensor, values: Tensor) -> None:
+        """Keeps the keys and values (B * H, D) of position n."""
+        row, column = divmod(n, self.layout.columns)
+        place: tuple[int, ...] = {
+            "row": (column,),
+            "column": (column, row),
+            "previous": (row % 2, column),
+            "dense": (n,),
+        }[self.pattern]
+        at = (slice(None), *place)
+        self.keys[at] = keys
+        self.values[at] = values
+
+    def seen(self, n: int) -> tuple[Tensor, Tensor]:
+        """The keys and values (B * H, S, D) that position n attends to."""
+        row, column = divmod(n, self.layout.columns)
+        place: tuple[int | slice, ...] = {
+            "row": (slice(column + 1),),
+            "column": (column, slice(row + 1)),
+            "previous": ((row + 1) % 2,),
+            "dense": (slice(n + 1),),
+        }[self.pattern]
+        at = (slice(None), *place)
+        return self.keys[at], self.values[at]
+
+    def fill(self, keys: Tensor, values: Tensor) -> None:
+        """`put` for the positions from 0 on: (B * H, T, D). Rows that fell out are skipped."""
+        total, columns = keys.shape[1], self.layout.columns
+        if self.pattern == "dense":
+            self.keys[:, :total], self.values[:, :total] = keys, values
+            return
+        kept = {"row": 1, "previous": 2, "column": self.layout.blocks}[self.pattern]
+        first = max(0, (total - 1) // columns - kept + 1) * columns
+        for n in range(first, total, columns):
+            row, width = n // columns, min(columns, total - n)
+            here: tuple[int | slice, ...] = {
+                "row": (slice(width),),
+                "column": (slice(width), row),
+                "previous": (row % 2, slice(width)),
+            }[self.pattern]
+            at = (slice(None), *here)
+            self.keys[at], self.values[at] = keys[:, n : n + width], values[:, n : n + width]
+
+
+class Attention(nn.Module):
+    """Self-attention with one of the PATTERNS."""
+
+    def __init__(
+        self, pattern: str, layout: Layout, width: int, inner: int, heads: int, out_std: float
+    ) -> None:
+        super().__init__()
+        self.pattern, self.layout, self.heads = pattern, layout, heads
+        self.project = Linear(width, 3 * inner)
+        self.out = Linear(inner, width, out_std)
+        self.scale = 1 / sqrt(inner // heads)
+        self.inner = inner
+
+    def forward(self, x: Tensor, cache: Cache | None = None) -> Tensor:
+        """(B, T, W) -> (B, T, W) for the first T positions; T must be whole rows.
+
+        With a cache, its content becomes that of the first `T` positions.
+        """
+        q, k, v = (self._heads(t) for t in self.project(x).chunk(3, dim=2))  # (B, H, T, D)
+        if cache is not None:
+            cache.fill(k.flatten(0, 1), v.flatten(0, 1))
+        mixed: Tensor = self.out(self._merge(self._attend(q, k, v)))
+        return mixed
+
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        columns = self.layout.columns
+        if self.pattern == "dense":
+            return F.scaled_dot_product_attention(q, k, v, is_causal=True)
+        q, k, v = (t.unflatten(2, (-1, columns)) for t in (q, k, v))  # (B, H, rows, columns, D)
+        if self.pattern == "row":
+            return F.scaled_dot_product_attention(q, k, v, is_causal=True).flatten(2, 3)
+        if self.pattern == "column":
+            q, k, v = (t.transpose(2, 3) for t in (q, k, v))
+            mixed = F.scaled_dot_product_attention(q, k, v, is_causal=True)
+            return mixed.transpose(2, 3).flatten(2, 3)
+        k, v = (F.pad(t, (0, 0, 0, 0, 1, 0))[:, :, :-1] for t in (k, v))  # one row down
+        return F.scaled_dot_product_attention(q, k, v).flatten(2, 3)
+
+    def step(self, x: Tensor, n: int, cache: Cache) -> Tensor:
+        """The same for position n alone: (B, 1, W) -> (B, 1, W)."""
+        q, k, v = self.project.step(x).view(x.shape[0], 3, self.heads, -1).unbind(1)
+        q, k, v = (t.flatten(0, 1) for t in (q, k, v))  # (B * H, D)
+        cache.put(n, k, v)
+        keys, values = cache.seen(n)
+        # not the fused kernel: that one splits the work by batch and threads, and rounds with it
+        scores = torch.bmm(q.unsqueeze(1) * self.scale, keys.transpose(1, 2))
+        mixed = torch.bmm(torch.softmax(scores, dim=-1), values)  # (B * H, 1, D)
+        return self.out.step(mixed.view(x.shape[0], 1, self.inner))
+
+    def _heads(self, x: Tensor) -> Tensor:  # (B, T, A) -> (B, H, T, D)
+        return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
+
+    def _merge(self, x: Tensor) -> Tensor:  # (B, H, T, D) -> (B, T, A)
+        return x.transpose(1, 2).flatten(2)
+
+
+class Block(nn.Module):
+    """x + a + m with a = attention(norm(x)), m = mlp(norm(x + a)); `scale` multiplies a + m."""
+
+    def __init__(
+        self,
+        pattern: str,
+        layout: Layout,
+        width: int,
+        inner: int,
+        hidden: int,
+        heads: int,
+        scale: float,
+        out_std: float,
+    ) -> None:
+        super().__init__()
+        self.before_attention = nn.LayerNorm(width)
+        self.attention = Attention(pattern, layout, width, inner, heads, out_std)
+        self.before_mlp = nn.LayerNorm(width)
+        self.widen = Linear(width, hidden)
+        self.narrow = Linear(hidden, width, out_std)
+        self.scale = scale
+
+    def forward(self, x: Tensor, cache: Cache | None = None) -> Tensor:
+        a = self.attention(self.before_attention(x), cache)
+        m = self.narrow(quick_gelu(self.widen(self.before_mlp(x + a))))
+        out: Tensor = x + self.scale * (a + m)
+        return out
+
+    def step(self, x: Tensor, n: int, cache: Cache) -> Tensor:
+        a = self.attention.step(self.before_attention(x), n, cache)
+        m = self.narrow.step(quick_gelu(self.widen.step(self.before_mlp(x + a))))
+        return x + self.scale * (a + m)
+
+
+def quick_gelu(x: Tensor) -> Tensor:
+    """x * sigmoid(1.702 x), Jukebox's activation (Hendrycks & Gimpel 2016, section 2)."""
+    return x * torch.sigmoid(1.702 * x)
+
+
+class Transformer(nn.Module):
+    """A stack of blocks whose patterns repeat."""
+
+    def __init__(
+        self,
+        *,
+        frames: int,
+        blocks: int,
+        width: int,
+        depth: int,
+        heads: int,
+        inner: int,
+        hidden: int,
+        patterns: tuple[str, ...],
+        scaled: bool,
+    ) -> None:
+        super().__init__()
+        self.layout = Layout(blocks, frames // blocks)
+        self.heads, self.head = heads, inner // heads
+        out_std = 0.02 / sqrt(2 * depth)
+        self.layers = nn.ModuleList(
+            Block(
+                patterns[d % len(patterns)],
+                self.layout,
+                width,
+                inner,
+                hidden,
+                heads,
+                1 / depth if scaled else 1.0,
+                out_std,
+            )
+            for d in range(depth)
+        )
+
+    def blocks(self) -> list[Block]:
+        return [layer for layer in self.layers if isinstance(layer, Block)]
+
+    def caches(self, batch: int) -> list[Cache]:
+        """Empty caches for a batch, one a layer."""
+        like = next(self.parameters())
+        rows = batch * self.heads
+        return [
+            Cache(b.attention.pattern, self.layout, rows, self.head, like) for b in self.blocks()
+        ]
+
+    def forward(self, x: Tensor, caches: list[Cache] | None = None) -> Tensor:
+        """(B, T, W) -> (B, T, W): the first T positions at once, whole rows or not."""
+        total = x.shape[1]
+        x = F.pad(x, (0, 0, 0, -total % self.layout.columns))
+        for i, block in enumerate(self.blocks()):
+            x = block(x, None if caches is None else caches[i])
+        return x[:, :total]
+
+    def step(self, x: Tensor, n: int, caches: list[Cache]) -> Tensor:
+        """(B, 1, W) -> (B, 1, W): position n, after positions 0 .. n - 1."""
+        for block, cache in zip(self.layers, caches, strict=True):
+            x = block.step(x, n, cache)  # type: ignore[operator]
+        return x
+
+
+def allowed(pattern: str, layout: Layout, total: int) -> Tensor:
+    """(T, T) bool: which positions (columns) each position (row) attends to."""
+    n = torch.arange(total)
+    row, column = n // layout.columns, n % layout.columns
+    past = n[None] <= n[:, None]
+    return {
+        "row": past & (row[None] == row[:, None]),
+        "column": past & (column[None] == column[:, None]),
+        "previous": row[None] == row[:, None] - 1,
+        "dense": past,
+    }[pattern]
+
+
+def naive_attention(attention: Attention, x: Tensor) -> Tensor:
+    """What `attention(x)` must equal, as one masked softmax: slow, and easy to see through."""
+    q, k, v = (attention._heads(t) for t in attention.project(x).chunk(3, dim=2))
+    mask = allowed(attention.pattern, attention.layout, x.shape[1]).to(x.device)
+    scores = (q @ k.transpose(2, 3) * attention.scale).masked_fill(~mask, -torch.inf)
+    weights = scores.softmax(-1).nan_to_num()  # a row that sees nothing sees zeros
+    out: Tensor = attention.out(attention._merge(weights @ v))
+    return out

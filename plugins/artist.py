@@ -1,0 +1,56 @@
+"""artist: whose manner to play in, one of those the model was trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from jukebox_cli.config import unknown
+from jukebox_cli.plugin import Conditioner, Shape, Song, Window, hookimpl
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import nn
+    from typing_extensions import Self
+
+
+@dataclass(frozen=True)
+class Artist(Conditioner):
+    """One embedding an artist, added to the first input. Id 0 is 'not said'."""
+
+    name: ClassVar[str] = "artist"
+    names: tuple[str, ...] = ()  # learned
+
+    @dataclass(frozen=True)
+    class Input:
+        artist: Annotated[str | None, "Artist to play like."] = None
+
+    def fit(self, songs: Sequence[Song]) -> Self:
+        return replace(self, names=tuple(sorted({s["artist"] for s in songs if s.get("artist")})))
+
+    def encode(self, song: Song, window: Window, shape: Shape) -> dict[str, np.ndarray]:
+        import numpy as np
+
+        return {"ids": np.array([self.number(song.get("artist"))], dtype=np.int64)}
+
+    def number(self, artist: str | None) -> int:
+        """The id of a name, whatever its case; InputError when the model does not know it."""
+        if not artist:
+            return 0
+        folded = [n.casefold() for n in self.names]
+        if artist.casefold() not in folded:
+            raise unknown(
+                "artist", artist, self.names, f" in this model, which knows {len(self.names)}"
+            )
+        return 1 + folded.index(artist.casefold())
+
+    def module(self, shape: Shape) -> nn.Module:
+        from jukebox_cli.conditioning import StartEmbedding
+
+        return StartEmbedding(1 + len(self.names), shape.width)
+
+
+@hookimpl
+def jukebox_conditioners() -> list[type[Conditioner]]:
+    return [Artist]

@@ -1,0 +1,70 @@
+"""genre: one or several of those the model was trained on, mixed evenly."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+
+from jukebox_cli.config import unknown
+from jukebox_cli.plugin import Conditioner, InputError, Shape, Song, Values, Window, hookimpl
+
+if TYPE_CHECKING:
+    import numpy as np
+    from torch import nn
+    from typing_extensions import Self
+
+
+@dataclass(frozen=True)
+class Genre(Conditioner):
+    """A bag of up to `most` genres; their embeddings are added to the first input."""
+
+    name: ClassVar[str] = "genre"
+    most: int = 5
+    names: tuple[str, ...] = ()  # learned
+
+    @dataclass(frozen=True)
+    class Input:
+        genre: Annotated[str | None, "Genre, or several with commas between."] = None
+
+    def read(self, given: Mapping[str, Any], folder: Path) -> Values:
+        said = given.get("genre") or []
+        words = said.split(",") if isinstance(said, str) else said
+        if not isinstance(words, (list, tuple)) or not all(isinstance(w, str) for w in words):
+            raise InputError(f"can't read genre {said!r}", "write words with commas between")
+        return {"genre": [w.strip() for w in words if w.strip()]}
+
+    def fit(self, songs: Sequence[Song]) -> Self:
+        return replace(self, names=tuple(sorted({g for s in songs for g in s.get("genre") or []})))
+
+    def encode(self, song: Song, window: Window, shape: Shape) -> dict[str, np.ndarray]:
+        import numpy as np
+
+        words = song.get("genre") or []
+        if len(words) > self.most:
+            raise InputError(f"{len(words)} genres are more than {self.most}", "name fewer")
+        ids = np.full(self.most, -1, dtype=np.int64)
+        ids[: len(words)] = [self.number(w) for w in words]
+        if not words:
+            ids[0] = 0
+        return {"ids": ids}
+
+    def number(self, genre: str) -> int:
+        """The id of a name, whatever its case; InputError when the model does not know it."""
+        folded = [n.casefold() for n in self.names]
+        if genre.casefold() not in folded:
+            raise unknown(
+                "genre", genre, self.names, f" in this model, which knows {len(self.names)}"
+            )
+        return 1 + folded.index(genre.casefold())
+
+    def module(self, shape: Shape) -> nn.Module:
+        from jukebox_cli.conditioning import StartEmbedding
+
+        return StartEmbedding(1 + len(self.names), shape.width)
+
+
+@hookimpl
+def jukebox_conditioners() -> list[type[Conditioner]]:
+    return [Genre]

@@ -1,0 +1,1 @@
+"""Built-in presets, found by name: `jukebox preset list`."""
