@@ -23,6 +23,10 @@ T = TypeVar("T")
 FORMAT = 1
 Knobs = dict[str, Any]
 
+#: What a layer of a prior can attend to; see `transformer`. Two more, `memory` and `prefix`, are
+#: reserved for lyrics.
+PATTERNS = ("row", "column", "previous", "dense")
+
 
 @dataclass(frozen=True)
 class VQVAEConfig:
@@ -63,7 +67,7 @@ class UpperConfig:
     growth: int = 3
     cycle: int | None = None
     state: float = 1.0
-    scale: bool = True  # residual branches are divided by the depth
+    scale: bool = True  # residual branches are divided by the root of the depth
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,10 @@ class PriorConfig:
     upper: UpperConfig = UpperConfig()
 
     def __post_init__(self) -> None:
+        strangers = [p for p in self.patterns if p not in PATTERNS]
+        if strangers or not self.patterns:
+            known, said = ", ".join(PATTERNS), ", ".join(strangers) or "none"
+            raise ValueError(f"patterns are {known}, not {said}")
         if self.frames % self.blocks:
             raise ValueError(f"frames ({self.frames}) must be a multiple of blocks ({self.blocks})")
         if int(self.attention * self.width) % self.heads:
@@ -108,6 +116,7 @@ class ModelConfig:
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
     format: int = FORMAT
+    about: str = ""
     vqvae: VQVAEConfig = VQVAEConfig()
     priors: tuple[PriorConfig, ...] = ()
     sampling: SamplingConfig = SamplingConfig()

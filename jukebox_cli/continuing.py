@@ -67,7 +67,7 @@ def _begun(job: Job) -> list[int]:
 
 
 def _whole(job: Job, level: int, samples: int) -> int:
-    """How many tokens of a level are wholly filled by `samples`: the last one may be half silence."""
+    """Tokens of a level that `samples` fill wholly: the last one may be half silence."""
     hops = job.model.config.vqvae.hops
     return max(1, samples // hops[-1]) * (hops[-1] // hops[level])
 

@@ -198,7 +198,8 @@ class Model:
 
     def write_learned(self, level: int, fields: Mapping[str, Knobs]) -> None:
         path = self.path / "conditioners.json"
-        data = read_json(path) if path.exists() else {"format": FORMAT, "levels": {}}
+        new: dict[str, Any] = {"format": FORMAT, "levels": {}}
+        data = read_json(path) if path.exists() else new
         data["levels"][str(level)] = fields
         write_text(path, json.dumps(data, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
 

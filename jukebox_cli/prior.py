@@ -7,7 +7,7 @@ the first input is the conditioners' `start`, or a learned vector where there is
 from __future__ import annotations
 
 from collections.abc import Mapping
-from math import log
+from math import log, sqrt
 
 import torch
 import torch.nn.functional as F
@@ -37,7 +37,7 @@ class Upper(nn.Module):
             growth=config.growth,
             cycle=config.cycle,
             state=config.state,
-            scale=1 / config.depth if config.scale else 1.0,
+            scale=1 / sqrt(config.depth) if config.scale else 1.0,
         )
         self.norm = nn.LayerNorm(width)
 

@@ -117,8 +117,10 @@ class Registry:
 
 #: What the commands that take plugin flags call their own.
 CORE_FLAGS = frozenset(
-    ("preset", "model", "out", "seconds", "items", "seed", "until", "device", "batch", "set")
-    + ("set_", "json", "as_json", "quiet", "audio", "prime", "run", "help", "said")
+    [
+        *("preset", "model", "out", "seconds", "items", "seed", "until", "device", "batch"),
+        *("set", "set_", "json", "as_json", "quiet", "audio", "prime", "run", "help", "said"),
+    ]
 )
 
 

@@ -85,7 +85,8 @@ def _sample_window(
     known = np.stack([d.tokens[start : stretch.end] for d in drafts])
     tokens = torch.from_numpy(known).to(device)  # (B, length)
     limits = torch.tensor(settled, device=device)
-    numbers = _uniforms(level, drafts, stretch).to(device)  # (B, length - prefix)
+    wide = torch.float32 if device.type == "mps" else torch.float64
+    numbers = _uniforms(level, drafts, stretch).to(device, wide)  # (B, length - prefix)
     caches = prior.caches(len(drafts))
     prior.prefill(tokens[:, :prefix], conditions, caches)
 

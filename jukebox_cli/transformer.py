@@ -21,9 +21,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-#: `memory` and `prefix` are how lyrics will be attended to.
-PATTERNS = ("row", "column", "previous", "dense")
-
 
 class Layout(NamedTuple):
     """How a sequence is folded into rows."""
@@ -90,7 +87,7 @@ class Cache:
             "previous": (row % 2, column),
             "dense": (n,),
         }[self.pattern]
-        at = (slice(None), *place)
+        at: tuple[int | slice, ...] = (slice(None), *place)
         self.keys[at] = keys
         self.values[at] = values
 
@@ -126,7 +123,7 @@ class Cache:
 
 
 class Attention(nn.Module):
-    """Self-attention with one of the PATTERNS."""
+    """Self-attention with one of the patterns (see `config.PATTERNS`)."""
 
     def __init__(
         self, pattern: str, layout: Layout, width: int, inner: int, heads: int, out_std: float

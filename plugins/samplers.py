@@ -24,7 +24,7 @@ class Temperature(Sampler):
             raise ValueError("must be more than 0 (for the likeliest token use --greedy)")
 
     def __call__(self, logits: Tensor, history: Tensor) -> Tensor:
-        return logits / self.temperature
+        return logits if self.temperature is None else logits / self.temperature
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,9 @@ class TopK(Sampler):
             raise ValueError("must be 1 or more")
 
     def __call__(self, logits: Tensor, history: Tensor) -> Tensor:
-        k = min(self.top_k or 1, logits.shape[-1])
+        if self.top_k is None:
+            return logits
+        k = min(self.top_k, logits.shape[-1])
         least = logits.topk(k, dim=-1).values[:, -1:]
         return logits.masked_fill(logits < least, float("-inf"))
 
@@ -58,6 +60,8 @@ class TopP(Sampler):
             raise ValueError("must be more than 0 and at most 1")
 
     def __call__(self, logits: Tensor, history: Tensor) -> Tensor:
+        if self.top_p is None:
+            return logits
         ordered, places = logits.sort(dim=-1, descending=True, stable=True)
         shares = ordered.softmax(dim=-1)
         before = shares.cumsum(dim=-1) - shares
@@ -78,6 +82,8 @@ class MinP(Sampler):
             raise ValueError("must be from 0 to 1")
 
     def __call__(self, logits: Tensor, history: Tensor) -> Tensor:
+        if self.min_p is None:
+            return logits
         shares = logits.softmax(dim=-1)
         least = shares.amax(dim=-1, keepdim=True) * self.min_p
         return logits.masked_fill(shares < least, float("-inf"))

@@ -73,7 +73,9 @@ def make_song(song: Song, out: Path, soundfont: str) -> float:
     return len(samples) / SAMPLE_RATE
 
 
-def write_manifest(path: Path, songs: list[Song], seconds: dict[Song, float]) -> None:
+def write_manifest(
+    path: Path, songs: list[Song], seconds: dict[Song, float], held_out: bool
+) -> None:
     """Write a manifest in one move, so that a reader never sees half of it."""
     lines = []
     for artist, seed in songs:
@@ -84,6 +86,7 @@ def write_manifest(path: Path, songs: list[Song], seconds: dict[Song, float]) ->
             "artist": artist,
             "genre": ARTISTS[artist].genre,
             "seconds": round(seconds[artist, seed], 2),
+            "held_out": held_out,
         }
         lines.append(json.dumps(entry) + "\n")
     partial = path.with_suffix(".part")
@@ -105,7 +108,7 @@ def _collect(songs: list[Song], results: Iterable[float]) -> dict[Song, float]:
     """Gather the songs' lengths as they are made."""
     began, total = time.monotonic(), 0.0
     seconds = {}
-    for i, (song, length) in enumerate(zip(songs, results), start=1):
+    for i, (song, length) in enumerate(zip(songs, results, strict=True), start=1):
         seconds[song] = length
         total += length
         if i % 12 == 0 or i == len(songs):
@@ -138,8 +141,8 @@ def main(arguments: list[str] | None = None) -> int:
     options.out.mkdir(parents=True, exist_ok=True)
     train, held = choose_songs(options.minutes, options.held_out, options.seed)
     seconds = make_all(train + held, options.out, soundfont, options.jobs)
-    write_manifest(options.out / "songs.jsonl", train, seconds)
-    write_manifest(options.out / "held-out.jsonl", held, seconds)
+    write_manifest(options.out / "songs.jsonl", train, seconds, False)
+    write_manifest(options.out / "held-out.jsonl", held, seconds, True)
     return 0
 
 

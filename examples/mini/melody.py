@@ -92,7 +92,7 @@ class Singer:
         tones: list[Tone] = []
         pitch = anchor
         last = len(motif.steps) - 1
-        for i, ((at, length), step) in enumerate(zip(motif.rhythm, motif.steps)):
+        for i, ((at, length), step) in enumerate(zip(motif.rhythm, motif.steps, strict=True)):
             beat = start + at
             chord = chord_at(self.spans, beat)
             pool = pitches_in(chord_scale(self.tonic, self.scale, chord), self.low, self.high)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from random import Random
 
 from melody import Singer, Span, Tone, chord_at, make_theme, read_steps, third_below, vary
@@ -186,7 +187,7 @@ def _split_at_changes(
     for start, length, stroke in strokes:
         cuts = [c for c in changes if start < c < start + length]
         edges = [start, *cuts, start + length]
-        pieces += [(a, b - a, stroke) for a, b in zip(edges, edges[1:])]
+        pieces += [(a, b - a, stroke) for a, b in pairwise(edges)]
     return pieces
 
 

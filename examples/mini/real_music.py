@@ -174,7 +174,7 @@ def split(tracks: list[Track]) -> tuple[list[Track], list[Track]]:
     return [track for track in tracks if track not in held], held
 
 
-def write_manifest(path: Path, tracks: list[Track]) -> None:
+def write_manifest(path: Path, tracks: list[Track], held_out: bool) -> None:
     """Write the manifest of those tracks that are there, in one move, and report it."""
     lines, total = [], 0.0
     for track in tracks:
@@ -189,6 +189,7 @@ def write_manifest(path: Path, tracks: list[Track]) -> None:
             "title": track.title,
             "licence": track.licence,
             "seconds": round(seconds, 2),
+            "held_out": held_out,
         }
         lines.append(json.dumps(entry, ensure_ascii=False) + "\n")
     partial = path.with_suffix(".part")
@@ -216,8 +217,8 @@ def main(arguments: list[str] | None = None) -> int:
         tracks = read_tracks()
         problems = make_all(tracks, out)
         train, held = split(tracks)
-        write_manifest(out / "songs.jsonl", train)
-        write_manifest(out / "held-out.jsonl", held)
+        write_manifest(out / "songs.jsonl", train, False)
+        write_manifest(out / "held-out.jsonl", held, True)
     except (OSError, soundfile.SoundFileError) as error:
         problems = [str(error)]
     for problem in problems:

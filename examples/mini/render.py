@@ -67,7 +67,7 @@ class Renderer:
     def _synthesise(self, midi: pretty_midi.PrettyMIDI) -> np.ndarray:
         """Play every note through the synthesiser, in time, at its own rate."""
         channels = _channels(midi)
-        for channel, instrument in zip(channels, midi.instruments):
+        for channel, instrument in zip(channels, midi.instruments, strict=True):
             self._font.channel_set_preset_number(channel, instrument.program, instrument.is_drum)
             for change in instrument.control_changes:
                 self._font.channel_midi_control(channel, change.number, change.value)
@@ -104,7 +104,7 @@ def _timeline(
 ) -> list[tuple[int, int, int, int, int]]:
     """Sorted (sample, 0 off or 1 on, channel, pitch, velocity), at velocity 0 for a release."""
     events = []
-    for channel, instrument in zip(channels, midi.instruments):
+    for channel, instrument in zip(channels, midi.instruments, strict=True):
         for note in instrument.notes:
             start, end = int(note.start * SYNTH_RATE), int(note.end * SYNTH_RATE)
             events.append((start, 1, channel, note.pitch, note.velocity))

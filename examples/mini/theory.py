@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from itertools import combinations
+from itertools import combinations, pairwise
 
 SCALES: dict[str, tuple[int, ...]] = {
     "major": (0, 2, 4, 5, 7, 9, 11),
@@ -161,11 +161,11 @@ def voice_lead(
 
     def cost(voicing: tuple[int, ...]) -> float:
         total = sum(w for pc, w in weight.items() if all(p % 12 != pc for p in voicing))
-        total += sum(max(0, b - a - 9) for a, b in zip(voicing, voicing[1:]))
-        total += sum(4 for a, b in zip(voicing, voicing[1:]) if b - a < 3 and a < 55)
+        total += sum(max(0, b - a - 9) for a, b in pairwise(voicing))
+        total += sum(4 for a, b in pairwise(voicing) if b - a < 3 and a < 55)
         total += 0.15 * abs(sum(voicing) / len(voicing) - centre)
         if previous is not None and len(previous) == len(voicing):
-            total += 0.5 * sum(abs(a - b) for a, b in zip(previous, voicing))
+            total += 0.5 * sum(abs(a - b) for a, b in zip(previous, voicing, strict=True))
             total += 6 * _parallels(previous, voicing)
         return total
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from time import monotonic
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
@@ -27,7 +27,9 @@ class Task(Protocol):
 
     #: The stem of its files, such as `vqvae-0` or `prior-2`.
     part: str
-    module: nn.Module
+
+    @property
+    def module(self) -> nn.Module: ...
 
     def loss(self, step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
         """The loss of step `step` and what to log of it."""
@@ -145,7 +147,7 @@ def _optimizer(module: nn.Module, plan: Plan) -> torch.optim.AdamW:
     """AdamW; only matrices and filters decay."""
     wide = [p for p in module.parameters() if p.requires_grad and p.dim() > 1]
     narrow = [p for p in module.parameters() if p.requires_grad and p.dim() <= 1]
-    groups = [{"params": wide}, {"params": narrow, "weight_decay": 0.0}]
+    groups: list[dict[str, Any]] = [{"params": wide}, {"params": narrow, "weight_decay": 0.0}]
     groups = [g for g in groups if g["params"]]
     return torch.optim.AdamW(groups, plan.rate, plan.betas, weight_decay=plan.decay)
 

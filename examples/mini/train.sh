@@ -1,0 +1,38 @@
+#!/bin/sh
+# Makes the built-in model: songs, codec, tokens, priors. Stop it at any time and start it again:
+# every step goes on from where it was.
+#
+#     examples/mini/train.sh WORK_FOLDER [STEPS_OF_EACH_PRIOR]
+#
+# Needs `pip install .`, what examples/mini/README.md lists, and a Debian for real_music.py.
+# On two cores it takes about three hours. The model is WORK_FOLDER/mini.
+set -eu
+work=${1:?name a folder to work in}
+steps=${2:-2500}
+here=$(dirname "$0")
+mkdir -p "$work"
+
+python "$here/make_songs.py" --out "$work/songs" --minutes 300 --held-out 12 --seed 0
+python "$here/make_songs.py" --out "$work/more-songs" --minutes 300 --held-out 0 --seed 1
+python "$here/real_music.py" --out "$work/real"
+
+export OMP_NUM_THREADS=1 # the levels share nothing, so they train side by side
+songs="$work/songs/songs.jsonl $work/songs/held-out.jsonl"
+for level in 0 1 2; do
+    case $level in 0) codec_steps=2000 ;; *) codec_steps=3400 ;; esac
+    # shellcheck disable=SC2086 # $songs is two words
+    jukebox train vqvae $songs "$work/real/songs.jsonl" "$work/real/held-out.jsonl" \
+        --model "$work/mini" --preset mini-recipe --level $level \
+        --steps $codec_steps --rate 1.5e-3 >"$work/vqvae-$level.log" 2>&1 &
+done
+wait
+
+# shellcheck disable=SC2086
+jukebox tokenize $songs "$work/more-songs/songs.jsonl" --model "$work/mini" --out "$work/corpus"
+
+for level in 0 1 2; do
+    jukebox train prior "$work/corpus" --model "$work/mini" --level $level --steps "$steps" \
+        >"$work/prior-$level.log" 2>&1 &
+done
+wait
+echo "$work/mini"
