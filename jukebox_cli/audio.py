@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -40,7 +41,7 @@ def stream(path: Path, sample_rate: int) -> Iterator[Audio]:
     with open_audio(path) as file:
         resample = soxr.ResampleStream(file.samplerate, sample_rate, 1, dtype="float32")
         while True:
-            block = file.read(BLOCK, dtype="float32", always_2d=True).mean(axis=1)
+            block = _read(file, BLOCK)
             last = len(block) < BLOCK
             if file.samplerate != sample_rate:
                 block = resample.resample_chunk(block, last=last)
@@ -69,6 +70,30 @@ def open_audio(path: Path) -> soundfile.SoundFile:
     return file
 
 
+def _read(file: soundfile.SoundFile, frames: int, start: int | None = None) -> Audio:
+    """Up to `frames` frames as mono; InputError when they are damaged."""
+    import soundfile
+
+    try:
+        if start is not None:
+            file.seek(start)
+        block: Audio = file.read(frames, dtype="float32", always_2d=True).mean(axis=1)
+        return block
+    except soundfile.LibsndfileError as error:
+        reason = error.error_string.removeprefix("Error : ").rstrip(".")
+        raise InputError(f"{file.name} is damaged: {reason}", "restore it from a copy") from None
+
+
+def digest(paths: Sequence[Path], *words: str) -> str:
+    """A short hash of what is in the files, and of some words."""
+    total = hashlib.sha256("\n".join(words).encode())
+    for path in paths:
+        with path.open("rb") as file:
+            while block := file.read(BLOCK):
+                total.update(block)
+    return total.hexdigest()[:16]
+
+
 def seconds_in(path: Path) -> float:
     """How long a file plays."""
     with open_audio(path) as file:
@@ -84,24 +109,54 @@ def crop(path: Path, start: float, length: int, sample_rate: int) -> Audio:
 
     with open_audio(path) as file:
         wanted = -(-length * file.samplerate // sample_rate)
-        file.seek(int(start * max(0, file.frames - wanted)))
-        block = file.read(wanted, dtype="float32", always_2d=True).mean(axis=1)
+        block = _read(file, wanted, int(start * max(0, file.frames - wanted)))
         if file.samplerate != sample_rate:
             block = soxr.resample(block, file.samplerate, sample_rate)
     block = block[:length]
     return np.pad(block, (0, length - len(block))).astype(np.float32)
 
 
+class _Sink:
+    """A file to write to that keeps the first error it met: libsndfile drops them."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self.file = file
+        self.error: OSError | None = None
+
+    def write(self, data: bytes) -> int:
+        return self._try(self.file.write, data)
+
+    def seek(self, offset: int, whence: int = 0) -> int:
+        return self._try(self.file.seek, offset, whence)
+
+    def tell(self) -> int:
+        return self._try(self.file.tell)
+
+    def _try(self, do: Callable[..., int], *words: Any) -> int:
+        try:
+            return do(*words)
+        except OSError as error:
+            self.error = self.error or error
+            return 0
+
+
 def write(path: Path, blocks: Iterable[Audio], sample_rate: int) -> None:
     """Streams blocks to a file beside `path`, then moves it there; the suffix picks the format."""
-    import soundfile
-
     from jukebox_cli.folders import replacing
 
-    kind, subtype = FORMATS[path.suffix.removeprefix(".")]
-    with (
-        replacing(path) as part,
-        soundfile.SoundFile(part, "w", sample_rate, 1, subtype, format=kind) as file,
-    ):
+    with replacing(path) as part, part.open("wb") as file:
+        sink = _Sink(file)
+        try:
+            _write(sink, FORMATS[path.suffix.removeprefix(".")], blocks, sample_rate)
+        finally:
+            if sink.error:
+                raise sink.error
+
+
+def _write(sink: _Sink, kind: tuple[str, str], blocks: Iterable[Audio], sample_rate: int) -> None:
+    import soundfile
+
+    name, subtype = kind
+    with soundfile.SoundFile(sink, "w", sample_rate, 1, subtype, format=name) as sound:
         for block in blocks:
-            file.write(np.clip(block, -1.0, 1.0))
+            sound.write(np.clip(block, -1.0, 1.0))

@@ -15,7 +15,7 @@ from torch import nn
 from jukebox_cli.audio import Audio
 from jukebox_cli.vqvae import VQVAE
 
-CHUNK = 1 << 18  # samples one pass makes or reads, without the overlap
+CHUNK = 1 << 16  # samples one pass makes or reads, without the overlap
 
 
 class Reach(NamedTuple):
@@ -36,7 +36,7 @@ def reach(network: nn.Module) -> Reach:
         stride, padding = layer.stride[0], int(layer.padding[0])
         span = (layer.kernel_size[0] - 1) * layer.dilation[0]
         if isinstance(layer, nn.ConvTranspose1d):  # output j reads inputs (j + padding - k) / s
-            back = -(-(back + span - padding) // stride)
+            back = (back + span - padding) // stride
             ahead = (stride - 1 + ahead + padding) // stride
         else:  # output i reads inputs i * s - padding + k * dilation
             back, ahead = back * stride + padding, ahead * stride + span - padding
@@ -50,17 +50,21 @@ def encode(vqvae: VQVAE, audio: Iterable[Audio], chunk: int = CHUNK) -> list[np.
     The end is padded with silence to a whole token of the top level.
     """
     hops = vqvae.config.hops
-    levels = [vqvae.level(i) for i in range(len(hops))]
-    reaches = [reach(level.encoder) for level in levels]
-    back, ahead = (_up_to(max(sides), hops[-1]) for sides in zip(*reaches, strict=True))
+    networks = [vqvae.level(level) for level in range(len(hops))]
+    sides = [
+        Reach(_up_to(near.back, hops[-1]), _up_to(near.ahead, hops[-1]))
+        for near in (reach(network.encoder) for network in networks)
+    ]
+    back, ahead = max(side.back for side in sides), max(side.ahead for side in sides)
     parts: list[list[np.ndarray]] = [[] for _ in hops]
     for before, middle, after in _surrounded(audio, _up_to(chunk, hops[-1]), back, ahead):
-        samples = np.concatenate([before, middle, after])
-        samples = np.pad(samples, (0, -len(samples) % hops[-1]))
-        x = torch.from_numpy(samples)[None, None].to(vqvae.device)  # (1, 1, N)
-        for level, hop, part in zip(levels, hops, parts, strict=True):
-            first, count = len(before) // hop, _up_to(len(middle), hops[-1]) // hop
-            part.append(level.encode(x)[0, first : first + count].cpu().numpy())
+        for network, hop, side, part in zip(networks, hops, sides, parts, strict=True):
+            left = before[max(0, len(before) - side.back) :]
+            samples = np.concatenate([left, middle, after[: side.ahead]])
+            samples = np.pad(samples, (0, -len(samples) % hops[-1]))
+            x = torch.from_numpy(samples)[None, None].to(vqvae.device)  # (1, 1, N)
+            first, count = len(left) // hop, _up_to(len(middle), hops[-1]) // hop
+            part.append(network.encode(x)[0, first : first + count].cpu().numpy())
     return [np.concatenate(p) if p else np.zeros(0, np.int64) for p in parts]
 
 

@@ -55,6 +55,12 @@ class VQVAEConfig:
     def __post_init__(self) -> None:
         if not len(self.strides) == len(self.widths) == len(self.depths):
             raise ValueError("strides, widths and depths must name equally many levels")
+        if any(stride < 2 or stride % 2 for level in self.strides for stride in level):
+            raise ValueError("strides must be even numbers from 2 on")
+        if not 1 <= self.bins <= 65536:
+            raise ValueError(f"bins must be from 1 to 65536, not {self.bins}")
+        if min(self.sample_rate, self.embed, *self.widths, *self.depths) < 1:
+            raise ValueError("sample_rate, embed, widths and depths must be 1 or more")
 
 
 @dataclass(frozen=True)
@@ -94,6 +100,8 @@ class PriorConfig:
         if strangers or not self.patterns:
             known, said = ", ".join(PATTERNS), ", ".join(strangers) or "none"
             raise ValueError(f"patterns are {known}, not {said}")
+        if min(self.frames, self.width, self.depth, self.heads, self.blocks) < 1:
+            raise ValueError("frames, width, depth, heads and blocks must be 1 or more")
         if self.frames % self.blocks:
             raise ValueError(f"frames ({self.frames}) must be a multiple of blocks ({self.blocks})")
         if int(self.attention * self.width) % self.heads:
@@ -127,6 +135,11 @@ class ModelConfig:
             raise ValueError(
                 f"there are {len(self.priors)} priors for {self.vqvae.levels} levels of strides"
             )
+        ratios = map(prod, self.vqvae.strides[1:])
+        for level, (prior, ratio) in enumerate(zip(self.priors, ratios, strict=False)):
+            if prior.frames % ratio:
+                what = f"its tokens per token of level {level + 1}"
+                raise ValueError(f"frames of level {level} must be a multiple of {ratio}, {what}")
 
 
 @dataclass(frozen=True)
@@ -173,8 +186,9 @@ def read_yaml(path: Path) -> dict[str, Any]:
         mark = error.problem_mark
         line = f":{mark.line + 1}" if mark else ""
         raise InputError(f"{path}{line}: bad YAML: {error.problem}", _YAML_HINT) from None
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: bad YAML: {error}", _YAML_HINT) from None
+    except (yaml.YAMLError, ValueError) as error:  # control characters; a date such as 2020-99-99
+        reason = str(error).splitlines()[0]
+        raise InputError(f"{path}: bad YAML: {reason}", _YAML_HINT) from None
     if not isinstance(data, dict):
         raise InputError(f"{path}: expected 'key: value' lines", "see `jukebox preset show rock`")
     return data

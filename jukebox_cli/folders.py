@@ -47,6 +47,7 @@ _DISK_HINTS = {
     errno.ENOTDIR: "choose another folder with --out: part of this path is a file",
     errno.EEXIST: "choose another folder with --out: a file is in the way",
     errno.EISDIR: "choose another name: a folder is in the way",
+    errno.ENAMETOOLONG: "choose a shorter name",
 }
 
 
@@ -82,10 +83,22 @@ def write_text(path: Path, text: str) -> None:
 
 def append_line(path: Path, row: Mapping[str, Any]) -> None:
     """One JSON line at the end of a file; a single write, so lines of two writers don't mix."""
+    line = json.dumps(row, ensure_ascii=False).encode() + b"\n"
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
+        start = b"" if _ends_a_line(path) else b"\n"
         with path.open("ab", buffering=0) as file:
-            file.write(json.dumps(row, ensure_ascii=False).encode() + b"\n")
+            if file.write(start + line) < len(start + line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _ends_a_line(path: Path) -> bool:
+    """False when the last line of a file was cut off while it was written."""
+    if not path.exists() or path.stat().st_size == 0:
+        return True
+    with path.open("rb") as file:
+        file.seek(-1, os.SEEK_END)
+        return file.read() == b"\n"
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -99,10 +112,27 @@ def read_json(path: Path) -> dict[str, Any]:
     return data
 
 
+def _mend(path: Path) -> None:
+    """Leaves out a last line that was cut off, so that another can follow."""
+    if not _ends_a_line(path):
+        rows = [json.dumps(row, ensure_ascii=False) + "\n" for row in read_lines(path)]
+        write_text(path, "".join(rows))
+
+
+@contextmanager
+def _damaged(path: Path) -> Iterator[None]:
+    """Turns what goes wrong with the content of a file of ours into an InputError."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        hint = "restore it from a copy, or make it again"
+        raise InputError(f"{path} is damaged: {type(error).__name__}: {error}", hint) from None
+
+
 def read_lines(path: Path) -> list[dict[str, Any]]:
     """The rows of a .jsonl file; a last line that was cut off while it was written is left out."""
     rows = []
-    lines = read_text(path).splitlines()
+    lines = read_text(path).removesuffix("\n").split("\n") if path.stat().st_size else []
     for number, line in enumerate(lines, 1):
         try:
             rows.append(json.loads(line))
@@ -152,7 +182,9 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
 
 @dataclass(frozen=True)
 class Model:
-    """models/NAME: config.yaml, conditioners.json, *.safetensors, card.md, log.jsonl, train/."""
+    """models/NAME: config.yaml, card.md, log.jsonl, vqvae-N.safetensors, train/, and for every
+    prior its prior-N.safetensors with what its conditioners learned beside it, prior-N.json, so
+    that levels can be trained at the same time."""
 
     path: Path
 
@@ -190,21 +222,35 @@ class Model:
 
     def learned(self, level: int) -> dict[str, Knobs]:
         """The fields of a level's conditioners, by name, as `fit` left them."""
-        path = self.path / "conditioners.json"
+        path = self.path / f"prior-{level}.json"
         if not path.exists():
             return {}
-        levels = read_json(path)["levels"]
-        return dict(levels.get(str(level), {}))
+        with _damaged(path):
+            return dict(read_json(path)["conditioners"])
 
     def write_learned(self, level: int, fields: Mapping[str, Knobs]) -> None:
-        path = self.path / "conditioners.json"
-        new: dict[str, Any] = {"format": FORMAT, "levels": {}}
-        data = read_json(path) if path.exists() else new
-        data["levels"][str(level)] = fields
-        write_text(path, json.dumps(data, indent=1, ensure_ascii=False, sort_keys=True) + "\n")
+        data = {"format": FORMAT, "conditioners": fields}
+        text = json.dumps(data, indent=1, ensure_ascii=False, sort_keys=True)
+        write_text(self.path / f"prior-{level}.json", text + "\n")
 
     def has_prior(self, level: int) -> bool:
         return self.weights(f"prior-{level}").is_file()
+
+    def need(self, part: str) -> None:
+        """InputError when the weights of `vqvae-N` or `prior-N` are missing or damaged."""
+        from safetensors import SafetensorError, safe_open
+
+        path, (kind, level) = self.weights(part), part.split("-")
+        if not path.is_file():
+            raise InputError(
+                f"model '{self.name}' has no {kind} for level {level}",
+                f"train one with `jukebox train {kind} --level {level}`",
+            )
+        try:
+            with safe_open(str(path), "np"):
+                pass
+        except (SafetensorError, OSError) as error:
+            raise InputError(f"{path} is damaged: {error}", "restore it from a copy") from None
 
     def fingerprint(self) -> str:
         """A hash of the codec and the shape of the model: who may read whose tokens.
@@ -270,6 +316,7 @@ class RunConfig:
     seed: int = 0
     hop: tuple[float, ...] = ()
     sampling: tuple[Knobs, ...] = ()
+    audio: str = ""  # a hash of the recordings it goes on from, if any
     versions: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -325,9 +372,11 @@ class Run:
 
     def asked(self) -> Asked:
         """What was asked for (song.json)."""
-        data = read_json(self.path / "song.json")
-        items = {int(i): (each["samples"], each["song"]) for i, each in data["items"].items()}
-        return Asked(data["samples"], data["song"], items)
+        path = self.path / "song.json"
+        data = read_json(path)
+        with _damaged(path):
+            items = {int(i): (each["samples"], each["song"]) for i, each in data["items"].items()}
+            return Asked(data["samples"], data["song"], items)
 
     def write_asked(self, asked: Asked) -> None:
         items = {str(i): {"samples": n, "song": song} for i, (n, song) in asked.items.items()}
@@ -346,6 +395,19 @@ class Run:
         folder = self.path / "audio"
         return (folder if level == 0 else folder / f"level-{level}") / f"item-{item:02}.{suffix}"
 
+    def drop_tokens(self) -> None:
+        """Removes the tokens that a command left which was stopped before it wrote run.yaml."""
+        for path in (self.path / "tokens").glob("level-*/item-*.safetensors"):
+            path.unlink()
+
+    def outgrew_audio(self, item: int) -> bool:
+        """Whether an item was made longer, and stopped before its audio was."""
+        files = (self.token_file(0, item), self.path / "song.json")
+        audio = self.audio_file(item)
+        if not audio.exists() or not all(f.exists() for f in files):
+            return False
+        return min(f.stat().st_mtime for f in files) > audio.stat().st_mtime
+
     def write_tokens(self, level: int, item: int, tokens: Tokens, codec: VQVAEConfig) -> None:
         import numpy as np
         from safetensors.numpy import save_file
@@ -355,6 +417,7 @@ class Run:
             "level": str(level),
             "hop": str(codec.hops[level]),
             "sample_rate": str(codec.sample_rate),
+            "bins": str(codec.bins),
             "given": str(tokens.given),
         }
         path = self.token_file(level, item)
@@ -372,8 +435,13 @@ class Run:
         try:
             with safe_open(str(path), "np") as file:
                 about = file.metadata() or {}
-                tokens = file.get_tensor("tokens").astype(np.int64)
-            return Tokens(tokens, int(about["given"]))
+                tokens = file.get_tensor("tokens")
+            if tokens.dtype != np.uint16 or tokens.ndim != 1:
+                raise ValueError(f"tokens are {tokens.ndim}-D {tokens.dtype}, not 1-D uint16")
+            bins = int(about.get("bins", 1 << 16))
+            if tokens.size and tokens.max() >= bins:
+                raise ValueError(f"token {tokens.max()} is not one of {bins}")
+            return Tokens(tokens.astype(np.int64), int(about["given"]))
         except (SafetensorError, KeyError, ValueError, OSError) as error:
             hint = "delete that file and run `jukebox upsample` or `jukebox generate` again"
             raise InputError(f"{path} is damaged: {error}", hint) from None
@@ -438,7 +506,8 @@ class Corpus:
 
     def entries(self) -> list[Entry]:
         path = self.path / "songs.jsonl"
-        return [Entry(**row) for row in read_lines(path)] if path.exists() else []
+        with _damaged(path):
+            return [Entry(**row) for row in read_lines(path)] if path.exists() else []
 
     def level(self, number: int) -> np.ndarray:
         """All tokens of a level, memory-mapped: uint16 (T,)."""
@@ -447,7 +516,8 @@ class Corpus:
         path = self.path / f"level-{number}.bin"
         if not path.exists() or path.stat().st_size == 0:
             raise InputError(f"{self.path} holds no songs", "fill it with `jukebox tokenize`")
-        return np.memmap(path, dtype=np.uint16, mode="r")
+        tokens = path.stat().st_size // 2
+        return np.memmap(path, dtype=np.uint16, mode="r", shape=(tokens,))
 
     def append(
         self,
@@ -468,7 +538,17 @@ class Corpus:
                 file.write(codes.astype("<u2").tobytes())
                 file.truncate()
         entry = Entry(name, start, top, samples, song, held_out)
+        _mend(self.path / "songs.jsonl")
         append_line(self.path / "songs.jsonl", asdict(entry))
+
+    def check(self) -> None:
+        """InputError when a level has fewer tokens than songs.jsonl says."""
+        end = max((entry.start + entry.length for entry in self.entries()), default=0)
+        for number in range(len(self.config.hops) if end else 0):
+            have, want = len(self.level(number)), end * self.ratio(number)
+            if have < want:
+                what = f"{self.path}/level-{number}.bin is damaged: {have} tokens, not {want}"
+                raise InputError(what, "tokenize the songs into a new corpus")
 
     def ratio(self, level: int) -> int:
         """Tokens of `level` per token of the top level."""

@@ -27,17 +27,14 @@ def load_vqvae(model: Model, device: torch.device) -> VQVAE:
     """The autoencoders of all levels, in fp32."""
     vqvae = VQVAE(model.config.vqvae)
     for number in range(model.config.vqvae.levels):
+        model.need(f"vqvae-{number}")
         fill(vqvae.level(number), load_tensors(model.weights(f"vqvae-{number}")), model)
     return vqvae.to(device).eval()
 
 
 def load_prior(model: Model, level: int, registry: Registry, device: torch.device) -> Prior:
     """A level's transformer with its conditioners, in fp32 on a CPU and bf16 elsewhere."""
-    if not model.has_prior(level):
-        raise InputError(
-            f"model '{model.name}' has no prior for level {level}",
-            f"train one with `jukebox train prior --level {level}`",
-        )
+    model.need(f"prior-{level}")
     prior = new_prior(model, level, conditioners(model, level, registry))
     fill(prior, load_tensors(model.weights(f"prior-{level}")), model)
     wide = device.type in ("cpu", "mps")

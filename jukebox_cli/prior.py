@@ -128,7 +128,7 @@ class Prior(nn.Module):
         x = self.norm(self._again(self.transformer.step(x, n, caches), conditions, n))
         if self.head is not None:
             return self.head.step(x)[:, 0]
-        return each_row(x, self.tokens.weight.T, x.new_zeros(1))[:, 0]
+        return each_row(x, self.tokens.weight.T, x.new_zeros(self.bins))[:, 0]
 
     def _first(self, conditions: Conditioning, batch: int) -> Tensor:  # (B, W)
         return self.start.expand(batch, -1) if conditions.start is None else conditions.start

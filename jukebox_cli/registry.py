@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
@@ -37,11 +38,12 @@ class Registry:
         self.manager = pluggy.PluginManager("jukebox")
         self.manager.add_hookspecs(hooks)
         self.found = tuple(found)
+        self._owners: dict[type, str] = {}  # by class, the plugin that brought it
         for name in sorted(plugins):
             try:
                 self.manager.register(plugins[name], name)
             except pluggy.PluginValidationError as error:
-                raise PluginError(f"plugin '{name}': {str(error).splitlines()[-1]}") from None
+                raise PluginError(f"plugin '{name}': {str(error).splitlines()[-1]}", name) from None
         self._refuse_unknown_hooks()
         self._refuse_clashing_flags()
 
@@ -62,8 +64,9 @@ class Registry:
         return {f.package: f.version for f in self.found}
 
     def package_of(self, module: str) -> str:
-        """The package that brought a module, `-` when no entry point did."""
-        return next((f.package for f in self.found if f.module == module), "-")
+        """The package whose entry point names a module or the package around it, else `-`."""
+        mine = (f.package for f in self.found if f"{module}.".startswith(f"{f.module}."))
+        return next(mine, "-")
 
     def conditioner(self, name: str, values: Mapping[str, Any]) -> Conditioner:
         """A conditioner with the given fields; InputError names what is unknown."""
@@ -85,33 +88,42 @@ class Registry:
         return chain
 
     def _collect(self, hook: str) -> dict[str, Any]:
-        owners: dict[str, str] = {}
         classes: dict[str, Any] = {}
         for impl in getattr(self.manager.hook, hook).get_hookimpls():
-            for kind in impl.function():
-                if kind.name in owners:
-                    both = f"'{owners[kind.name]}' and '{impl.plugin_name}'"
-                    raise PluginError(f"plugins {both} both bring a '{kind.name}'")
-                owners[kind.name], classes[kind.name] = impl.plugin_name, kind
+            plugin = impl.plugin_name
+            for kind in _call(impl, hook):
+                if kind.name in classes:
+                    both = f"'{self._owners[classes[kind.name]]}' and '{plugin}'"
+                    raise PluginError(f"plugins {both} both bring a '{kind.name}'", plugin)
+                classes[kind.name], self._owners[kind] = kind, plugin
         return dict(sorted(classes.items()))
 
     def _refuse_unknown_hooks(self) -> None:
-        for plugin in self.manager.get_plugins():
+        known = [h for h in dir(hooks) if h.startswith("jukebox_")]
+        for owner, plugin in self.manager.list_name_plugin():
             for name in dir(plugin):
-                if name.startswith("jukebox_") and not hasattr(self.manager.hook, name):
-                    known = [h for h in dir(hooks) if h.startswith("jukebox_")]
-                    owner = self.manager.get_name(plugin)
-                    raise PluginError(f"plugin '{owner}': {unknown('hook', name, known)}")
+                function = getattr(plugin, name)
+                if not name.startswith("jukebox_") or not inspect.isroutine(function):
+                    continue
+                if name not in known:
+                    error = unknown("hook", name, known)
+                    raise PluginError(f"plugin '{owner}': {error.message}", owner, error.hint)
+                if not hasattr(function, "jukebox_impl"):
+                    hint = "write @hookimpl above it"
+                    raise PluginError(f"plugin '{owner}': {name} is not marked as one", owner, hint)
 
     def _refuse_clashing_flags(self) -> None:
         owners: dict[str, str] = {}
-        inputs = [(name, c.Input) for name, c in self.conditioners.items()]
-        for name, kind in [*inputs, *self.samplers.items()]:
-            for f in fields(kind):
+        flags: list[tuple[type, Any]] = [(kind, kind.Input) for kind in self.conditioners.values()]
+        flags += [(kind, kind) for kind in self.samplers.values()]
+        for kind, declared in flags:
+            name = self._owners[kind]
+            for f in fields(declared):
                 if f.name in owners or f.name in CORE_FLAGS:
-                    other = owners.get(f.name, "jukebox itself")
+                    other = f"'{owners[f.name]}'" if f.name in owners else "jukebox itself"
                     flag = "--" + f.name.replace("_", "-")
-                    raise PluginError(f"'{name}' and '{other}' both want the flag {flag}")
+                    both = f"plugins '{name}' and {other}"
+                    raise PluginError(f"{both} both want the flag {flag}", name)
                 owners[f.name] = name
 
 
@@ -127,8 +139,25 @@ CORE_FLAGS = frozenset(
 class PluginError(InputError):
     """A plugin that can't be used; switching it off is what a person can do about it."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message, "uninstall one, or switch it off with JUKEBOX_BLOCK=name")
+    def __init__(self, message: str, plugin: str, hint: str | None = None) -> None:
+        switch = f"uninstall it, or switch it off with JUKEBOX_BLOCK={plugin}"
+        super().__init__(message, f"{hint}; or {switch}" if hint else switch)
+
+
+def _call(impl: pluggy.HookImpl, hook: str) -> list[Any]:
+    """The classes that a hook hands over; PluginError when it does not."""
+    base = {"jukebox_conditioners": Conditioner, "jukebox_samplers": Sampler}[hook]
+    try:
+        given: Any = impl.function()
+        kinds: list[Any] = list(given)
+    except Exception as error:
+        what = f"{hook} fails: {type(error).__name__}: {error}"
+        raise PluginError(f"plugin '{impl.plugin_name}': {what}", impl.plugin_name) from error
+    for kind in kinds:
+        if not (isinstance(kind, type) and issubclass(kind, base) and hasattr(kind, "name")):
+            what = f"{hook} gives {kind!r}, which is no {base.__name__} class with a name"
+            raise PluginError(f"plugin '{impl.plugin_name}': {what}", impl.plugin_name)
+    return kinds
 
 
 def with_fields(kind: type[T], values: Mapping[str, Any], what: str) -> T:
@@ -163,6 +192,10 @@ def installed(warn: Warn, blocked: str | None = None) -> Registry:
     for point in sorted(entry_points(group=GROUP), key=lambda p: p.name):
         if point.name in block:
             continue
+        if point.name in plugins:
+            both = [p for p in entry_points(group=GROUP) if p.name == point.name]
+            names = " and ".join(p.dist.name if p.dist else p.value for p in both)
+            raise PluginError(f"packages {names} both bring a plugin '{point.name}'", point.name)
         try:
             plugins[point.name] = point.load()
         except Exception as error:

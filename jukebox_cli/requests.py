@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import itertools
+import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,14 @@ from jukebox_cli.config import Knobs, ModelConfig, SongPreset, find_preset, load
 from jukebox_cli.folders import Asked, Model, Run, RunConfig, Tokens, find_model
 from jukebox_cli.plugin import InputError
 from jukebox_cli.registry import Registry
-from jukebox_cli.songs import read_song
+from jukebox_cli.songs import Recording, read_song
 from jukebox_cli.stages import Job
 
 DEFAULT_MODEL = "mini"
 DEFAULT_SECONDS = 20.0
 DEFAULT_HOP = 0.5
+MOST_SECONDS = 1_000_000
+MOST_ITEMS = 10_000
 
 
 @dataclass(frozen=True)
@@ -55,11 +58,15 @@ def request(
     said = load(SongPreset, path, overrides) if path else SongPreset()
     if overrides and not path:
         raise InputError("--set changes a preset, and none is given", "add --preset NAME")
+
+    def where(key: str, flag: object) -> str:
+        return f"--{key}" if path is None or flag is not None else f"{key} in {path}"
+
     return Request(
         model=model or said.model or DEFAULT_MODEL,
-        seconds=positive("--seconds", _first(seconds, said.seconds, DEFAULT_SECONDS)),
-        items=parse_items(_first(items, said.items, 1), count=True),
-        seed=check_seed(_first(seed, said.seed, 0)),
+        seconds=positive(where("seconds", seconds), _first(seconds, said.seconds, DEFAULT_SECONDS)),
+        items=parse_items(_first(items, said.items, 1), count=True, where=where("items", items)),
+        seed=check_seed(_first(seed, said.seed, 0), where("seed", seed)),
         given={**said.song, **given},
         # a preset's own paths are relative to it, those of flags to where the person is
         folder=path.parent if path and not given else Path(),
@@ -73,32 +80,35 @@ def _first(*values: Any) -> Any:
     return next(v for v in values if v is not None)
 
 
-def positive(flag: str, number: float) -> float:
-    if not 0 < number < 1e6:
-        raise InputError(f"{flag} must be more than 0, not {number:g}", f"try {flag} 20")
+def positive(where: str, number: float) -> float:
+    if not 0 < number < MOST_SECONDS:
+        bounds = f"more than 0 and less than {MOST_SECONDS:,}"
+        raise InputError(f"{where} must be {bounds}, not {number:g}", "try 20")
     return number
 
 
-def check_seed(seed: int) -> int:
+def check_seed(seed: int, where: str = "--seed") -> int:
     if not 0 <= seed < 2**63:
-        raise InputError(f"--seed must be from 0 to 2^63 - 1, not {seed}", "try --seed 1")
+        raise InputError(f"{where} must be from 0 to 2^63 - 1, not {seed}", "try 1")
     return seed
 
 
-def parse_items(text: str | int, *, count: bool) -> tuple[int, ...]:
+def parse_items(text: str | int, *, count: bool, where: str = "--items") -> tuple[int, ...]:
     """`2,5` and `4-7` are those items; `4` is items 0 to 3 when `count`, item 4 when not."""
     words = str(text).replace(" ", "")
-    if re.fullmatch(r"\d+", words) and count:
-        numbers = list(range(int(words)))
-    elif re.fullmatch(r"\d+(-\d+)?(,\d+(-\d+)?)*,?", words):
+    ranges = []
+    if re.fullmatch(r"\d{1,9}", words) and count:
+        ranges = [range(int(words))]
+    elif re.fullmatch(r"\d{1,9}(-\d{1,9})?(,\d{1,9}(-\d{1,9})?)*,?", words):
         parts = [part.split("-") for part in words.split(",") if part]
-        numbers = [n for part in parts for n in range(int(part[0]), int(part[-1]) + 1)]
-    else:
-        numbers = []
-    if not numbers or len(numbers) > 10_000:
+        ranges = [range(int(part[0]), int(part[-1]) + 1) for part in parts]
+    if not all(ranges) or not ranges:
         hint = "write a number, a list 0,2 or a range 4-7"
-        raise InputError(f"can't read --items '{text}'", hint)
-    return tuple(sorted(set(numbers)))
+        raise InputError(f"can't read {where} '{text}'", hint)
+    if sum(map(len, ranges)) > MOST_ITEMS:
+        hint = "make them in several runs, or in several commands with 0-9999, 10000-19999 ..."
+        raise InputError(f"{where} '{text}' are more than {MOST_ITEMS:,} at once", hint)
+    return tuple(sorted({number for each in ranges for number in each}))
 
 
 def sampling_of(
@@ -109,7 +119,8 @@ def sampling_of(
     for level in range(config.vqvae.levels):
         hop = _at(want.hop, level, _at(config.sampling.hop, level, DEFAULT_HOP))
         if not 0 < hop <= 1:
-            raise InputError(f"the hop of level {level} must be from 0 to 1, not {hop}", "try 0.5")
+            what = f"the hop of level {level} must be more than 0 and at most 1"
+            raise InputError(f"{what}, not {hop:g}", "try 0.5")
         theirs = _at(want.sampling, level, _at(config.sampling.knobs, level, {}))
         mine = {**theirs, **want.knobs}
         registry.sampling(mine)
@@ -143,17 +154,32 @@ def start(want: Request, registry: Registry, out: Path | None, name: str) -> Job
     song = read_song(registry, want.given, want.folder)
     asked = Asked(max(1, round(want.seconds * config.sample_rate)), song)
     run = Run(out) if out else _free(Path("runs") / name, config, asked)
-    if changed := differences(run, config, asked):
-        hint = "choose another folder with --out, or ask for the same as before"
-        raise InputError(f"{run.path} is a run with another {', '.join(changed)}", hint)
+    refuse_other(run, config, asked)
     return Job(run, model, registry, want.items, config, asked)
+
+
+def recorded(run: Run, model: Model, registry: Registry, pieces: Sequence[Recording]) -> RunConfig:
+    """The settings of a run that holds recordings; InputError for a folder with other things."""
+    from jukebox_cli.audio import digest
+
+    songs = [json.dumps(dict(piece.song), sort_keys=True) for piece in pieces]
+    config = new_config(model, registry, Request(model.name, 1.0, (0,), 0, {}, Path()))
+    config = replace(config, audio=digest([piece.audio for piece in pieces], *songs))
+    refuse_other(run, config, run.asked() if run.exists else Asked(0, {}))
+    return config
 
 
 def reopen(path: Path, registry: Registry, items: str | None, model: str | None = None) -> Job:
     """The job of a run that is there. `model` says where its model is now."""
     run = Run(path)
     config = run.config
-    found = find_model(model or config.model)
+    try:
+        found = find_model(model or config.model)
+    except InputError:
+        if model:
+            raise
+        hint = "say where it is now: --model FOLDER"
+        raise InputError(f"the model of {path} is not there: '{config.model}'", hint) from None
     if found.fingerprint() != config.fingerprint:
         raise InputError(
             f"{path} is a run of another model than '{found.name}'",
@@ -171,7 +197,7 @@ def begin(job: Job) -> None:
     """Puts a new run on disk: its settings, its song, and an empty file for every item."""
     path = job.run.path
     if not job.run.exists:
-        refuse_foreign(path)
+        refuse_foreign(path, "run.yaml")  # another task of a job array may have begun it just now
         job.run.write_asked(job.asked)
         job.run.write_config(job.config)
     for item in job.items:
@@ -180,28 +206,49 @@ def begin(job: Job) -> None:
             job.run.write_tokens(job.top, item, nothing, job.model.config.vqvae)
 
 
-def refuse_foreign(path: Path) -> None:
-    """InputError for a folder with other things in it, so that nothing is mixed up.
+def refuse_foreign(path: Path, *also: str) -> None:
+    """InputError for a folder with other things in it than `also`, so that nothing is mixed up.
 
-    What a run that was stopped in its first moments leaves behind is not in the way.
+    What a run that was stopped in its first moments leaves behind is not in the way, nor is what
+    is being written this moment.
     """
-    names = {p.name for p in path.iterdir()} if path.is_dir() else set()
-    if path.is_file() or not names <= {"song.json", "tokens", "log.jsonl"}:
+    names = {p.name for p in path.iterdir() if p.suffix != ".part"} if path.is_dir() else set()
+    if path.is_file() or not names <= {"song.json", "tokens", "log.jsonl", *also}:
         raise InputError(f"{path} is there already and is not a run", "choose another --out")
 
 
-def differences(run: Run, config: RunConfig, asked: Asked) -> list[str]:
-    """In what a run that is there differs from a request; nothing for one that is not there."""
+def refuse_other(run: Run, config: RunConfig, asked: Asked, items: Sequence[int] = ()) -> None:
+    """InputError for a folder that holds anything but the run of this very request."""
+    if not run.exists:
+        refuse_foreign(run.path, "run.yaml")
+    if changed := differences(run, config, asked, items):
+        hint = "choose another folder with --out, or ask for the same as before"
+        raise InputError(f"{run.path} is a run with another {', '.join(changed)}", hint)
+
+
+def differences(run: Run, config: RunConfig, asked: Asked, items: Sequence[int] = ()) -> list[str]:
+    """In what a run that is there differs from a request; nothing for one that is not there.
+
+    `items` are those that have a length and a song of their own.
+    """
     if not run.exists:
         return []
     was = run.asked()
+
+    def lengths(each: Asked) -> list[int]:
+        return [each.samples, *(each.of(item)[0] for item in items)]
+
+    def songs(each: Asked) -> list[Mapping[str, Any]]:
+        return [each.song, *(each.of(item)[1] for item in items)]
+
     pairs = {
         "model": (run.config.fingerprint, config.fingerprint),
         "seed": (run.config.seed, config.seed),
         "hop": (run.config.hop, config.hop),
         "sampling": (run.config.sampling, config.sampling),
-        "length": (was.samples, asked.samples),
-        "song": (was.song, asked.song),
+        "audio": (run.config.audio, config.audio),
+        "length": (lengths(was), lengths(asked)),
+        "song": (songs(was), songs(asked)),
     }
     return [what for what, (there, here) in pairs.items() if there != here]
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import csv
+import io
+import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from jukebox_cli.audio import seconds_in
-from jukebox_cli.config import did_you_mean
-from jukebox_cli.folders import read_lines
+from jukebox_cli.config import did_you_mean, read_text
 from jukebox_cli.plugin import InputError, Song
 from jukebox_cli.registry import Registry
 
@@ -111,6 +112,8 @@ def _manifest(registry: Registry, path: Path) -> Iterator[Recording]:
     problems: list[InputError] = []
     for number, row in _rows(path):
         try:
+            if isinstance(row, InputError):
+                raise row
             yield _row(registry, row, path.parent, columns)
         except InputError as error:
             problems.append(InputError(f"{path}:{number}: {error.message}", error.hint))
@@ -129,12 +132,31 @@ def _row(registry: Registry, row: Mapping[str, Any], folder: Path, columns: set[
     return Recording(audio, read_song(registry, given, folder), held_out)
 
 
-def _rows(path: Path) -> list[tuple[int, dict[str, Any]]]:
-    """Rows with their line numbers."""
-    if path.suffix.lower() == ".jsonl":
-        return list(enumerate(read_lines(path), 1))
+def _rows(path: Path) -> list[tuple[int, dict[str, Any] | InputError]]:
+    """Rows with their line numbers; what is not a row is an error to be told with the others."""
+    text = read_text(path).removeprefix("\ufeff")  # which Excel puts before a table
+    rows = list(_json_rows(text) if path.suffix.lower() == ".jsonl" else _csv_rows(text))
+    if not rows:
+        raise InputError(f"{path} has no rows", "write one for each piece of audio")
+    return rows
+
+
+def _json_rows(text: str) -> Iterator[tuple[int, dict[str, Any] | InputError]]:
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            try:
+                row = json.loads(line)
+            except json.JSONDecodeError as error:
+                row = InputError(f"bad JSON: {error.msg}", "correct that line")
+            if not isinstance(row, (dict, InputError)):
+                row = InputError("not a row", 'write {"audio": "song.wav"}')
+            yield number, row
+
+
+def _csv_rows(text: str) -> Iterator[tuple[int, dict[str, Any] | InputError]]:
+    reader = csv.DictReader(io.StringIO(text, newline=""))
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            return [(n, dict(row)) for n, row in enumerate(csv.DictReader(file), 2)]
-    except FileNotFoundError:
-        raise InputError(f"no file {path}", "check the path") from None
+        for row in reader:
+            yield reader.line_num, dict(row)
+    except csv.Error as error:
+        yield reader.line_num + 1, InputError(f"bad CSV: {error}", "correct that line")

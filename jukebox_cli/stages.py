@@ -83,8 +83,9 @@ class Job:
         self.registry.manager.hook.jukebox_event(run=self.run.path, event=event)
 
 
-def check(job: Job) -> None:
-    """Every condition of every window, encoded once: bad values fail here, before torch."""
+def check(job: Job, until: str = "audio") -> None:
+    """Every condition of every window, encoded once, and whether the weights are there: what is
+    wrong fails here, before torch and before anything is written."""
     levels = [conditioners(job.model, n, job.registry) for n in _prior_levels(job)]
     for item in job.items:
         refuse_unused(job.model, job.registry, levels, job.song(item))
@@ -94,6 +95,21 @@ def check(job: Job) -> None:
             for stretch in job.stretches(number, item, 0):
                 window = _window(job, number, item, stretch)
                 encode_window(parts, [job.song(item)], window, shape)
+    _refuse_incomplete(job, until)
+    if job.device not in ("auto", "cpu"):
+        from jukebox_cli.loading import pick_device
+
+        pick_device(job.device)
+
+
+def _refuse_incomplete(job: Job, until: str) -> None:
+    """InputError when the model lacks weights that are needed to go as far as `until`."""
+    for level in range(job.top, (job.top if until == "top" else 0) - 1, -1):
+        if job.lacks(level):
+            job.model.need(f"prior-{level}")
+    if until == "audio":
+        for level in range(job.top + 1):
+            job.model.need(f"vqvae-{level}")
 
 
 def _prior_levels(job: Job) -> range:
@@ -102,10 +118,6 @@ def _prior_levels(job: Job) -> range:
 
 def sample(job: Job, level: int) -> None:
     """Draws what the run's items lack at a level; the level above must be whole."""
-    import torch
-
-    from jukebox_cli.loading import load_prior, pick_device
-
     lacking = job.lacks(level)
     if not lacking:
         return
@@ -114,6 +126,10 @@ def sample(job: Job, level: int) -> None:
             f"item {short[0]} of {job.run.path} is not whole at level {level + 1}",
             "finish that level first, with the command that began it",
         )
+    import torch
+
+    from jukebox_cli.loading import load_prior, pick_device
+
     prior = load_prior(job.model, level, job.registry, pick_device(job.device))
     counts = [(job.have(level, i), job.total(level, i)) for i in lacking]
     job.bar.begin(f"level {level}", sum(h for h, _ in counts), sum(t for _, t in counts))
@@ -229,9 +245,6 @@ def _window(job: Job, level: int, item: int, stretch: Stretch) -> Window:
 
 def decode(job: Job, level: int = 0, suffix: str = "wav", force: bool = False) -> list[str]:
     """Writes the audio of a level's tokens that is not there yet; gives the files."""
-    from jukebox_cli import audio, codec
-    from jukebox_cli.loading import load_vqvae, pick_device
-
     files = {i: job.run.audio_file(i, level, suffix) for i in job.items}
     missing = [i for i in job.items if force or _stale(job, level, i, files[i])]
     for item in missing:
@@ -241,6 +254,9 @@ def decode(job: Job, level: int = 0, suffix: str = "wav", force: bool = False) -
                 "finish it with `jukebox upsample`, or decode another --level",
             )
     if missing:
+        from jukebox_cli import audio, codec
+        from jukebox_cli.loading import load_vqvae, pick_device
+
         vqvae = load_vqvae(job.model, pick_device(job.device))
         rate = job.model.config.vqvae.sample_rate
         samples = sum(job.samples(i) for i in missing)

@@ -37,7 +37,7 @@ def encode_file(
 
     tokens = codec.encode(vqvae, counted())
     if length == 0:
-        raise InputError(f"{path} holds no sound", "it has a header but no samples")
+        raise InputError(f"{path} is too short: nothing is left at {rate} Hz", "use a longer one")
     return tokens, length
 
 
@@ -56,6 +56,9 @@ def to_corpus(
         bins=model.config.vqvae.bins,
     )
     if not corpus.exists:
+        if corpus.path.exists() and any(corpus.path.iterdir()):
+            hint = "choose another --out"
+            raise InputError(f"{corpus.path} is there already and is not a corpus", hint)
         corpus.write_config(config)
     elif corpus.config != config:
         raise InputError(
@@ -63,8 +66,11 @@ def to_corpus(
             "choose another folder with --out",
         )
     there = {entry.name for entry in corpus.entries()}
-    new = [r for r in recordings if str(r.audio) not in there]
-    for recording in new:
+    new: dict[str, Recording] = {}
+    for recording in recordings:
+        if str(recording.audio) not in there:
+            new.setdefault(str(recording.audio), recording)
+    for recording in new.values():
         tokens, samples = encode_file(vqvae, recording.audio, tick)
         corpus.append(str(recording.audio), samples, recording.song, recording.held_out, tokens)
     return len(new)
@@ -80,10 +86,11 @@ def to_run(
 ) -> None:
     """Makes a run with an item for each recording, its tokens given at every level."""
     items: dict[int, tuple[int, dict[str, Any]]] = {}
-    run.write_config(config)
+    run.drop_tokens()
     for item, recording in enumerate(recordings):
         tokens, samples = encode_file(vqvae, recording.audio, tick)
         items[item] = (samples, dict(recording.song))
         for level, codes in enumerate(tokens):
             run.write_tokens(level, item, Tokens(codes, len(codes)), model.config.vqvae)
     run.write_asked(Asked(0, {}, items))
+    run.write_config(config)  # the last: a run that has it is whole

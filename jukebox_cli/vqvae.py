@@ -139,6 +139,10 @@ class Decoder(nn.Module):
         return out
 
 
+#: Latents compared with the codebook at once, so that the distances stay in the CPU's cache.
+_AT_ONCE = 1024
+
+
 class Codebook(nn.Module):
     """K vectors learned as exponential moving averages of what they stand for (paper, 3.1).
 
@@ -162,8 +166,13 @@ class Codebook(nn.Module):
     def encode(self, latents: Tensor) -> Tensor:
         """(B, E, T) -> codes (B, T): the nearest vector, by squared distance."""
         flat = latents.transpose(1, 2).reshape(-1, latents.shape[1]).float()  # (B*T, E)
-        distance = self.vectors.square().sum(1) - 2 * flat @ self.vectors.T  # + |flat|^2
-        return distance.argmin(1).view(latents.shape[0], latents.shape[2])
+        norms = self.vectors.square().sum(1)  # the squared distance, but for |flat|^2
+        with torch.autocast(latents.device.type, enabled=False):  # bf16 is too coarse to compare
+            nearest = [
+                torch.addmm(norms, part, self.vectors.T, alpha=-2).argmin(1)
+                for part in flat.split(_AT_ONCE)
+            ]
+        return torch.cat(nearest).view(latents.shape[0], latents.shape[2])
 
     def decode(self, codes: Tensor) -> Tensor:
         """(B, T) -> (B, E, T)."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 from jukebox_cli.config import unknown
-from jukebox_cli.plugin import Conditioner, Shape, Song, Window, hookimpl
+from jukebox_cli.plugin import Conditioner, InputError, Shape, Song, Values, Window, hookimpl
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,6 +26,12 @@ class Artist(Conditioner):
     @dataclass(frozen=True)
     class Input:
         artist: Annotated[str | None, "Artist to play like."] = None
+
+    def read(self, given: Mapping[str, Any], folder: Path) -> Values:
+        said = given.get("artist")
+        if not isinstance(said, str):
+            raise InputError(f"can't read artist {said!r}", "write a name, in quotes")
+        return {"artist": said.strip()}
 
     def fit(self, songs: Sequence[Song]) -> Self:
         return replace(self, names=tuple(sorted({s["artist"] for s in songs if s.get("artist")})))

@@ -20,8 +20,8 @@ class Temperature(Sampler):
     temperature: Annotated[float | None, "Below 1 is safer, above 1 is wilder."] = None
 
     def __post_init__(self) -> None:
-        if self.temperature is not None and not 0 < self.temperature < float("inf"):
-            raise ValueError("must be more than 0 (for the likeliest token use --greedy)")
+        if self.temperature is not None and not 0.001 <= self.temperature < float("inf"):
+            raise ValueError("must be 0.001 or more (for the likeliest token use --greedy)")
 
     def __call__(self, logits: Tensor, history: Tensor) -> Tensor:
         return logits if self.temperature is None else logits / self.temperature

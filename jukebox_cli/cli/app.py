@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import sys
 from typing import Annotated, Any
@@ -20,6 +21,15 @@ from jukebox_cli.registry import Registry, installed
 class Commands(TyperGroup):
     """Runs a command and turns what goes wrong into one line and an exit code."""
 
+    def make_context(self, *words: Any, **more: Any) -> Any:
+        try:
+            return super().make_context(*words, **more)
+        except Exception as error:
+            if not _is_usage(error):
+                raise
+            complain(_usage(error))
+            raise typer.Exit(Exit.FIXABLE) from None
+
     def invoke(self, ctx: Any) -> Any:
         try:
             return super().invoke(ctx)
@@ -34,15 +44,30 @@ class Commands(TyperGroup):
         except (typer.Exit, BrokenPipeError):
             raise
         except Exception as error:
-            if ctx.params.get("traceback") or _is_usage(error):
+            if ctx.params.get("traceback") or _is_help(error):
                 raise
-            complain(_unexpected(error))
-            raise typer.Exit(Exit.FAILED) from None
+            complain(_usage(error) if _is_usage(error) else _unexpected(error))
+            raise typer.Exit(Exit.FIXABLE if _is_usage(error) else Exit.FAILED) from None
 
 
 def _is_usage(error: Exception) -> bool:
-    """Whether typer itself knows how to show an error."""
-    return hasattr(error, "exit_code") and hasattr(error, "show")
+    """Whether an error is typer's, about a wrong command, argument or flag."""
+    return hasattr(error, "format_message") and not _is_help(error)
+
+
+def _is_help(error: Exception) -> bool:
+    return type(error).__name__ == "NoArgsIsHelpError"
+
+
+def _usage(error: Any) -> InputError:
+    """What typer has to say about a command line, as we say it."""
+    said = error.format_message().replace("Value error, ", "")
+    text, *meant = re.split(r"(?:\. Did you mean | \(Possible options: )'?", said)
+    command = error.ctx.command_path.split()[1:] if error.ctx else []
+    hint = f"see `{' '.join(['jukebox', *command, '--help'])}`"
+    if meant:
+        hint = f"did you mean '{meant[0].rstrip(chr(39) + ').?')}'?"
+    return InputError(text[:1].lower() + text[1:].rstrip("."), hint)
 
 
 def _unexpected(error: Exception) -> InputError:
@@ -91,6 +116,8 @@ def main() -> None:
         words = ["--traceback", *(w for w in words if w != "--traceback")]
     try:
         build_app(installed(warn))(words)
+    except KeyboardInterrupt:  # before there was a command to stop
+        sys.exit(Exit.INTERRUPTED)
     except InputError as error:  # plugins that clash
         complain(error)
         sys.exit(Exit.FIXABLE)

@@ -109,7 +109,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
         )
         job = start(want, registry, out, _name(preset, said))
         job = replace(job, device=device.value, batch=batch)
-        _check(job)
+        _check(job, until)
         begin(job)
         _finish(job, until, as_json, quiet)
 
@@ -150,8 +150,13 @@ def add(app: typer.Typer, registry: Registry) -> None:
                 raise InputError("a RUN goes on with the sampling it began with", hint)
             new_seed = None if seed is None else check_seed(seed)
             job = replace(job, device=device.value, batch=batch)
-            job = continuing.go_on(job, seconds, said.song, new_seed, out)
-            _check(job)
+            audible = until is Until.audio
+            more = continuing.longer(job, seconds, said.song, new_seed, out, audible)
+            _check(more, until)
+            if more is job:
+                note("it was not whole; this finishes it, the next goes on from there", quiet)
+            continuing.extend(job, more)
+            job = more
         elif audio is not None:
             if out is None:
                 raise InputError("continue --audio needs --out", "name a folder for the run")
@@ -170,7 +175,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
             found = find_model(want.model)
             job = continuing.from_recording(want, found, registry, audio, prime, out)
             job = replace(job, device=device.value, batch=batch)
-            _check(job)
+            _check(job, until)
             continuing.prime(job, audio, prime)
         _finish(job, until, as_json, quiet)
 
@@ -189,7 +194,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
         from jukebox_cli.requests import reopen
 
         job = replace(reopen(run, registry, items, model), device=device.value, batch=batch)
-        _check(job)
+        _check(job, until)
         _finish(job, until, as_json, quiet)
 
     @app.command()
@@ -245,10 +250,10 @@ def _name(preset: str | None, said: Said) -> str:
     return "".join(c if c.isalnum() else "-" for c in str(words).lower())
 
 
-def _check(job: Job) -> None:
+def _check(job: Job, until: Until) -> None:
     from jukebox_cli import stages
 
-    stages.check(job)
+    stages.check(job, until.value)
 
 
 def _finish(job: Job, until: Until, as_json: bool, quiet: bool) -> None:
@@ -279,28 +284,28 @@ def _tokenize(
     quiet: bool,
 ) -> None:
     from jukebox_cli.folders import Corpus, Run, find_model
-    from jukebox_cli.requests import Request, new_config, refuse_foreign
+    from jukebox_cli.requests import recorded
     from jukebox_cli.songs import check_audio, recordings
 
     found = find_model(model)
     pieces = recordings(registry, sources)
     seconds = check_audio(pieces)
+    run = Run(out)
+    config = recorded(run, found, registry, pieces) if kind is Kind.run else None
+    if config and run.exists:
+        show({kind.value: str(out), "added": 0}, str(out), as_json)
+        return
 
     from jukebox_cli import tokenizing
     from jukebox_cli.loading import load_vqvae, pick_device
 
     total = round(seconds * found.config.vqvae.sample_rate)
-    corpus, run = Corpus(out), Run(out)
-    if run.exists or not corpus.exists:
-        refuse_foreign(out)
     vqvae = load_vqvae(found, pick_device(device.value))
     with progress(quiet, "samples") as bar:
         bar.begin("tokenize", 0, total)
-        if kind is Kind.corpus:
-            count = tokenizing.to_corpus(pieces, found, vqvae, corpus, bar.tick)
+        if config is None:
+            count = tokenizing.to_corpus(pieces, found, vqvae, Corpus(out), bar.tick)
         else:
-            want = Request(model, 1.0, (0,), 0, {}, Path())
-            config = new_config(found, registry, want)
             tokenizing.to_run(pieces, found, vqvae, run, config, bar.tick)
             count = len(pieces)
     show({kind.value: str(out), "added": count}, str(out), as_json)

@@ -14,6 +14,7 @@ from jukebox_cli.plugin import InputError
 from jukebox_cli.registry import Registry
 
 if TYPE_CHECKING:
+    from jukebox_cli.config import ModelConfig
     from jukebox_cli.folders import Model
     from jukebox_cli.stages import Bar
     from jukebox_cli.train.loop import Plan, Progress, Task
@@ -55,30 +56,37 @@ def add(app: typer.Typer, registry: Registry) -> None:
 
         Rows of a manifest with held_out=true are not trained on, but measured.
         """
+        from jukebox_cli.requests import check_seed
         from jukebox_cli.songs import check_audio, recordings
 
         pieces = recordings(registry, sources)
         check_audio(pieces)
-        folder = _new_model(model, preset)
         plan = _plan(steps, rate, save_every, precision, decay=0.0, second=0.99)
+        check_seed(seed)
+        folder, shape = _new_model(model, preset)
+        top = shape.vqvae.levels - 1
+        if strange := [n for n in level or () if not 0 <= n <= top]:
+            raise InputError(f"there is no level {strange[0]}", f"the top level is {top}")
 
         from jukebox_cli.loading import pick_device
         from jukebox_cli.train.autoencoder import AutoencoderTask, Crops
 
-        config = folder.config.vqvae
+        where = pick_device(device.value)
+        config = shape.vqvae
         length = -(-round(crop * config.sample_rate) // config.hops[-1]) * config.hops[-1]
         held = [p.audio for p in pieces if p.held_out]
         known = [p.audio for p in pieces if not p.held_out]
+        crops = Crops.of(known, length, config.sample_rate, seed)
+        if not folder.exists:
+            folder.write_config(shape)
         for number in level or range(config.levels):
-            if not 0 <= number < config.levels:
-                raise InputError(f"there is no level {number}", f"the top is {config.levels - 1}")
             task = AutoencoderTask(
                 config,
                 number,
-                Crops.of(known, length, config.sample_rate, seed),
+                crops,
                 Crops.of(held, length, config.sample_rate, seed + 1) if held else None,
                 batch=batch,
-                device=pick_device(device.value),
+                device=where,
             )
             _train(task, folder, plan, quiet)
 
@@ -98,9 +106,11 @@ def add(app: typer.Typer, registry: Registry) -> None:
     ) -> None:
         """Train the transformer of one level on a corpus of tokens."""
         from jukebox_cli.folders import Corpus, find_model
+        from jukebox_cli.requests import check_seed
 
         found = find_model(str(model))
         plan = _plan(steps, rate, save_every, precision, decay=0.05, second=0.95)
+        check_seed(seed)
         source = Corpus(corpus)
         source.config  # noqa: B018 - says so now if it is not a corpus
 
@@ -112,15 +122,13 @@ def add(app: typer.Typer, registry: Registry) -> None:
         _train(task, found, plan, quiet)
 
 
-def _new_model(path: Path, preset: str) -> Model:
-    """The model of a folder; one that is not there gets the shape of a preset."""
+def _new_model(path: Path, preset: str) -> tuple[Model, ModelConfig]:
+    """The model of a folder and its shape; one that is not there will have that of a preset."""
     from jukebox_cli.config import ModelConfig, find_preset, load
     from jukebox_cli.folders import Model
 
     model = Model(path)
-    if not model.exists:
-        model.write_config(load(ModelConfig, find_preset(preset)))
-    return model
+    return model, model.config if model.exists else load(ModelConfig, find_preset(preset))
 
 
 def _plan(

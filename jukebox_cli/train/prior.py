@@ -189,5 +189,6 @@ def _refuse_strangers(model: Model, corpus: Corpus, entries: Sequence[Entry]) ->
             f"{corpus.path} was tokenized with another model than '{model.name}'",
             "tokenize it anew with this one",
         )
+    corpus.check()
     if not any(not e.held_out for e in entries):
         raise InputError(f"{corpus.path} holds no songs to train on", "add some with `tokenize`")

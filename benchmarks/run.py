@@ -1,0 +1,91 @@
+"""All figures of the project in one table.
+
+    python benchmarks/run.py [--model NAME] [--songs PATH...] [--quick] [--json FILE] [--write FILE]
+
+`--songs` names held-out songs (recordings, folders or manifests) to measure the codec on; without
+it those rows are left out. `--write benchmarks/results/NAME.md` keeps the table with the facts of
+the machine. `--quick` measures once and little: to see that everything runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import date
+from pathlib import Path
+
+import machine
+from codec_speed import codec_speed
+from convergence import convergence
+from main_job import main_job
+from measure import Row, table
+from sampling import sampling
+from startup import startup
+
+from jukebox_cli.folders import Model, find_model
+from jukebox_cli.plugin import InputError
+from jukebox_cli.registry import installed
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--model", default="mini", help="a model's name or folder")
+    parser.add_argument("--preset", default="rock.yaml", help="the main job")
+    parser.add_argument("--songs", nargs="+", type=Path, default=[], help="held-out songs")
+    parser.add_argument("--seconds", type=float, help="only the first so many of each song")
+    parser.add_argument("--rounds", type=int, default=5, help="runs of each measurement")
+    parser.add_argument("--quick", action="store_true", help="one short run of each")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="the rows for programs")
+    parser.add_argument("--write", type=Path, metavar="FILE", help="the table for people")
+    return parser.parse_args()
+
+
+def measure(given: argparse.Namespace, model: Model) -> list[Row]:
+    """Every row of the table, in order."""
+    quick, rounds = given.quick, 1 if given.quick else given.rounds
+    registry = installed(lambda message: print(message, file=sys.stderr))
+    chosen = ["--model", str(model.path.resolve())]
+    rows = main_job(given.preset, chosen, rounds=min(rounds, 3))
+    rows += sampling(model, registry, rounds=rounds, quick=quick)
+    rows += codec_speed(model, rounds=rounds, quick=quick)
+    rows += startup(rounds=1 if quick else 11)
+    if given.songs:
+        rows += convergence(model, registry, given.songs, given.seconds)
+    return rows
+
+
+def report(given: argparse.Namespace, facts: dict[str, str], rows: Sequence[Row]) -> str:
+    """The table with all one must know to believe it."""
+    command = shlex.join(["python", "benchmarks/run.py", *sys.argv[1:]])
+    lines = [f"* {name}: {fact}" for name, fact in facts.items()]
+    title = f"# Model `{Path(given.model).name}`, {date.today().isoformat()}"
+    about = (
+        "Medians; what is compared was measured by turns. The rows of spectral convergence are "
+        "means over clips of 3 s, with the best and the worst song."
+    )
+    return "\n".join([title, "", f"    {command}", "", *lines, "", about, "", table(rows), ""])
+
+
+def main() -> None:
+    """The command."""
+    given = arguments()
+    facts = machine.facts()
+    try:
+        rows = measure(given, find_model(given.model))
+    except InputError as error:
+        sys.exit(f"error: {error.message}\n\nhint: {error.hint}")
+    print(table(rows))
+    if given.json:
+        data = {"model": given.model, "machine": facts, "rows": [asdict(r) for r in rows]}
+        given.json.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+    if given.write:
+        given.write.parent.mkdir(parents=True, exist_ok=True)
+        given.write.write_text(report(given, facts, rows), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

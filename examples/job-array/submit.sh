@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# All items of a run on a Slurm cluster: an array a stage, each task of a stage after the task with
+# the same number of the stage before. Prints the number of the last array.
+#
+#     RUN=runs/big SONG="--preset rock.yaml" ITEMS=16 EACH=4 submit.sh --partition=gpu --gpus=1
+#
+# What follows goes to sbatch. Submitting it again finishes what is missing.
+set -euo pipefail
+
+: "${RUN:?the folder of the run}" "${SONG:?what to make, in flags of jukebox generate}"
+: "${ITEMS:?how many items there are}"
+export RUN SONG ITEMS EACH=${EACH:-1}
+
+task=$(cd "$(dirname "$0")" && pwd)/task.sh
+last=$(((ITEMS + EACH - 1) / EACH - 1))
+mkdir -p "$RUN-logs"
+
+after=()
+for stage in top upsample decode; do
+  job=$(sbatch --parsable --job-name="jukebox-$stage" --array="0-$last" \
+    --output="$RUN-logs/$stage-%a.txt" --requeue "${after[@]}" "$@" "$task" "$stage")
+  after=(--dependency="aftercorr:$job" --kill-on-invalid-dep=yes)
+done
+echo "$job"

@@ -1,0 +1,34 @@
+"""The sampler: tokens that were drawn just now become less likely."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, ClassVar
+
+from jukebox_cli.plugin import Sampler
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+#: How many tokens back it looks.
+RECENT = 16
+
+
+@dataclass(frozen=True)
+class Fresh(Sampler):
+    """Takes `fresh` off the logits of the last 16 tokens, however often they came."""
+
+    name: ClassVar[str] = "fresh"
+    order: ClassVar[int] = 5  # before the temperature
+    fresh: Annotated[float | None, "Make the last 16 tokens less likely; 1 is a little."] = None
+
+    def __post_init__(self) -> None:
+        if self.fresh is not None and self.fresh < 0:
+            raise ValueError("must be 0 or more")
+
+    def __call__(self, logits: Tensor, history: Tensor) -> Tensor:
+        import torch
+
+        recent = history[:, -RECENT:]  # (B, t), t up to 16
+        less = torch.zeros_like(logits).scatter(1, recent, float(self.fresh or 0))
+        return logits - less

@@ -1,0 +1,420 @@
+"""Plugins are found, clashes are refused, broken ones are left out, hooks are called."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+import pytest
+import typer
+from torch import Tensor, nn
+from typer.testing import CliRunner
+
+from jukebox_cli import registry as registry_module
+from jukebox_cli.cli import app as app_module
+from jukebox_cli.cli import build_app
+from jukebox_cli.folders import Model, read_lines
+from jukebox_cli.plugin import Conditioner, InputError, Sampler, Shape, Song, Window, hookimpl
+from jukebox_cli.registry import CORE_FLAGS, PluginError, Registry, installed, with_fields
+
+
+class Plain(Conditioner):
+    """A conditioner that does nothing, to derive others from."""
+
+    def encode(self, song: Song, window: Window, shape: Shape) -> dict[str, np.ndarray]:
+        return {}
+
+    def module(self, shape: Shape) -> nn.Module:
+        return nn.Identity()
+
+
+@dataclass(frozen=True)
+class Mood(Plain):
+    name: ClassVar[str] = "mood"
+    most: int = 3
+    names: tuple[str, ...] = ()
+
+    @dataclass(frozen=True)
+    class Input:
+        mood: Annotated[str | None, "How it feels."] = None
+
+    def __post_init__(self) -> None:
+        if self.most < 1:
+            raise ValueError("most must be 1 or more")
+
+
+@dataclass(frozen=True)
+class Noise(Sampler):
+    name: ClassVar[str] = "noise"
+    order: ClassVar[int] = 15
+    noise: Annotated[float | None, "How much."] = None
+
+    def __call__(self, logits: Tensor, history: Tensor) -> Tensor:
+        return logits
+
+
+def brings(*kinds: type) -> SimpleNamespace:
+    """A plugin with these classes."""
+    conditioners = [k for k in kinds if issubclass(k, Conditioner)]
+    samplers = [k for k in kinds if issubclass(k, Sampler)]
+    return SimpleNamespace(
+        jukebox_conditioners=hookimpl(lambda: conditioners),
+        jukebox_samplers=hookimpl(lambda: samplers),
+    )
+
+
+def hooked(**functions: Callable[..., Any]) -> SimpleNamespace:
+    """A plugin with these hooks."""
+    return SimpleNamespace(**{name: hookimpl(f) for name, f in functions.items()})
+
+
+def refusal(do: Callable[[], Any]) -> tuple[str, str | None]:
+    with pytest.raises(InputError) as caught:
+        do()
+    return caught.value.message, caught.value.hint
+
+
+def switch(name: str) -> str:
+    return f"uninstall it, or switch it off with JUKEBOX_BLOCK={name}"
+
+
+# collecting
+
+
+def test_conditioners_are_sorted_by_name_and_samplers_by_order() -> None:
+    @dataclass(frozen=True)
+    class Age(Plain):
+        name: ClassVar[str] = "age"
+
+    @dataclass(frozen=True)
+    class Early(Noise):
+        name: ClassVar[str] = "z-early"
+        order: ClassVar[int] = 1
+        noise: ClassVar[None] = None  # type: ignore[misc]
+
+    @dataclass(frozen=True)
+    class Same(Noise):
+        name: ClassVar[str] = "another"
+        noise: ClassVar[None] = None  # type: ignore[misc]
+
+    @dataclass(frozen=True)
+    class Zest(Plain):
+        name: ClassVar[str] = "zest"
+
+    registry = Registry({"b": brings(Mood, Noise, Same), "a": brings(Zest, Age, Early)})
+    assert list(registry.conditioners) == ["age", "mood", "zest"]
+    assert list(registry.samplers) == ["z-early", "another", "noise"]
+
+
+def test_first_party_plugins_come_by_entry_point(registry: Registry) -> None:
+    assert {"artist", "genre", "timing"} <= set(registry.conditioners)
+    assert [*registry.samplers][:2] == ["temperature", "top-k"]
+    assert [*registry.samplers][-1] == "greedy"
+    assert registry.versions["jukebox-cli"]
+    assert registry.package_of("jukebox_plugins.artist") == "jukebox-cli"
+    assert registry.package_of("somewhere.else") == "-"
+
+
+def test_two_plugins_with_one_name_are_refused_by_name() -> None:
+    @dataclass(frozen=True)
+    class Other(Plain):
+        name: ClassVar[str] = "mood"
+
+    message, hint = refusal(lambda: Registry({"acme": brings(Mood), "bolt": brings(Other)}))
+    assert set(message.split("'")) >= {"acme", "bolt", "mood"}
+    assert message.startswith("plugins '")
+    assert message.endswith(" both bring a 'mood'")
+    assert hint in (switch("acme"), switch("bolt"))
+
+
+def test_two_plugins_with_one_flag_are_refused_by_name() -> None:
+    @dataclass(frozen=True)
+    class Feeling(Plain):
+        name: ClassVar[str] = "feeling"
+
+        @dataclass(frozen=True)
+        class Input:
+            mood: Annotated[str | None, "The same flag."] = None
+
+    @dataclass(frozen=True)
+    class Moody(Noise):
+        name: ClassVar[str] = "moody"
+        mood: Annotated[float | None, "The same flag."] = None
+
+    for other in (Feeling, Moody):
+        message, hint = refusal(
+            lambda kind=other: Registry({"acme": brings(Mood), "bolt": brings(kind)})
+        )
+        assert message in (
+            "plugins 'acme' and 'bolt' both want the flag --mood",
+            "plugins 'bolt' and 'acme' both want the flag --mood",
+        )
+        assert hint in (switch("acme"), switch("bolt"))
+
+
+def test_a_flag_of_jukebox_itself_is_refused() -> None:
+    @dataclass(frozen=True)
+    class Greedy(Noise):
+        name: ClassVar[str] = "seeded"
+        seed: Annotated[int | None, "A core flag."] = None
+
+    assert refusal(lambda: Registry({"acme": brings(Greedy)})) == (
+        "plugins 'acme' and jukebox itself both want the flag --seed",
+        switch("acme"),
+    )
+
+
+def test_core_flags_are_those_of_the_commands_that_take_plugin_flags() -> None:
+    app = typer.main.get_command(build_app(Registry({})))
+    commands = [app.commands[name] for name in ("generate", "continue")]
+    names = {p.name for command in commands for p in command.params}
+    words = {
+        o.lstrip("-") for c in commands for p in c.params for o in p.opts if o.startswith("--")
+    }
+    assert names | words <= CORE_FLAGS
+
+
+# hooks that are wrong
+
+
+def test_a_misspelt_hook_is_told_with_what_was_meant() -> None:
+    plugin = hooked(jukebox_conditoners=lambda: [])
+    assert refusal(lambda: Registry({"acme": plugin})) == (
+        "plugin 'acme': no hook 'jukebox_conditoners'",
+        f"did you mean 'jukebox_conditioners'?; or {switch('acme')}",
+    )
+
+
+def test_a_hook_that_is_not_marked_is_told() -> None:
+    plugin = SimpleNamespace(jukebox_samplers=lambda: [Noise])
+    assert refusal(lambda: Registry({"acme": plugin})) == (
+        "plugin 'acme': jukebox_samplers is not marked as one",
+        f"write @hookimpl above it; or {switch('acme')}",
+    )
+
+
+def test_modules_whose_names_look_like_hooks_are_none() -> None:
+    plugin = SimpleNamespace(**vars(brings(Mood)), jukebox_cli=registry_module, jukebox_number=3)
+    assert list(Registry({"acme": plugin}).conditioners) == ["mood"]
+
+
+def test_a_hook_with_an_argument_that_is_not_there_is_told() -> None:
+    plugin = hooked(jukebox_event=lambda run, evnet: None)
+    message, hint = refusal(lambda: Registry({"acme": plugin}))
+    assert message.startswith("plugin 'acme': ")
+    assert "{'evnet'}" in message
+    assert hint == switch("acme")
+
+
+def test_a_hook_that_fails_is_told() -> None:
+    def broken() -> list[type[Sampler]]:
+        raise RuntimeError("no licence")
+
+    assert refusal(lambda: Registry({"acme": hooked(jukebox_samplers=broken)})) == (
+        "plugin 'acme': jukebox_samplers fails: RuntimeError: no licence",
+        switch("acme"),
+    )
+
+
+@pytest.mark.parametrize("given", [Mood, Sampler, "noise"])
+def test_a_hook_that_gives_something_else_is_told(given: Any) -> None:
+    message, hint = refusal(lambda: Registry({"acme": hooked(jukebox_samplers=lambda: [given])}))
+    assert message == (
+        f"plugin 'acme': jukebox_samplers gives {given!r}, which is no Sampler class with a name"
+    )
+    assert hint == switch("acme")
+
+
+def test_a_clash_is_one_line_and_exit_code_2(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def clash(warn: Callable[[str], None]) -> Registry:
+        raise PluginError("plugins 'a' and 'b' both bring a 'mood'", "b")
+
+    monkeypatch.setattr(app_module, "installed", clash)
+    monkeypatch.setattr("sys.argv", ["jukebox", "--help"])
+    with pytest.raises(SystemExit) as caught:
+        app_module.main()
+    assert caught.value.code == 2
+    assert capsys.readouterr().err == (
+        f"error: plugins 'a' and 'b' both bring a 'mood'\n\nhint: {switch('b')}\n"
+    )
+
+
+# entry points
+
+
+@dataclass(frozen=True)
+class Package:
+    """The part of importlib's Distribution that is looked at."""
+
+    name: str
+    version: str = "1.0"
+
+
+def point(name: str, value: str, package: str = "acme-music") -> EntryPoint:
+    return EntryPoint(name, value, "jukebox")._for(Package(package))  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def points(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[EntryPoint]:
+    """The entry points there are; tests add to them."""
+    found = [point("genre", "jukebox_plugins.genre", "jukebox-cli")]
+    monkeypatch.setattr(registry_module, "entry_points", lambda group: found)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return found
+
+
+def test_a_plugin_that_fails_to_import_costs_one_warning(
+    points: list[EntryPoint], tmp_path: Path
+) -> None:
+    (tmp_path / "acme_broken.py").write_text("import nosuchmodule\n")
+    points.append(point("acme", "acme_broken"))
+    said: list[str] = []
+    registry = installed(said.append)
+    assert said == [
+        "plugin 'acme' of acme-music can't be loaded and is left out: "
+        "ModuleNotFoundError: No module named 'nosuchmodule'"
+    ]
+    assert list(registry.conditioners) == ["genre"]
+    assert list(registry.versions) == ["jukebox-cli"]
+    assert CliRunner().invoke(build_app(registry), ["generate", "--help"]).exit_code == 0
+
+
+def test_a_warning_is_one_line_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
+    app_module.warn("plugin 'acme' is left out")
+    assert capsys.readouterr() == ("", "warning: plugin 'acme' is left out\n")
+
+
+@pytest.mark.parametrize("blocked", ["genre", " acme , genre,", "genre,nosuch"])
+def test_plugins_are_switched_off_by_name(
+    blocked: str, points: list[EntryPoint], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    points.append(point("timing", "jukebox_plugins.timing", "jukebox-cli"))
+    assert list(installed(pytest.fail).conditioners) == ["genre", "timing"]
+    assert list(installed(pytest.fail, blocked).conditioners) == ["timing"]
+    monkeypatch.setenv("JUKEBOX_BLOCK", blocked)
+    assert list(installed(pytest.fail).conditioners) == ["timing"]
+
+
+def test_a_blocked_plugin_is_not_even_imported(points: list[EntryPoint]) -> None:
+    points.append(point("acme", "nosuchmodule"))
+    installed(pytest.fail, "acme")
+
+
+def test_two_packages_with_one_plugin_name_are_refused(points: list[EntryPoint]) -> None:
+    points.append(point("genre", "jukebox_plugins.timing", "acme-music"))
+    assert refusal(lambda: installed(pytest.fail)) == (
+        "packages jukebox-cli and acme-music both bring a plugin 'genre'",
+        switch("genre"),
+    )
+
+
+# hooks that are called
+
+
+def test_jukebox_commands_adds_a_command() -> None:
+    def add(app: typer.Typer) -> None:
+        @app.command()
+        def hum(times: int = 1) -> None:
+            """Hum a tune."""
+            print("hm " * times)
+
+    app = build_app(Registry({"acme": hooked(jukebox_commands=add)}))
+    assert "Hum a tune." in CliRunner().invoke(app, ["--help"]).stdout
+    assert CliRunner().invoke(app, ["hum", "--times", "2"]).stdout == "hm hm \n"
+
+
+def test_jukebox_event_sees_every_line_of_a_runs_log(
+    registry: Registry, tiny: Model, tmp_path: Path
+) -> None:
+    seen: list[tuple[Path, Mapping[str, Any]]] = []
+    names = dict(registry.manager.list_name_plugin())
+    watcher = hooked(jukebox_event=lambda run, event: seen.append((run, event)))
+    app, out = build_app(Registry({**names, "watcher": watcher})), tmp_path / "run"
+    words = ["--model", tiny.path, "--seconds", 0.02]
+    for command in (
+        ["generate", *words, "--out", out],
+        ["continue", out, "--seconds", 0.02],
+        ["decode", out, "--format", "flac"],
+    ):
+        result = CliRunner().invoke(app, [str(word) for word in command])
+        assert result.exit_code == 0, result.stderr
+    lines = read_lines(out / "log.jsonl")
+    assert [event for _, event in seen] == lines
+    assert {run for run, _ in seen} == {out}
+    assert {line["event"] for line in lines} == {"level", "drawn", "decoded", "continue"}
+    assert all(line["time"] > 0 for line in lines)
+
+
+def test_a_hook_may_take_fewer_arguments() -> None:
+    seen = []
+    registry = Registry({"acme": hooked(jukebox_event=lambda event: seen.append(event))})
+    registry.manager.hook.jukebox_event(run=Path("x"), event={"event": "level"})
+    assert seen == [{"event": "level"}]
+
+
+# settings and knobs
+
+
+def test_a_conditioner_gets_its_fields() -> None:
+    registry = Registry({"acme": brings(Mood)})
+    assert registry.conditioner("mood", {"most": 2, "names": ["a", "b"]}) == Mood(2, ("a", "b"))
+
+
+@pytest.mark.parametrize(
+    ("name", "values", "message", "hint"),
+    [
+        ("moody", {}, "no conditioner 'moody'", "did you mean 'mood'?"),
+        ("mood", {"mots": 2}, "no setting 'mots' of conditioner 'mood'", "did you mean 'most'?"),
+        (
+            "mood",
+            {"most": 0},
+            "conditioner 'mood': most must be 1 or more",
+            "see `jukebox plugin list`",
+        ),
+        (
+            "mood",
+            {"most": "x"},
+            "conditioner 'mood': most: Input should be a valid integer, "
+            "unable to parse string as an integer (got 'x')",
+            "see `jukebox plugin list`",
+        ),
+        (
+            "mood",
+            {"names": [1]},
+            "conditioner 'mood': names.0: Input should be a valid string (got 1)",
+            "see `jukebox plugin list`",
+        ),
+    ],
+)
+def test_a_bad_setting_is_told(name: str, values: dict[str, Any], message: str, hint: str) -> None:
+    registry = Registry({"acme": brings(Mood)})
+    assert refusal(lambda: registry.conditioner(name, values)) == (message, hint)
+
+
+def test_knobs_switch_samplers_on_in_order(registry: Registry) -> None:
+    chain = registry.sampling({"greedy": True, "temperature": 0.5, "top_p": None})
+    assert [sampler.name for sampler in chain] == ["temperature", "greedy"]
+    assert registry.sampling({}) == []
+
+
+def test_a_bad_knob_is_told(registry: Registry) -> None:
+    assert refusal(lambda: registry.sampling({"temprature": 1})) == (
+        "no sampling knob 'temprature'",
+        "did you mean 'temperature'?",
+    )
+    assert refusal(lambda: registry.sampling({"top_k": "many"})) == (
+        "sampler 'top-k': top_k: Input should be a valid integer, "
+        "unable to parse string as an integer (got 'many')",
+        "see `jukebox plugin list`",
+    )
+
+
+def test_fields_are_checked_for_any_dataclass() -> None:
+    assert with_fields(Noise, {"noise": 1}, "sampler 'noise'") == Noise(1.0)

@@ -1,0 +1,426 @@
+"""Sampling: windows are stitched without a seam, and a song is the same however it came about."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch import Tensor
+
+from jukebox_cli import stages
+from jukebox_cli.conditioning import Conditioning, stack
+from jukebox_cli.config import PriorConfig
+from jukebox_cli.folders import Asked, Run, RunConfig, Tokens
+from jukebox_cli.prior import Prior
+from jukebox_cli.sample import Draft, Level, Pulse, sample_level
+from jukebox_cli.stages import Bar, Job
+from jukebox_cli.windows import Stretch, windows
+
+FRAMES, TOTAL = 16, 44
+
+
+def drafts(items: Sequence[int], known: Sequence[int] | int = 0) -> list[Draft]:
+    """Drafts of a song whose token at position p is p, as far as it is known."""
+    known = [known] * len(items) if isinstance(known, int) else known
+    return [
+        Draft(item, np.where(np.arange(TOTAL) < done, np.arange(TOTAL), 0), done)
+        for item, done in zip(items, known, strict=True)
+    ]
+
+
+@dataclass
+class Counting:
+    """A prior that makes token p at position p, and looks at what it is told of those before."""
+
+    positions: Tensor = field(default_factory=lambda: torch.zeros(1))
+
+    def caches(self, batch: int) -> list[list[int]]:
+        return [[]]
+
+    def prefill(self, tokens: Tensor, conditions: Conditioning, caches: list[list[int]]) -> None:
+        start = conditions.frames[0, 0, 0].item()
+        wanted = (start + torch.arange(tokens.shape[1])).expand(len(tokens), -1)
+        assert torch.equal(tokens.double(), wanted.double())
+        caches[0].extend(range(tokens.shape[1]))
+
+    def step(
+        self, last: Tensor, n: int, conditions: Conditioning, caches: list[list[int]]
+    ) -> Tensor:
+        place = conditions.frames[:, n, 0]
+        assert n == 0 or torch.equal(last.double(), place.double() - 1)
+        assert caches[0] == list(range(n))  # every position before went through the cache, once
+        caches[0].append(n)
+        logits = torch.full((len(last), TOTAL), -torch.inf)
+        return logits.scatter(1, place.long()[:, None], 0.0)
+
+
+def places(stretch: Stretch, batch: int = 2) -> Conditioning:
+    frames = stretch.start + torch.arange(FRAMES, dtype=torch.float)
+    return Conditioning(frames=frames[None, :, None].expand(batch, -1, -1))
+
+
+@dataclass
+class Kill:
+    """A pulse that interrupts at the n-th tick, counted from 1."""
+
+    at: int | None = None
+    ticks: int = 0
+    saved: list[list[Draft]] = field(default_factory=list)
+    working: Sequence[Draft] = ()
+
+    def pulse(self, working: Sequence[Draft], seconds: float = 1e9, every: int = 1) -> Pulse:
+        self.working = working
+        return Pulse(self.tick, self.save, seconds, every)
+
+    def tick(self, count: int) -> None:
+        self.ticks += 1
+        if self.ticks == self.at:
+            raise KeyboardInterrupt
+
+    def save(self) -> None:
+        self.saved.append([replace(d, tokens=d.tokens.copy()) for d in self.working])
+
+
+def count(
+    working: Sequence[Draft], hop: float, given: int = 0, at: int | None = None, **pulse: float
+) -> Kill:
+    kill = Kill(at)
+    stretches = windows(TOTAL, FRAMES, hop, given)
+    level = Level(0, Counting(), [], seed=0)
+    try:
+        sample_level(
+            level, working, stretches, lambda s: places(s, len(working)), kill.pulse(working, **pulse)
+        )
+    except KeyboardInterrupt:
+        assert at is not None
+    return kill
+
+
+@pytest.mark.parametrize("given", [0, 1, 15, 16, 17, 43])
+@pytest.mark.parametrize("hop", [0.1, 0.5, 0.75, 1.0])
+def test_windows_are_stitched_without_a_seam(hop, given):
+    working = drafts([0, 1], given)
+    count(working, hop, given)
+    for draft in working:
+        assert draft.tokens.tolist() == list(range(TOTAL))
+        assert draft.done == TOTAL
+
+
+@pytest.mark.parametrize("hop", [0.5, 1.0])
+def test_a_song_shorter_than_a_window(hop):
+    working = [Draft(0, np.zeros(5, np.int64), 0)]
+    stretches = windows(5, FRAMES, hop)
+    level = Level(0, Counting(), [], seed=0)
+    sample_level(level, working, stretches, lambda s: places(s, 1), Pulse())
+    assert working[0].tokens.tolist() == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("at", range(1, TOTAL + 1))
+def test_what_is_there_after_a_kill_is_a_prefix_and_nothing_is_lost(at):
+    working = drafts([0, 1])
+    count(working, hop=0.5, at=at)
+    for draft in working:
+        assert draft.done == at
+        assert draft.tokens[:at].tolist() == list(range(at))
+        assert not draft.tokens[at:].any()
+    count(working, hop=0.5)
+    assert [d.tokens.tolist() for d in working] == [list(range(TOTAL))] * 2
+
+
+def test_what_is_saved_is_a_prefix_that_grows():
+    kill = count(drafts([0, 1]), hop=0.5, seconds=-1.0, every=3)
+    lengths = [saved[0].done for saved in kill.saved]
+    assert lengths == sorted(lengths)
+    assert len(lengths) > TOTAL / 3
+    for saved in kill.saved:
+        for draft in saved:
+            assert draft.tokens.tolist() == [*range(draft.done), *[0] * (TOTAL - draft.done)]
+
+
+def test_nothing_is_saved_sooner_than_it_was_asked_for():
+    kill = count(drafts([0, 1]), hop=0.5, seconds=1e9)
+    assert [saved[0].done for saved in kill.saved] == [w.end for w in windows(TOTAL, FRAMES, 0.5)]
+
+
+def test_conditions_are_asked_for_once_for_each_window_that_is_drawn():
+    asked: list[Stretch] = []
+
+    def conditions(stretch: Stretch) -> Conditioning:
+        asked.append(stretch)
+        return places(stretch)
+
+    stretches = windows(TOTAL, FRAMES, 0.5)
+    level, working = Level(0, Counting(), [], seed=0), drafts([0, 1], [30, 25])
+    sample_level(level, working, stretches, conditions, Pulse())
+    assert asked == [s for s in stretches if s.end > 25]
+
+
+def test_ticks_count_the_tokens_of_all_items():
+    ticks: list[int] = []
+    working = drafts([0, 1, 2])
+    level = Level(0, Counting(), [], seed=0)
+    stretches = windows(TOTAL, FRAMES, 1.0)
+    sample_level(level, working, stretches, lambda s: places(s, 3), Pulse(ticks.append, every=4))
+    assert set(ticks) == {12}
+
+
+@dataclass
+class Remembering:
+    """A sampler that keeps what it was given as history."""
+
+    histories: list[Tensor] = field(default_factory=list)
+
+    def __call__(self, logits: Tensor, history: Tensor) -> Tensor:
+        self.histories.append(history.clone())
+        return logits
+
+
+def test_samplers_see_the_tokens_of_the_window_before_the_one_that_is_drawn():
+    spy, stretches = Remembering(), windows(TOTAL, FRAMES, 0.5)
+    level = Level(0, Counting(), [spy], seed=0)
+    sample_level(level, drafts([0, 1]), stretches, places, Pulse())
+    wanted = [list(range(s.start, n)) for s in stretches for n in range(s.first, s.end)]
+    assert [h.tolist() for h in spy.histories] == [[row, row] for row in wanted]
+
+
+def test_samplers_shape_the_distribution_in_their_order():
+    def only(token: int) -> Callable[[Tensor, Tensor], Tensor]:
+        return lambda logits, history: torch.full_like(logits, -50.0).index_fill(
+            1, torch.tensor([token]), 50.0
+        )
+
+    level = Level(0, one_prior(), [only(3), only(5)], seed=0)
+    working = [Draft(0, np.zeros(8, np.int64), 0)]
+    sample_level(level, working, windows(8, FRAMES, 0.5), steered([0]), Pulse())
+    assert working[0].tokens.tolist() == [5] * 8
+
+
+@cache
+def one_prior() -> Prior:
+    """Random weights, and logits that depend strongly on all that came before."""
+    torch.manual_seed(0)
+    patterns = ("row", "column", "previous", "dense")
+    config = PriorConfig(frames=FRAMES, blocks=4, width=32, depth=4, heads=2, patterns=patterns)
+    prior = Prior(config, 24, {}).eval()
+    with torch.no_grad():
+        for parameter in prior.parameters():
+            parameter.mul_(6.0)
+    return prior
+
+
+def steered(items: Sequence[int]) -> Callable[[Stretch], Conditioning]:
+    """Conditions that are a function of the item and the window."""
+
+    def one(item: int, stretch: Stretch) -> Conditioning:
+        generator = torch.Generator().manual_seed(1000 * item + stretch.start)
+        start, frames = (torch.randn(1, n, 32, generator=generator) for n in (1, FRAMES))
+        return Conditioning(start[:, 0], frames)
+
+    return lambda stretch: stack([one(item, stretch) for item in items])
+
+
+def draw_on(working: Sequence[Draft], given: int = 0, at: int | None = None, seed: int = 3) -> None:
+    kill, stretches = Kill(at), windows(TOTAL, FRAMES, 0.5, given)
+    conditions = steered([d.item for d in working])
+    level = Level(2, one_prior(), [], seed)
+    try:
+        sample_level(level, working, stretches, conditions, kill.pulse(working))
+    except KeyboardInterrupt:
+        assert at is not None
+
+
+def blank(items: Sequence[int], primer: Sequence[int] = ()) -> list[Draft]:
+    song = np.zeros(TOTAL, np.int64)
+    song[: len(primer)] = primer
+    return [Draft(item, song.copy(), len(primer)) for item in items]
+
+
+@cache
+def songs(primer: tuple[int, ...] = ()) -> dict[int, list[int]]:
+    """What 16 items are when they are drawn in one go."""
+    working = blank(range(16), primer)
+    draw_on(working, len(primer))
+    return {d.item: d.tokens.tolist() for d in working}
+
+
+def tokens_of(working: Sequence[Draft]) -> dict[int, list[int]]:
+    return {d.item: d.tokens.tolist() for d in working}
+
+
+def test_songs_differ_by_item_and_by_seed():
+    assert len({tuple(song) for song in songs().values()}) == 16
+    other = blank([0])
+    draw_on(other, seed=4)
+    assert other[0].tokens.tolist() != songs()[0]
+
+
+@pytest.mark.parametrize("items", [[0], [9, 2], [15, 4, 0], [7] * 3])
+def test_a_song_does_not_depend_on_what_it_is_drawn_with(items):
+    working = blank(items)
+    draw_on(working)
+    for draft in working:
+        assert draft.tokens.tolist() == songs()[draft.item]
+
+
+@settings(max_examples=12, deadline=None)
+@given(
+    st.lists(st.integers(1, TOTAL), min_size=1, max_size=3),
+    st.lists(st.integers(0, 15), min_size=1, max_size=3, unique=True),
+)
+def test_a_song_does_not_depend_on_how_often_it_was_stopped(kills, items):
+    working = blank(items)
+    for at in kills:
+        draw_on(working, at=at)
+        for draft in working:
+            assert draft.tokens[: draft.done].tolist() == songs()[draft.item][: draft.done]
+    draw_on(working)
+    assert tokens_of(working) == {item: songs()[item] for item in items}
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.dictionaries(st.integers(0, 15), st.integers(0, TOTAL), min_size=2, max_size=4))
+def test_items_of_different_progress_go_on_side_by_side(progress):
+    working = blank(list(progress))
+    for draft in working:
+        draft.done = progress[draft.item]
+        draft.tokens[: draft.done] = songs()[draft.item][: draft.done]
+    draw_on(working)
+    assert tokens_of(working) == {item: songs()[item] for item in progress}
+
+
+PRIMER = (5, 1, 4, 1, 3, 2, 0, 23, 5, 1, 4, 1, 3, 2, 0, 23, 5, 6, 7)
+
+
+@pytest.mark.parametrize("length", [1, 4, 15, 16, 19])
+def test_a_primed_song_keeps_what_was_given_and_goes_on_from_it(length):
+    primer = PRIMER[:length]
+    assert all(tuple(song[:length]) == primer for song in songs(primer).values())
+    assert songs(primer)[1][length:] != songs()[1][length:]
+    working = blank([3, 1], primer)
+    for at in (3, 1, 20):
+        draw_on(working, length, at)
+    draw_on(working, length)
+    assert tokens_of(working) == {item: songs(primer)[item] for item in (3, 1)}
+
+
+SAMPLES = 1590  # 100 tokens at the top, 200 and 400 below; the last one is half silence
+CONFIG = RunConfig(sample_rate=8000, seed=7, hop=(0.5, 0.75, 0.3), sampling=({}, {}, {}))
+
+
+@pytest.fixture(scope="module")
+def job(tiny, registry, tmp_path_factory) -> Callable[..., Job]:
+    """A job on a run in a new folder, or on that of another job."""
+    asked = Asked(SAMPLES, {"artist": "Bo Marsh"}, {1: (SAMPLES, {"genre": ["jazz"]})})
+
+    def make(items: Sequence[int], like: Job | None = None, **changes: object) -> Job:
+        path = like.run.path if like else tmp_path_factory.mktemp("run")
+        made = Job(Run(path), tiny, registry, items, CONFIG, asked, device="cpu")
+        return replace(made, **changes)
+
+    return make
+
+
+def on_disk(job: Job) -> dict[tuple[int, int], list[int]]:
+    found = {(n, i): job.run.read_tokens(n, i) for n in range(3) for i in job.items}
+    return {key: value.tokens.tolist() for key, value in found.items() if value is not None}
+
+
+@pytest.fixture(scope="module")
+def whole(job) -> dict[tuple[int, int], list[int]]:
+    """The tokens of three items at all levels, drawn in one go."""
+    done = job(range(3))
+    stages.finish(done, "tokens")
+    return on_disk(done)
+
+
+def test_all_levels_are_drawn_to_their_whole_length(whole):
+    lengths = {level: {len(whole[level, item]) for item in range(3)} for level in range(3)}
+    assert lengths == {0: {400}, 1: {200}, 2: {100}}
+    assert all(max(song) < 64 and len(set(song)) > 1 for song in whole.values())
+
+
+@pytest.mark.parametrize("items", [[2], [2, 0]])
+def test_a_part_of_the_items_is_the_same_on_disk(job, whole, items):
+    mine = job(items)
+    stages.finish(mine, "tokens")
+    assert on_disk(mine) == {key: song for key, song in whole.items() if key[1] in items}
+
+
+def test_small_batches_are_the_same_on_disk(job, whole):
+    mine = job(range(3), batch=2)
+    stages.finish(mine, "tokens")
+    assert on_disk(mine) == whole
+
+
+def killed(job: Job, at: int) -> bool:
+    """Works until the at-th tick; whether there was one."""
+    kill = Kill(at)
+    try:
+        stages.finish(replace(job, bar=Bar(tick=kill.tick)), "tokens")
+    except KeyboardInterrupt:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("every", [1, 2, 5])
+def test_a_run_that_is_killed_over_and_over_leaves_prefixes_and_ends_the_same(job, whole, every):
+    mine = job([1, 2])
+    times = 0
+    while killed(mine, every):
+        times += 1
+        for key, song in on_disk(mine).items():
+            assert song == whole[key][: len(song)]
+    assert times >= 2
+    assert on_disk(mine) == {key: song for key, song in whole.items() if key[1] in (1, 2)}
+
+
+def test_items_begun_apart_are_finished_together(job, whole):
+    assert killed(job([0], like := job([0])), 2)
+    assert killed(job([1], like), 4)
+    together = job(range(3), like)
+    lengths = {item: len(song) for (_, item), song in on_disk(together).items()}
+    assert lengths == {0: 64, 1: 100}
+    stages.finish(together, "tokens")
+    assert on_disk(together) == whole
+
+
+def prime(job: Job, lengths: dict[int, int]) -> None:
+    """Gives items that many tokens of the top level, and as much below."""
+    for item, length in lengths.items():
+        for level, ratio in ((2, 1), (1, 2), (0, 4)):
+            song = np.arange(length * ratio) % 50
+            tokens = Tokens(song, len(song))
+            job.run.write_tokens(level, item, tokens, job.model.config.vqvae)
+
+
+def test_primed_items_on_disk_go_on_from_what_was_given(job):
+    lengths = {0: 30, 1: 30, 2: 7}
+    once, often = job(range(3)), job(range(3))
+    prime(once, lengths)
+    prime(often, lengths)
+    stages.finish(once, "tokens")
+    while killed(often, 3):
+        for item in range(3):
+            assert often.run.read_tokens(2, item).given == lengths[item]
+    assert on_disk(often) == on_disk(once)
+    for (level, item), song in on_disk(once).items():
+        length = lengths[item] * (4, 2, 1)[level]
+        assert song[:length] == [n % 50 for n in range(length)]
+        assert len(song) == (400, 200, 100)[level]
+
+
+def test_a_run_that_is_whole_is_left_alone(job, whole):
+    mine = job([0])
+    stages.finish(mine, "tokens")
+    files = sorted(Path(mine.run.path).rglob("*"))
+    before = [f.stat().st_mtime_ns for f in files]
+    stages.finish(mine, "tokens")
+    assert sorted(Path(mine.run.path).rglob("*")) == files
+    assert [f.stat().st_mtime_ns for f in files] == before
