@@ -46,7 +46,7 @@ def _draw(
     hops = model.config.vqvae.hops
     window = model.config.priors[level].frames * hops[level]
     samples = hops[-1] * (2 if quick else -(-window // hops[-1]))
-    config = new_config(model, registry, Request(model.name, 1.0, (0,), 0, {}, Path()))
+    config = new_config(model, registry, Request(model.name, 1.0, (0,), 0, {}))
     began: list[float] = []
     bar = stages.Bar(begin=lambda *_: began.append(time.perf_counter()))
     items = range(batch)

@@ -68,8 +68,8 @@ def extend(job: Job, more: Job) -> None:
             more.run.write_tokens(level, item, given, job.model.config.vqvae)
     more.run.write_asked(more.asked)
     more.run.write_config(more.config)
-    seconds = {i: round(more.samples(i) / more.config.sample_rate, 3) for i in more.items}
-    more.event("continue", seconds=seconds, seed=more.config.seed)
+    seconds = [round(more.samples(i) / more.config.sample_rate, 3) for i in more.items]
+    more.event("continue", items=list(more.items), seconds=seconds, seed=more.config.seed)
 
 
 def _begun(job: Job) -> list[int]:
@@ -90,7 +90,7 @@ def from_recording(
     from jukebox_cli.audio import digest, seconds_in
 
     config = new_config(model, registry, want)
-    song = read_song(registry, want.given, want.folder)
+    song = dict(want.song)
     top = model.config.vqvae.hops[-1]
     heard = min(seconds_in(path), prime or float("inf"))
     primed = int(heard * config.sample_rate) // top * top

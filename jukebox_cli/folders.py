@@ -71,9 +71,15 @@ def replacing(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield part
+            part.chmod(0o666 & ~_umask())  # safetensors writes files that only their owner reads
             os.replace(part, path)
         finally:
             part.unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    os.umask(mask := os.umask(0))
+    return mask
 
 
 def write_text(path: Path, text: str) -> None:

@@ -35,14 +35,14 @@ class Request:
     seconds: float
     items: tuple[int, ...]
     seed: int
-    given: Mapping[str, Any]  # conditions, by flag name
-    folder: Path  # what paths among them are relative to
+    song: Mapping[str, Any]  # the values of every conditioner
     hop: tuple[float, ...] = ()
     sampling: tuple[Knobs, ...] = ()
     knobs: Mapping[str, Any] = field(default_factory=dict)
 
 
 def request(
+    registry: Registry,
     preset: str | None,
     overrides: Sequence[str],
     *,
@@ -67,13 +67,21 @@ def request(
         seconds=positive(where("seconds", seconds), _first(seconds, said.seconds, DEFAULT_SECONDS)),
         items=parse_items(_first(items, said.items, 1), count=True, where=where("items", items)),
         seed=check_seed(_first(seed, said.seed, 0), where("seed", seed)),
-        given={**said.song, **given},
-        # a preset's own paths are relative to it, those of flags to where the person is
-        folder=path.parent if path and not given else Path(),
+        song=_song(registry, said, path, given),
         hop=said.sampling.hop,
         sampling=said.sampling.knobs,
         knobs=knobs,
     )
+
+
+def _song(
+    registry: Registry, said: SongPreset, path: Path | None, given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What preset and flags say; a preset's own paths are relative to it, those of flags to where
+    the person is."""
+    kept = {key: value for key, value in said.song.items() if key not in given}
+    there = path.parent if path else Path()
+    return {**read_song(registry, kept, there), **read_song(registry, given, Path())}
 
 
 def _first(*values: Any) -> Any:
@@ -151,8 +159,7 @@ def start(want: Request, registry: Registry, out: Path | None, name: str) -> Job
     """The job of a request: in a new run, or in the one that is there if it is of the same."""
     model = find_model(want.model)
     config = new_config(model, registry, want)
-    song = read_song(registry, want.given, want.folder)
-    asked = Asked(max(1, round(want.seconds * config.sample_rate)), song)
+    asked = Asked(max(1, round(want.seconds * config.sample_rate)), dict(want.song))
     run = Run(out) if out else _free(Path("runs") / name, config, asked)
     refuse_other(run, config, asked)
     return Job(run, model, registry, want.items, config, asked)
@@ -163,7 +170,7 @@ def recorded(run: Run, model: Model, registry: Registry, pieces: Sequence[Record
     from jukebox_cli.audio import digest
 
     songs = [json.dumps(dict(piece.song), sort_keys=True) for piece in pieces]
-    config = new_config(model, registry, Request(model.name, 1.0, (0,), 0, {}, Path()))
+    config = new_config(model, registry, Request(model.name, 1.0, (0,), 0, {}))
     config = replace(config, audio=digest([piece.audio for piece in pieces], *songs))
     refuse_other(run, config, run.asked() if run.exists else Asked(0, {}))
     return config

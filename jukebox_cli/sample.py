@@ -47,7 +47,7 @@ class Level:
 
 @dataclass(frozen=True)
 class Pulse:
-    """Who is told how far it is: `tick(tokens)` often, `save()` at most every `seconds`."""
+    """Who is told how far it is: `tick(tokens drawn)` often, `save()` at most every `seconds`."""
 
     tick: Callable[[int], None] = lambda _: None
     save: Callable[[], None] = lambda: None
@@ -97,7 +97,7 @@ def _sample_window(
                 draft.tokens[start : start + upto] = row
                 draft.done = start + upto
 
-    n, saved = prefix, monotonic()
+    n, told, saved = prefix, prefix, monotonic()
     try:
         while n < length:
             logits = prior.step(tokens[:, n - 1], n, conditions, caches)
@@ -105,8 +105,9 @@ def _sample_window(
                 token = _draw(level, logits, tokens[:, :n], numbers[:, n - prefix])
                 tokens[:, n] = torch.where(n < limits, tokens[:, n], token)
             n += 1
-            if n % pulse.every == 0:
-                pulse.tick(pulse.every * len(drafts))
+            if n % pulse.every == 0 or n == length:
+                pulse.tick(sum(n - max(told, min(n, at)) for at in settled))
+                told = n
                 if monotonic() - saved > pulse.seconds:
                     settle(n)
                     pulse.save()

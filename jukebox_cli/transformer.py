@@ -50,13 +50,18 @@ def each_row(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     A batched product of single rows: one matrix product over the batch may round differently for
     different B, and then a song would depend on which others are made beside it.
     """
-    batch, size = x.shape[0], weight.shape[1]
-    x, weight, bias = filled(x, 1), filled(weight, 2), filled(bias, 1)
+    batch, (inner, size) = x.shape[0], weight.shape
+    if inner % _UNIT or size % _UNIT:
+        x, weight, bias = filled(x, 1), filled(weight, 2), filled(bias, 1)
     product = torch.baddbmm(bias.expand(batch, 1, -1), x, weight.expand(batch, -1, -1))
-    return product[..., :size]
+    return product if product.shape[2] == size else product[..., :size]
 
 
-def filled(x: Tensor, dims: int, unit: int = 8) -> Tensor:
+#: Sizes that are multiples of this have no odd end.
+_UNIT = 8
+
+
+def filled(x: Tensor, dims: int, unit: int = _UNIT) -> Tensor:
     """`x` with zeros after it, so that its last `dims` sizes are multiples of `unit`.
 
     Vector instructions round the odd end of a row differently from its middle, and which numbers
@@ -179,11 +184,12 @@ class Attention(nn.Module):
         cache.put(n, k, v)
         keys, values = cache.seen(n)
         # not the fused kernel: that one splits the work by batch and threads, and rounds with it
-        q, keys, values = filled(q, 1), filled(keys, 1), filled(values, 1)
+        head = q.shape[1]
+        if head % _UNIT:
+            q, keys, values = filled(q, 1), filled(keys, 1), filled(values, 1)
         scores = torch.bmm(q.unsqueeze(1) * self.scale, keys.transpose(1, 2))
         mixed = torch.bmm(torch.softmax(scores, dim=-1), values)  # (B * H, 1, D)
-        mixed = mixed[..., : self.inner // self.heads]
-        return self.out.step(mixed.reshape(x.shape[0], 1, self.inner))
+        return self.out.step(mixed[..., :head].reshape(x.shape[0], 1, self.inner))
 
     def _heads(self, x: Tensor) -> Tensor:  # (B, T, A) -> (B, H, T, D)
         return x.unflatten(2, (self.heads, -1)).transpose(1, 2)
@@ -223,7 +229,8 @@ class Block(nn.Module):
     def step(self, x: Tensor, n: int, cache: Cache) -> Tensor:
         a = self.attention.step(self.before_attention(x), n, cache)
         hidden = self.widen.step(self.before_mlp(x + a))
-        active = quick_gelu(filled(hidden, 1, unit=64))[..., : hidden.shape[2]]
+        size = hidden.shape[2]
+        active = quick_gelu(hidden if size % 64 == 0 else filled(hidden, 1, unit=64))[..., :size]
         return x + self.scale * (a + self.narrow.step(active))
 
 

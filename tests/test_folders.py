@@ -262,9 +262,9 @@ def test_a_model_that_is_not_there_is_told(
     tmp_path: Path, tiny: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    shutil.copytree(tiny.path, tmp_path / "models" / "mine")
+    shutil.copytree(tiny.path, tmp_path / "models" / "piano")
     (tmp_path / "music").mkdir()
-    assert refusal(find_model, "mien") == ("no model 'mien'", "did you mean 'mine'?")
+    assert refusal(find_model, "paino") == ("no model 'paino'", "did you mean 'piano'?")
     message = "music is not a model: it has no config.yaml"
     assert refusal(find_model, "music") == (message, "see `jukebox model list`")
 

@@ -201,7 +201,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
         there.write_settings()
         daemons = there.start()
         try:
-            there.wait("idle", "sinfo", "--noheader", "--format=%T", seconds=60)
+            there.wait("idle", "sinfo", "--noheader", "--format=%T", seconds=120)
             yield there
         finally:
             for daemon in reversed(daemons):
@@ -214,7 +214,7 @@ def test_through_slurm(
 ) -> None:
     there = {**environment, "RUN": str(tmp_path / "made"), "SLURM_CONF": str(cluster.settings)}
     run(SCRIPTS / "submit.sh", env=there, cwd=tmp_path)
-    cluster.wait("", "squeue", "--noheader", seconds=300)
+    cluster.wait("", "squeue", "--noheader", seconds=900)
     said = {p.name: p.read_text() for p in (tmp_path / "made-logs").iterdir()}
     assert sorted(said) == sorted(f"{stage}-{task}.txt" for stage in STAGES for task in (0, 1))
     assert all("error" not in text for text in said.values()), said

@@ -21,6 +21,7 @@ from jukebox_cli.cli import build_app
 from jukebox_cli.folders import Model, read_lines
 from jukebox_cli.plugin import Conditioner, InputError, Sampler, Shape, Song, Window, hookimpl
 from jukebox_cli.registry import CORE_FLAGS, PluginError, Registry, installed, with_fields
+from jukebox_cli.requests import request
 
 
 class Plain(Conditioner):
@@ -414,6 +415,28 @@ def test_a_bad_knob_is_told(registry: Registry) -> None:
         "unable to parse string as an integer (got 'many')",
         "see `jukebox plugin list`",
     )
+
+
+def test_paths_in_a_preset_are_relative_to_it_and_those_of_flags_to_the_working_folder(
+    tmp_path: Path,
+) -> None:
+    @dataclass(frozen=True)
+    class Words(Plain):
+        name: ClassVar[str] = "words"
+
+        @dataclass(frozen=True)
+        class Input:
+            words: Annotated[str | None, "A file."] = None
+            tune: Annotated[str | None, "A file."] = None
+
+        def read(self, given: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+            return {key: str(folder / value) for key, value in given.items()}
+
+    (tmp_path / "p.yaml").write_text("song: {words: w.txt, tune: t.mid}\n")
+    registry = Registry({"acme": brings(Words)})
+    given = {"tune": "mine.mid"}
+    want = request(registry, str(tmp_path / "p.yaml"), [], given=given, knobs={})
+    assert want.song == {"words": str(tmp_path / "w.txt"), "tune": "mine.mid"}
 
 
 def test_fields_are_checked_for_any_dataclass() -> None:

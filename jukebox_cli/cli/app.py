@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import signal
@@ -25,9 +26,9 @@ class Commands(TyperGroup):
         try:
             return super().make_context(*words, **more)
         except Exception as error:
-            if not _is_usage(error):
+            if _is_help(error) or not (fixable := _fixable(error)):
                 raise
-            complain(_usage(error))
+            complain(fixable)
             raise typer.Exit(Exit.FIXABLE) from None
 
     def invoke(self, ctx: Any) -> Any:
@@ -46,17 +47,22 @@ class Commands(TyperGroup):
         except Exception as error:
             if ctx.params.get("traceback") or _is_help(error):
                 raise
-            complain(_usage(error) if _is_usage(error) else _unexpected(error))
-            raise typer.Exit(Exit.FIXABLE if _is_usage(error) else Exit.FAILED) from None
-
-
-def _is_usage(error: Exception) -> bool:
-    """Whether an error is typer's, about a wrong command, argument or flag."""
-    return hasattr(error, "format_message") and not _is_help(error)
+            fixable = _fixable(error)
+            complain(fixable or _unexpected(error))
+            raise typer.Exit(Exit.FIXABLE if fixable else Exit.FAILED) from None
 
 
 def _is_help(error: Exception) -> bool:
     return type(error).__name__ == "NoArgsIsHelpError"
+
+
+def _fixable(error: Exception) -> InputError | None:
+    """An error that a person can do something about, though it is not one of ours."""
+    if hasattr(error, "format_message"):  # typer's, about a wrong command, argument or flag
+        return _usage(error)
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        return InputError(f"can't use {error.filename}: {error.strerror}", "choose a shorter name")
+    return None
 
 
 def _usage(error: Any) -> InputError:

@@ -98,6 +98,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
         from jukebox_cli.requests import begin, request, start
 
         want = request(
+            registry,
             preset,
             set_ or [],
             model=model,
@@ -145,7 +146,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
             raise InputError("continue needs a RUN or --audio, and not both", "see --help")
         if run is not None:
             job = reopen(run, registry, items, model)
-            if said.knobs or preset or set_ or prime:
+            if said.knobs or preset or set_ or prime is not None:
                 hint = "a run keeps its own; start from its audio to change them"
                 raise InputError("a RUN goes on with the sampling it began with", hint)
             new_seed = None if seed is None else check_seed(seed)
@@ -161,6 +162,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
             if out is None:
                 raise InputError("continue --audio needs --out", "name a folder for the run")
             want = request(
+                registry,
                 preset,
                 set_ or [],
                 model=model,
