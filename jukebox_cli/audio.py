@@ -142,7 +142,7 @@ class _Sink:
 
 def write(path: Path, blocks: Iterable[Audio], sample_rate: int) -> None:
     """Streams blocks to a file beside `path`, then moves it there; the suffix picks the format."""
-    from jukebox_cli.folders import replacing
+    from jukebox_cli.disk import replacing
 
     with replacing(path) as part, part.open("wb") as file:
         sink = _Sink(file)

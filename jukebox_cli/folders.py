@@ -1,16 +1,11 @@
-"""Models, corpora and runs on disk: the only module that knows file names.
-
-Every file is written beside its place and moved there, so a reader never sees half a file.
-"""
+"""Models, corpora and runs on disk: the only module that knows file names."""
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from importlib import resources
@@ -26,164 +21,24 @@ from jukebox_cli.config import (
     check_format,
     dump,
     load,
-    read_text,
     read_yaml,
     unknown,
+)
+from jukebox_cli.disk import (
+    append_line,
+    damaged,
+    disk_errors,
+    mend,
+    read_json,
+    read_lines,
+    replacing,
+    safetensors_errors,
+    write_text,
 )
 from jukebox_cli.plugin import InputError
 
 if TYPE_CHECKING:
     import numpy as np
-    from torch import Tensor
-
-Weights = Mapping[str, "Tensor"]
-
-_DISK_HINTS = {
-    errno.ENOSPC: "free some space and run the same command again: it goes on from here",
-    errno.EDQUOT: "free some space and run the same command again: it goes on from here",
-    errno.EACCES: "choose another folder with --out, or change its permissions",
-    errno.EPERM: "choose another folder with --out, or change its permissions",
-    errno.EROFS: "choose another folder with --out: this one is read-only",
-    errno.ENOTDIR: "choose another folder with --out: part of this path is a file",
-    errno.EEXIST: "choose another folder with --out: a file is in the way",
-    errno.EISDIR: "choose another name: a folder is in the way",
-    errno.ENAMETOOLONG: "choose a shorter name",
-}
-
-
-@contextmanager
-def disk_errors(path: Path) -> Iterator[None]:
-    """Turns what a person can fix about a disk into an InputError that names `path`."""
-    try:
-        yield
-    except OSError as error:
-        hint = _DISK_HINTS.get(error.errno or 0)
-        if hint is None:
-            raise
-        raise InputError(f"can't write {path}: {os.strerror(error.errno or 0)}", hint) from error
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """A path to write to, moved to `path` when the block ends well and removed when not."""
-    part = path.with_name(f".{path.name}.{os.urandom(4).hex()}.part")
-    with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            yield part
-            part.chmod(0o666 & ~_umask())  # safetensors writes files that only their owner reads
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
-
-
-def _umask() -> int:
-    os.umask(mask := os.umask(0))
-    return mask
-
-
-def write_text(path: Path, text: str) -> None:
-    with replacing(path) as part:
-        part.write_text(text, encoding="utf-8")
-
-
-def append_line(path: Path, row: Mapping[str, Any]) -> None:
-    """One JSON line at the end of a file; a single write, so lines of two writers don't mix."""
-    line = json.dumps(row, ensure_ascii=False).encode() + b"\n"
-    with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        start = b"" if _ends_a_line(path) else b"\n"
-        with path.open("ab", buffering=0) as file:
-            if file.write(start + line) < len(start + line):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-def _ends_a_line(path: Path) -> bool:
-    """False when the last line of a file was cut off while it was written."""
-    if not path.exists() or path.stat().st_size == 0:
-        return True
-    with path.open("rb") as file:
-        file.seek(-1, os.SEEK_END)
-        return file.read() == b"\n"
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    try:
-        data = json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        hint = "restore it from a copy, or make it again"
-        raise InputError(f"{path}:{error.lineno}: damaged: {error.msg}", hint) from None
-    if not isinstance(data, dict):
-        raise InputError(f"{path}: damaged: not a mapping", "restore it from a copy")
-    return data
-
-
-def _mend(path: Path) -> None:
-    """Leaves out a last line that was cut off, so that another can follow."""
-    if not _ends_a_line(path):
-        rows = [json.dumps(row, ensure_ascii=False) + "\n" for row in read_lines(path)]
-        write_text(path, "".join(rows))
-
-
-@contextmanager
-def _damaged(path: Path) -> Iterator[None]:
-    """Turns what goes wrong with the content of a file of ours into an InputError."""
-    try:
-        yield
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        hint = "restore it from a copy, or make it again"
-        raise InputError(f"{path} is damaged: {type(error).__name__}: {error}", hint) from None
-
-
-def read_lines(path: Path) -> list[dict[str, Any]]:
-    """The rows of a .jsonl file; a last line that was cut off while it was written is left out."""
-    rows = []
-    lines = read_text(path).removesuffix("\n").split("\n") if path.stat().st_size else []
-    for number, line in enumerate(lines, 1):
-        try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError as error:
-            if number == len(lines):
-                break
-            raise InputError(
-                f"{path}:{number}: bad JSON: {error.msg}", "correct that line"
-            ) from None
-    return rows
-
-
-def save_tensors(path: Path, tensors: Weights, about: Mapping[str, str] | None = None) -> None:
-    from safetensors.torch import save_file
-
-    with replacing(path) as part, _safetensors_errors():
-        save_file({k: v.contiguous() for k, v in tensors.items()}, part, dict(about or {}))
-
-
-@contextmanager
-def _safetensors_errors() -> Iterator[None]:
-    """safetensors wraps the system's errors in its own; they mean the same to a person."""
-    from safetensors import SafetensorError
-
-    try:
-        yield
-    except SafetensorError as error:
-        text = str(error)
-        for number in _DISK_HINTS:
-            if f"code: {number}," in text or os.strerror(number) in text:
-                raise OSError(number, os.strerror(number)) from error
-        raise
-
-
-def load_tensors(path: Path) -> dict[str, Tensor]:
-    """Memory-mapped tensors; InputError when the file is missing or damaged."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(path)
-    except FileNotFoundError:
-        raise InputError(f"no file {path}", "is the model complete?") from None
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"{path} is damaged: {error}", "restore it from a copy") from None
 
 
 @dataclass(frozen=True)
@@ -231,7 +86,7 @@ class Model:
         path = self.path / f"prior-{level}.json"
         if not path.exists():
             return {}
-        with _damaged(path):
+        with damaged(path):
             return dict(read_json(path)["conditioners"])
 
     def write_learned(self, level: int, fields: Mapping[str, Knobs]) -> None:
@@ -380,7 +235,7 @@ class Run:
         """What was asked for (song.json)."""
         path = self.path / "song.json"
         data = read_json(path)
-        with _damaged(path):
+        with damaged(path):
             items = {int(i): (each["samples"], each["song"]) for i, each in data["items"].items()}
             return Asked(data["samples"], data["song"], items)
 
@@ -427,7 +282,7 @@ class Run:
             "given": str(tokens.given),
         }
         path = self.token_file(level, item)
-        with replacing(path) as part, _safetensors_errors():
+        with replacing(path) as part, safetensors_errors():
             save_file({"tokens": tokens.tokens.astype(np.uint16)}, part, about)
 
     def read_tokens(self, level: int, item: int) -> Tokens | None:
@@ -512,7 +367,7 @@ class Corpus:
 
     def entries(self) -> list[Entry]:
         path = self.path / "songs.jsonl"
-        with _damaged(path):
+        with damaged(path):
             return [Entry(**row) for row in read_lines(path)] if path.exists() else []
 
     def level(self, number: int) -> np.ndarray:
@@ -544,7 +399,7 @@ class Corpus:
                 file.write(codes.astype("<u2").tobytes())
                 file.truncate()
         entry = Entry(name, start, top, samples, song, held_out)
-        _mend(self.path / "songs.jsonl")
+        mend(self.path / "songs.jsonl")
         append_line(self.path / "songs.jsonl", asdict(entry))
 
     def check(self) -> None:

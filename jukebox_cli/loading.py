@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
+
 import torch
 from torch import Tensor, nn
 
-from jukebox_cli.folders import Model, load_tensors
+from jukebox_cli.disk import load_tensors
+from jukebox_cli.folders import Model
 from jukebox_cli.plugin import Conditioner, InputError
 from jukebox_cli.prior import Prior
 from jukebox_cli.registry import Registry
@@ -21,6 +24,18 @@ def pick_device(name: str) -> torch.device:
     if name != "cpu" and not there.get(name, False):
         raise InputError(f"no device '{name}' on this machine", "use --device auto or cpu")
     return torch.device(name)
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
+    """Mixed precision: bfloat16 if `precision` is bf16, or auto and the device is fast at it."""
+    wanted = precision == "bf16" or (precision == "auto" and fast_bfloat16(device))
+    return torch.autocast(device.type, torch.bfloat16, enabled=wanted)
+
+
+def fast_bfloat16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
 
 
 def load_vqvae(model: Model, device: torch.device) -> VQVAE:

@@ -10,6 +10,7 @@ import numpy as np
 
 from jukebox_cli import audio, codec
 from jukebox_cli.folders import Asked, Corpus, CorpusConfig, Model, Run, RunConfig, Tokens
+from jukebox_cli.loading import autocast
 from jukebox_cli.plugin import InputError
 from jukebox_cli.songs import Recording
 from jukebox_cli.vqvae import VQVAE
@@ -48,7 +49,11 @@ def to_corpus(
     corpus: Corpus,
     tick: Tick = lambda _: None,
 ) -> int:
-    """Adds the recordings that the corpus does not have yet; gives how many that were."""
+    """Adds the recordings that the corpus does not have yet; gives how many that were.
+
+    In mixed precision where the device has it: a few tokens in a hundred turn out as their next
+    best, which is no loss for training, and it takes half the time.
+    """
     config = CorpusConfig(
         fingerprint=model.fingerprint(),
         sample_rate=model.config.vqvae.sample_rate,
@@ -71,7 +76,8 @@ def to_corpus(
         if str(recording.audio) not in there:
             new.setdefault(str(recording.audio), recording)
     for recording in new.values():
-        tokens, samples = encode_file(vqvae, recording.audio, tick)
+        with autocast(vqvae.device, "auto"):
+            tokens, samples = encode_file(vqvae, recording.audio, tick)
         corpus.append(str(recording.audio), samples, recording.song, recording.held_out, tokens)
     return len(new)
 

@@ -15,7 +15,8 @@ from typer.testing import CliRunner
 
 from jukebox_cli.cli import build_app
 from jukebox_cli.config import ModelConfig, load
-from jukebox_cli.folders import Model, save_tensors
+from jukebox_cli.disk import save_tensors
+from jukebox_cli.folders import Model
 from jukebox_cli.loading import new_prior
 from jukebox_cli.registry import Registry, installed
 from jukebox_cli.vqvae import VQVAE

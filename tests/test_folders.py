@@ -17,6 +17,16 @@ import torch
 from conftest import make_tiny
 
 from jukebox_cli.config import VQVAEConfig
+from jukebox_cli.disk import (
+    append_line,
+    disk_errors,
+    load_tensors,
+    read_json,
+    read_lines,
+    replacing,
+    save_tensors,
+    write_text,
+)
 from jukebox_cli.folders import (
     Asked,
     Corpus,
@@ -25,17 +35,9 @@ from jukebox_cli.folders import (
     Run,
     RunConfig,
     Tokens,
-    append_line,
     builtin_models,
-    disk_errors,
     find_model,
-    load_tensors,
     model_names,
-    read_json,
-    read_lines,
-    replacing,
-    save_tensors,
-    write_text,
 )
 from jukebox_cli.plugin import InputError
 from jukebox_cli.registry import Registry

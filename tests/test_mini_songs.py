@@ -137,7 +137,7 @@ def test_voice_leading_moves_little(mini):
     first = lead(None, parse("I").classes(0), 48, 72, 3)
     second = lead(first, parse("vi").classes(0), 48, 72, 3)
     assert {p % 12 for p in second} == {9, 0, 4}
-    assert sum(abs(a - b) for a, b in zip(first, second)) <= 4
+    assert sum(abs(a - b) for a, b in zip(first, second, strict=True)) <= 4
 
 
 def test_the_limiter_holds_peaks_and_loudness(mini):
@@ -159,7 +159,8 @@ def test_a_missing_soundfont_is_one_clear_line(mini, tmp_path, capsys):
     error = capsys.readouterr().err.strip()
     assert code == 1
     assert "\n" not in error
-    assert str(absent) in error and "--soundfont" in error
+    assert str(absent) in error
+    assert "--soundfont" in error
 
 
 def test_songs_are_chosen_round_the_artists_and_held_out_ones_are_new(mini):
@@ -182,7 +183,8 @@ def test_rendered_songs_and_manifests(mini, tmp_path):
     assert mini["make_songs"].main(arguments) == 0
     entry = json.loads((tmp_path / "songs.jsonl").read_text().splitlines()[0])
     samples, rate = soundfile.read(tmp_path / entry["audio"])
-    assert rate == 22050 and samples.ndim == 1
+    assert rate == 22050
+    assert samples.ndim == 1
     assert abs(len(samples) / rate - entry["seconds"]) < 0.01
     assert np.abs(samples).max() < 0.9
     assert np.abs(samples[: rate // 10]).max() > 0.001

@@ -18,7 +18,8 @@ from typer.testing import CliRunner
 from jukebox_cli import registry as registry_module
 from jukebox_cli.cli import app as app_module
 from jukebox_cli.cli import build_app
-from jukebox_cli.folders import Model, read_lines
+from jukebox_cli.disk import read_lines
+from jukebox_cli.folders import Model
 from jukebox_cli.plugin import Conditioner, InputError, Sampler, Shape, Song, Window, hookimpl
 from jukebox_cli.registry import CORE_FLAGS, PluginError, Registry, installed, with_fields
 from jukebox_cli.requests import request

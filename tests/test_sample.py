@@ -93,15 +93,9 @@ def count(
 ) -> Kill:
     kill = Kill(at)
     stretches = windows(TOTAL, FRAMES, hop, given)
-    level = Level(0, Counting(), [], seed=0)
+    level, told = Level(0, Counting(), [], seed=0), kill.pulse(working, **pulse)
     try:
-        sample_level(
-            level,
-            working,
-            stretches,
-            lambda s: places(s, len(working)),
-            kill.pulse(working, **pulse),
-        )
+        sample_level(level, working, stretches, lambda s: places(s, len(working)), told)
     except KeyboardInterrupt:
         assert at is not None
     return kill

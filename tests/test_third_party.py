@@ -17,7 +17,8 @@ import torch
 from conftest import TINY
 
 from jukebox_cli.config import ModelConfig, load
-from jukebox_cli.folders import Corpus, Model, save_tensors
+from jukebox_cli.disk import save_tensors
+from jukebox_cli.folders import Corpus, Model
 from jukebox_cli.loading import load_prior
 from jukebox_cli.plugin import Window
 from jukebox_cli.registry import Registry, installed

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from time import monotonic
 from typing import Any, Protocol
@@ -16,7 +16,9 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from jukebox_cli.folders import Model, append_line, load_tensors, save_tensors
+from jukebox_cli.disk import append_line, load_tensors, save_tensors
+from jukebox_cli.folders import Model
+from jukebox_cli.loading import autocast
 from jukebox_cli.plugin import InputError
 
 Metrics = dict[str, float]
@@ -151,18 +153,6 @@ def _optimizer(module: nn.Module, plan: Plan) -> torch.optim.AdamW:
     groups: list[dict[str, Any]] = [{"params": wide}, {"params": narrow, "weight_decay": 0.0}]
     groups = [g for g in groups if g["params"]]
     return torch.optim.AdamW(groups, plan.rate, plan.betas, weight_decay=plan.decay)
-
-
-def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
-    """bfloat16 where the device is fast at it, unless `precision` says otherwise."""
-    wanted = precision == "bf16" or (precision == "auto" and fast_bfloat16(device))
-    return torch.autocast(device.type, torch.bfloat16, enabled=wanted)
-
-
-def fast_bfloat16(device: torch.device) -> bool:
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
-    return device.type == "cpu" and bool(torch.cpu._is_avx512_bf16_supported())
 
 
 def everything(module: nn.Module) -> dict[str, Tensor]:
