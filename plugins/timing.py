@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from jukebox_cli.plugin import Conditioner, Shape, Song, Window, hookimpl
+from jukebox_cli.plugin import Conditioner, InputError, Shape, Song, Values, Window, hookimpl
 
 if TYPE_CHECKING:
     import numpy as np
@@ -16,23 +18,42 @@ if TYPE_CHECKING:
 class Timing(Conditioner):
     """Total length, position and fraction elapsed at every frame, each as one of `bins`.
 
-    Lengths outside `shortest` .. `longest` seconds are clamped.
+    Lengths outside `shortest` .. `longest` seconds are clamped. What is made may be the beginning
+    of a longer song: of one of `--total` seconds, or of `least` seconds if it is shorter than the
+    songs that a model knows. A model that is told of a song's end makes it fade.
     """
 
     name: ClassVar[str] = "timing"
     bins: int = 128
     shortest: float = 0.0
     longest: float = 600.0
+    least: float = 0.0
+
+    @dataclass(frozen=True)
+    class Input:
+        total: Annotated[
+            float | None, "Seconds of the whole song, of which --seconds is the beginning."
+        ] = None
+
+    def read(self, given: Mapping[str, Any], folder: Path) -> Values:
+        try:
+            total = float(given["total"])
+        except (TypeError, ValueError):
+            total = 0.0
+        if not 0 < total < float("inf"):
+            raise InputError(f"can't read total {given['total']!r}", "write seconds, such as 90")
+        return {"total": total}
 
     def encode(self, song: Song, window: Window, shape: Shape) -> dict[str, np.ndarray]:
         import numpy as np
 
         frames = np.arange(shape.frames, dtype=np.float32) / shape.frames
-        at = window.start + window.length * frames  # samples
+        at = (window.start + window.length * frames) / shape.sample_rate  # seconds
+        total = max(window.total / shape.sample_rate, song.get("total") or self.least)
         return {
-            "total": np.array([window.total / shape.sample_rate], dtype=np.float32),
-            "position": (at / shape.sample_rate).astype(np.float32),
-            "elapsed": (at / window.total).astype(np.float32),
+            "total": np.array([total], dtype=np.float32),
+            "position": at.astype(np.float32),
+            "elapsed": (at / total).astype(np.float32),
         }
 
     def module(self, shape: Shape) -> nn.Module:

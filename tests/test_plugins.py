@@ -287,6 +287,26 @@ def test_timing_knows_the_beginning_from_the_middle_and_the_end() -> None:
     assert not torch.equal(made[1], made[2])
 
 
+@pytest.mark.parametrize(
+    ("song", "least", "total"),
+    [({}, 0.0, 2.0), ({"total": 90.0}, 0.0, 90.0), ({}, 60.0, 60.0), ({"total": 1.0}, 60.0, 2.0)],
+)
+def test_what_is_made_may_be_the_beginning_of_a_longer_song(
+    song: Song, least: float, total: float
+) -> None:
+    arrays = Timing(least=least).encode(song, Window(8_000, 8_000, 16_000), SHAPE)
+    assert arrays["total"] == total
+    assert arrays["elapsed"][0] == pytest.approx(1 / total)
+    assert arrays["position"][0] == 1.0
+
+
+def test_a_total_is_read_as_seconds() -> None:
+    assert Timing().read({"total": "90"}, Path()) == {"total": 90.0}
+    for said in ("long", -1, 0, nan, inf):
+        problem = (f"can't read total {said!r}", "write seconds, such as 90")
+        assert refusal(Timing().read, {"total": said}, Path()) == problem
+
+
 def test_lengths_and_places_beyond_the_longest_are_clamped() -> None:
     timing = Timing(bins=8, longest=10.0)
     module = timing.module(SHAPE)
