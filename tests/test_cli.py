@@ -731,6 +731,8 @@ def test_a_reader_that_leaves_is_no_error() -> None:
 
 # stopped by a signal
 
+#: A process that is begun in the background by a shell is deaf to SIGINT.
+HEARING = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
 LONG = ("--seconds", 0.6, "--items", 2, "--seed", 5, "--until", "tokens")
 
 
@@ -759,7 +761,7 @@ def test_a_signal_leaves_a_run_that_the_same_command_finishes(
     out = tmp_path / "run"
     words = ["generate", "--model", tiny.path, "--out", out, *LONG]
     process = subprocess.Popen(
-        [sys.executable, "-c", MAIN, *map(str, words)],
+        [sys.executable, "-c", HEARING + MAIN, *map(str, words)],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

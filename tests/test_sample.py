@@ -294,6 +294,15 @@ def test_items_of_different_progress_go_on_side_by_side(progress):
     assert tokens_of(working) == {item: songs()[item] for item in progress}
 
 
+def test_what_is_settled_is_not_drawn_again_while_others_are():
+    working = blank([0, 1])
+    working[0].tokens[:30], working[0].done = 9, 30  # nothing that it would draw
+    draw_on(working)
+    assert working[0].tokens[:30].tolist() == [9] * 30
+    assert working[0].tokens[30:].tolist() != [9] * 14
+    assert working[1].tokens.tolist() == songs()[1]
+
+
 PRIMER = (5, 1, 4, 1, 3, 2, 0, 23, 5, 1, 4, 1, 3, 2, 0, 23, 5, 6, 7)
 
 

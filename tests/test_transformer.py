@@ -194,10 +194,10 @@ def test_an_item_is_the_same_to_the_bit_whatever_the_batch_and_the_threads(size,
 
 @torch.inference_mode()
 def test_a_prefix_is_computed_item_by_item():
-    prior, tokens = tiny_prior(), torch.randint(20, (3, 11))
-    together, conditions = prior.caches(3), Conditioning(start=torch.randn(3, 32))
+    prior, tokens = tiny_prior(width=200), torch.randint(20, (16, 5))
+    together, conditions = prior.caches(16), Conditioning(start=torch.randn(16, 200))
     prior.prefill(tokens, conditions, together)
-    for item in range(3):
+    for item in range(16):
         alone = prior.caches(1)
         prior.prefill(tokens[item : item + 1], conditions.row(item), alone)
         for mine, among in zip(alone, together, strict=True):
