@@ -19,7 +19,7 @@ def facts() -> dict[str, str]:
         "cores": f"{len(os.sched_getaffinity(0))}" if hasattr(os, "sched_getaffinity") else "?",
         "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
         "load before": f"{load} (of other things, in processes)",
-        "system": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
+        "system": f"{platform.system()}, Python {platform.python_version()}",
         "torch": f"{torch.__version__}, {torch.backends.cpu.get_cpu_capability()}, "
         f"{torch.get_num_threads()} threads",
         "jukebox": __version__,

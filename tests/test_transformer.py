@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import torch
@@ -157,39 +157,41 @@ SIZES = {
 }
 
 
+@torch.inference_mode()
+def logits_of_item_5(prior: Prior, batch: list[int], prefix: int) -> Tensor:
+    """Its steps after the prefix, drawn together with the other items of the batch."""
+    torch.manual_seed(1)
+    width = prior.config.width
+    every = [Conditioning(torch.randn(1, width), torch.randn(1, FRAMES, width)) for _ in range(16)]
+    tokens = torch.randint(prior.bins, (16, FRAMES))[batch]
+    conditions, caches = stack([every[item] for item in batch]), prior.caches(len(batch))
+    prior.prefill(tokens[:, :prefix], conditions, caches)
+    steps = [prior.step(tokens[:, n - 1], n, conditions, caches) for n in range(prefix, FRAMES)]
+    return torch.stack(steps, dim=1)[batch.index(5)]
+
+
+@pytest.mark.parametrize("prefix", [0, 9])
+@pytest.mark.parametrize("size", SIZES)
+def test_an_item_is_the_same_to_the_bit_whatever_the_batch(size, prefix):
+    prior = tiny_prior(**SIZES[size])
+    alone = logits_of_item_5(prior, [5], prefix)
+    for batch in ([1, 5, 2], list(range(16))):
+        assert torch.equal(logits_of_item_5(prior, batch, prefix), alone)
+
+
 @pytest.fixture
-def threads() -> Iterator[None]:
+def two_threads() -> Iterator[Callable[[], None]]:
     before = torch.get_num_threads()
-    yield
+    yield lambda: torch.set_num_threads(2)
     torch.set_num_threads(before)
 
 
-@pytest.mark.usefixtures("threads")
-@pytest.mark.parametrize("prefix", [0, 9])
-@pytest.mark.parametrize("size", SIZES)
-@torch.inference_mode()
-def test_an_item_is_the_same_to_the_bit_whatever_the_batch_and_the_threads(size, prefix):
-    prior = tiny_prior(**SIZES[size])
-    torch.manual_seed(1)
-    width, bins = prior.config.width, prior.bins
-    conditions = [
-        Conditioning(torch.randn(1, width), torch.randn(1, FRAMES, width)) for _ in range(16)
-    ]
-    tokens = torch.randint(bins, (16, FRAMES))
-
-    def logits_of_item_5(batch: list[int]) -> Tensor:
-        given, mine = stack([conditions[i] for i in batch]), tokens[batch]
-        caches = prior.caches(len(batch))
-        prior.prefill(mine[:, :prefix], given, caches)
-        steps = [prior.step(mine[:, n - 1], n, given, caches) for n in range(prefix, FRAMES)]
-        return torch.stack(steps, dim=1)[batch.index(5)]
-
-    alone = logits_of_item_5([5])
-    assert torch.equal(logits_of_item_5([1, 5, 2]), alone)
-    assert torch.equal(logits_of_item_5(list(range(16))), alone)
-    torch.set_num_threads(2)
-    assert torch.equal(logits_of_item_5([5]), alone)
-    assert torch.equal(logits_of_item_5(list(range(16))), alone)
+@pytest.mark.parametrize("batch", [[5], list(range(16))], ids=["alone", "of 16"])
+def test_an_item_is_the_same_to_the_bit_on_more_threads(two_threads, batch):
+    prior = tiny_prior(**SIZES["wide"])
+    one = logits_of_item_5(prior, batch, prefix=18)
+    two_threads()
+    assert torch.equal(logits_of_item_5(prior, batch, prefix=18), one)
 
 
 @torch.inference_mode()
