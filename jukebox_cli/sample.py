@@ -63,7 +63,10 @@ def sample_level(
     conditions: Conditions,
     pulse: Pulse,
 ) -> None:
-    """Draws what the drafts (of equal length) lack, saving as it goes and at every stop."""
+    """Draws what the drafts (of equal length) lack, saving as it goes.
+
+    Whatever stops it, the drafts hold all that was drawn; saving that is up to the caller.
+    """
     for stretch in stretches:
         if all(draft.done >= stretch.end for draft in drafts):
             continue

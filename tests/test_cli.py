@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import soundfile
 from conftest import TINY, Result
-from runs import all_tokens, contents, tokens, write_chord
+from run_files import all_tokens, contents, tokens, write_chord
 
 from jukebox_cli import __version__, codec, sample
 from jukebox_cli.cli.reporting import progress

@@ -15,7 +15,7 @@ import pytest
 import soundfile
 import torch
 from conftest import TINY, Result, make_tiny
-from runs import all_tokens, contents, write_chord
+from run_files import all_tokens, contents, write_chord
 from safetensors.numpy import save_file
 from typer.testing import CliRunner
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import soundfile
-from runs import write_chord
+from run_files import write_chord
 
 from jukebox_cli.plugin import InputError
 from jukebox_cli.registry import Registry

@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 import soundfile
 import torch
+from jukebox_plugins.artist import Artist
+from jukebox_plugins.genre import Genre
 from torch import Tensor, nn
 
 from jukebox_cli.config import ModelConfig, PriorConfig, UpperConfig, VQVAEConfig
@@ -458,6 +460,26 @@ def test_a_window_its_codes_above_and_its_conditions_are_of_one_place(tmp_path, 
         assert np.array_equal(batch.above.repeat(2, axis=1)[inside], (batch.tokens // 2)[inside])
 
 
+@pytest.mark.parametrize(("untold", "share"), [(0.0, 1.0), (0.25, 0.75), (1.0, 0.0)])
+def test_each_conditioner_is_told_nothing_in_a_share_of_the_windows(
+    tmp_path, model, untold: float, share: float
+):
+    corpus = Corpus(tmp_path / "c")
+    corpus.write_config(numbered(tmp_path / "other", model, [1]).config)
+    corpus.append(
+        "", 1600, {"artist": "Ada", "genre": ["rock"]}, False, [np.zeros(200), np.zeros(100)]
+    )
+    parts = {"artist": Artist(names=("Ada",)), "genre": Genre(names=("rock",))}
+    shape = Shape(8, 32, corpus.config.hops[1], 8000)
+    source = CorpusWindows(corpus, tuple(corpus.entries()), 1, shape, parts, untold=untold)
+    arrays = source.batch(0, 400).arrays
+    told = {name: arrays[name]["ids"][:, 0] == 1 for name in parts}
+    for each in told.values():
+        assert each.mean() == pytest.approx(share, abs=0.06)
+    both = (told["artist"] & told["genre"]).mean()
+    assert both == pytest.approx(share**2, abs=0.06)
+
+
 @pytest.mark.parametrize("level", [0, 1])
 def test_a_song_shorter_than_a_window_is_whole_in_it_and_minus_1_after(tmp_path, model, level):
     corpus = numbered(tmp_path / "c", model, [10])
@@ -486,7 +508,7 @@ def test_a_tenth_of_the_windows_are_beginnings_and_songs_are_as_likely_as_long(t
 def test_a_prior_learns_what_comes_next_and_who_plays(corpus, tmp_path, registry):
     model = new_model(tmp_path / "dense", prior=replace(PRIOR, patterns=("dense",), depth=3))
     task = prepare(model, 1, corpus, registry, batch=8)
-    plan = Plan(steps=120, rate=5e-3, warmup=10, precision="fp32")
+    plan = Plan(steps=600, rate=5e-3, warmup=10, precision="fp32")
     unigram = 2.0  # bits: four tokens, each as frequent
     assert train(task, model, plan)["bits"] < unigram / 4
     for artist, following in (("Up", 6), ("Down", 2)):

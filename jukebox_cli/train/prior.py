@@ -18,6 +18,9 @@ from jukebox_cli.registry import Registry
 from jukebox_cli.steering import Arrays, encode_window, shape_of
 from jukebox_cli.train.loop import Metrics
 
+#: How often a conditioner is told nothing in training.
+UNTOLD = 0.1
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -33,7 +36,8 @@ class CorpusWindows:
     """Random windows of a corpus: batch `step` is a pure function of `seed` and `step`.
 
     A tenth of them are the beginning of a song, since that is where every song that is made
-    from nothing begins.
+    from nothing begins. Each conditioner is told nothing in a share `untold` of them, so that a
+    prior learns what to do when a person does not say.
     """
 
     corpus: Corpus
@@ -43,6 +47,7 @@ class CorpusWindows:
     parts: Mapping[str, Conditioner]
     seed: int = 0
     beginnings: float = 0.1
+    untold: float = 0.0
 
     @cached_property
     def _share(self) -> np.ndarray:
@@ -53,10 +58,9 @@ class CorpusWindows:
         random = np.random.default_rng((self.seed, self.level, step))
         picks = random.choice(len(self.entries), size, p=self._share)
         windows = [self._window(self.entries[i], random) for i in picks]
-        songs = [self.entries[i].song for i in picks]
         rows = [
-            encode_window(self.parts, [song], self._samples(self.entries[i], start), self.shape)
-            for i, song, (start, _, _) in zip(picks, songs, windows, strict=True)
+            self._arrays(self.entries[i], start, random)
+            for i, (start, _, _) in zip(picks, windows, strict=True)
         ]
         above = [w[2] for w in windows if w[2] is not None]
         return Batch(
@@ -82,6 +86,14 @@ class CorpusWindows:
         codes = self.corpus.level(self.level + 1)[(first + start) // ratio : (first + end) // ratio]
         pad = (0, frames // ratio - len(codes))
         return start, tokens, np.pad(codes.astype(np.int64), pad, "edge")
+
+    def _arrays(self, entry: Entry, start: int, random: np.random.Generator) -> Arrays:
+        """What the conditioners make of a window, some of them told nothing of the song."""
+        told = {n: p for n, p in self.parts.items() if random.random() >= self.untold}
+        untold = {n: p for n, p in self.parts.items() if n not in told}
+        window = self._samples(entry, start)
+        arrays = encode_window(told, [entry.song], window, self.shape)
+        return {**arrays, **encode_window(untold, [{}], window, self.shape)}
 
     def _samples(self, entry: Entry, start: int) -> Window:
         hop = self.shape.hop
@@ -168,11 +180,12 @@ def prepare(
     training = tuple(e for e in entries if not e.held_out)
     held_out = tuple(e for e in entries if e.held_out)
 
-    def windows(chosen: tuple[Entry, ...], number: int) -> CorpusWindows:
-        return CorpusWindows(corpus, chosen, level, shape, parts, number)
+    def windows(chosen: tuple[Entry, ...], number: int, untold: float) -> CorpusWindows:
+        return CorpusWindows(corpus, chosen, level, shape, parts, number, untold=untold)
 
-    examples = windows(held_out, seed + 1) if held_out else None
-    return PriorTask(model, level, windows(training, seed), examples, batch=batch, device=device)
+    known = windows(training, seed, UNTOLD)
+    examples = windows(held_out, seed + 1, 0.0) if held_out else None
+    return PriorTask(model, level, known, examples, batch=batch, device=device)
 
 
 def _config_of(model: Model, level: int) -> PriorConfig:
