@@ -87,8 +87,17 @@ def decoder_block(
     residual stack. Strides are given in the encoder's order and undone from the last."""
     layers: list[nn.Module] = [nn.Conv1d(outer, width, 3, padding=1)]
     for i, stride in enumerate(reversed(strides)):
-        stack = {"growth": growth, "cycle": cycle, "state": state}
-        layers.append(residual_stack(width, depth, reverse=reverse, scale=scale, **stack))  # type: ignore[arg-type]
+        layers.append(
+            residual_stack(
+                width,
+                depth,
+                growth=growth,
+                cycle=cycle,
+                state=state,
+                reverse=reverse,
+                scale=scale,
+            )
+        )
         layers.append(_up(width, after if i == len(strides) - 1 else width, stride))
     return nn.Sequential(*layers)
 

@@ -5,7 +5,7 @@
 #     examples/mini/train.sh WORK_FOLDER [STEPS_OF_EACH_PRIOR]
 #
 # Needs `pip install .`, what examples/mini/README.md lists, and a Debian for real_music.py.
-# On two cores it takes about two and a half hours; more steps make it better. The model is WORK_FOLDER/mini.
+# On two cores it takes some three hours; more steps make it better. The model is WORK_FOLDER/mini.
 set -eu
 work=${1:?name a folder to work in}
 steps=${2:-2000}
