@@ -178,6 +178,14 @@ def unknown(what: str, word: str, known: Sequence[str], where: str = "") -> Inpu
     return InputError(f"no {what} '{word}'{where}", hint)
 
 
+def number_of(what: str, word: str, known: Sequence[str], where: str = "") -> int:
+    """The place of a word among the known ones, whatever its case; InputError when it is not."""
+    folded = [k.casefold() for k in known]
+    if word.casefold() not in folded:
+        raise unknown(what, word, known, where)
+    return folded.index(word.casefold())
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file; mistakes are InputErrors with their line."""
     try:

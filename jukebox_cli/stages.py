@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -126,8 +127,6 @@ def sample(job: Job, level: int) -> None:
             f"item {short[0]} of {job.run.path} is not whole at level {level + 1}",
             "finish that level first, with the command that began it",
         )
-    import torch
-
     from jukebox_cli.loading import load_prior, pick_device
 
     prior = load_prior(job.model, level, job.registry, pick_device(job.device))
@@ -135,28 +134,25 @@ def sample(job: Job, level: int) -> None:
     job.bar.begin(f"level {level}", sum(h for h, _ in counts), sum(t for _, t in counts))
     job.event("level", level=level, items=lacking)
     began = time.monotonic()
-    with _threads_for(prior, torch):
+    with _threads_for(prior):
         for batch in _batches(job, level, lacking):
             _sample_batch(job, level, prior, batch)
     drawn = sum(t - h for h, t in counts)
     job.event("drawn", level=level, tokens=drawn, seconds=round(time.monotonic() - began, 2))
 
 
-def _threads_for(prior: Prior, torch: Any) -> Any:
+@contextmanager
+def _threads_for(prior: Prior) -> Iterator[None]:
     """One thread for a small prior on a CPU: handing its tiny sums to others takes longer."""
-    from contextlib import contextmanager
+    import torch
 
-    @contextmanager
-    def threads() -> Iterator[None]:
-        before = torch.get_num_threads()
-        small = sum(p.numel() for p in prior.parameters()) < 50_000_000
-        torch.set_num_threads(1 if small else before)
-        try:
-            yield
-        finally:
-            torch.set_num_threads(before)
-
-    return threads()
+    before = torch.get_num_threads()
+    small = sum(p.numel() for p in prior.parameters()) < 50_000_000
+    torch.set_num_threads(1 if small else before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _batches(job: Job, level: int, items: Sequence[int]) -> list[list[int]]:
@@ -243,10 +239,10 @@ def _window(job: Job, level: int, item: int, stretch: Stretch) -> Window:
     return Window(stretch.start * hop, frames * hop, job.samples(item))
 
 
-def decode(job: Job, level: int = 0, suffix: str = "wav", force: bool = False) -> list[str]:
+def decode(job: Job, level: int = 0, suffix: str = "wav") -> list[str]:
     """Writes the audio of a level's tokens that is not there yet; gives the files."""
     files = {i: job.run.audio_file(i, level, suffix) for i in job.items}
-    missing = [i for i in job.items if force or _stale(job, level, i, files[i])]
+    missing = [i for i in job.items if _stale(job, level, i, files[i])]
     for item in missing:
         if job.have(level, item) < job.total(level, item):
             raise InputError(

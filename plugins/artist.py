@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from jukebox_cli.config import unknown
+from jukebox_cli.config import number_of
 from jukebox_cli.plugin import Conditioner, InputError, Shape, Song, Values, Window, hookimpl
 
 if TYPE_CHECKING:
@@ -45,12 +45,8 @@ class Artist(Conditioner):
         """The id of a name, whatever its case; InputError when the model does not know it."""
         if not artist:
             return 0
-        folded = [n.casefold() for n in self.names]
-        if artist.casefold() not in folded:
-            raise unknown(
-                "artist", artist, self.names, f" in this model, which knows {len(self.names)}"
-            )
-        return 1 + folded.index(artist.casefold())
+        where = f" in this model, which knows {len(self.names)}"
+        return 1 + number_of("artist", artist, self.names, where)
 
     def module(self, shape: Shape) -> nn.Module:
         from jukebox_cli.conditioning import StartEmbedding

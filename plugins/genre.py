@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from jukebox_cli.config import unknown
+from jukebox_cli.config import number_of
 from jukebox_cli.plugin import Conditioner, InputError, Shape, Song, Values, Window, hookimpl
 
 if TYPE_CHECKING:
@@ -52,12 +52,8 @@ class Genre(Conditioner):
 
     def number(self, genre: str) -> int:
         """The id of a name, whatever its case; InputError when the model does not know it."""
-        folded = [n.casefold() for n in self.names]
-        if genre.casefold() not in folded:
-            raise unknown(
-                "genre", genre, self.names, f" in this model, which knows {len(self.names)}"
-            )
-        return 1 + folded.index(genre.casefold())
+        where = f" in this model, which knows {len(self.names)}"
+        return 1 + number_of("genre", genre, self.names, where)
 
     def module(self, shape: Shape) -> nn.Module:
         from jukebox_cli.conditioning import StartEmbedding
