@@ -68,6 +68,7 @@ class UpperConfig:
     """The network an upsampler reads the codes of the level above with (paper, section 4.2)."""
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    embed: int | None = None  # channels of its embedding; those of the prior if not given
     width: int = 64
     depth: int = 4
     growth: int = 3

@@ -26,13 +26,13 @@ class Upper(nn.Module):
         self, bins: int, width: int, strides: tuple[int, ...], config: UpperConfig
     ) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(bins, width)
+        self.embedding = nn.Embedding(bins, config.embed or width)
         nn.init.normal_(self.embedding.weight, std=0.02)
         self.convolutions = decoder_block(
             strides,
             config.width,
             config.depth,
-            outer=width,
+            outer=config.embed or width,
             after=width,
             growth=config.growth,
             cycle=config.cycle,

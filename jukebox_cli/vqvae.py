@@ -204,6 +204,16 @@ class Codebook(nn.Module):
         self.vectors.copy_(self.sums / self.usage[:, None])
 
     @torch.no_grad()
+    def begin(self, latents: Tensor, generator: torch.Generator) -> None:
+        """Before the first step: from a first batch (B, E, T), or from vectors that were learned
+        before, as if all had been used equally."""
+        if not self.vectors.any():
+            self.start_from(latents, generator)
+            return
+        self.usage.fill_(latents.shape[0] * latents.shape[2] / len(self.usage))
+        self.sums.copy_(self.vectors * self.usage[:, None])
+
+    @torch.no_grad()
     def start_from(self, latents: Tensor, generator: torch.Generator) -> None:
         """Lay every code on a random vector of a first batch (B, E, T), slightly apart."""
         bins, embed = self.vectors.shape

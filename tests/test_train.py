@@ -18,7 +18,7 @@ from jukebox_plugins.genre import Genre
 from torch import Tensor, nn
 
 from jukebox_cli.config import ModelConfig, PriorConfig, UpperConfig, VQVAEConfig
-from jukebox_cli.disk import load_tensors, read_lines
+from jukebox_cli.disk import load_tensors, read_lines, save_tensors
 from jukebox_cli.folders import Corpus, CorpusConfig, Model
 from jukebox_cli.plugin import Conditioner, InputError, Shape, Song, Window
 from jukebox_cli.train.autoencoder import AutoencoderTask, Crops
@@ -217,6 +217,30 @@ def test_more_steps_go_on_from_there(make, model):
     train(make(model), model, PLAN)
     train(make(model), model, replace(PLAN, steps=7))
     assert list(losses(model)) == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_a_model_without_its_checkpoints_is_trained_further_from_its_weights(make, model):
+    train(make(model), model, PLAN)
+    part = make(model).part
+    learned = load_tensors(model.weights(part))
+    model.checkpoint(part).unlink()
+    still = make(model)
+    train(still, model, replace(PLAN, steps=1, rate=0.0))
+    kept = {k: v for k, v in load_tensors(model.weights(part)).items() if "codebook" not in k}
+    assert all(torch.equal(kept[name], learned[name]) for name in kept)
+
+
+def test_weights_of_another_shape_are_not_trained_further(make, model):
+    train(make(model), model, PLAN)
+    part = make(model).part
+    model.checkpoint(part).unlink()
+    weights = load_tensors(model.weights(part))
+    name = next(iter(weights))
+    save_tensors(model.weights(part), {**weights, name: torch.zeros(3)})
+    before = model.weights(part).read_bytes()
+    with pytest.raises(InputError, match=f"the weights of model 'model' do not fit.*{name}"):
+        train(make(model), model, PLAN)
+    assert model.weights(part).read_bytes() == before
 
 
 @pytest.mark.parametrize(

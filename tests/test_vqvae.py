@@ -158,6 +158,16 @@ def test_one_update_is_a_moving_average_of_sums_and_counts():
     np.testing.assert_allclose(codebook.vectors.numpy(), wanted, rtol=1e-4, atol=1e-5)
 
 
+def test_vectors_that_were_learned_before_are_begun_with_as_if_used_equally():
+    codebook, latents = Codebook(4, 3), noise(2, 3, 40)
+    learned = noise(4, 3)
+    codebook.vectors.copy_(learned)
+    codebook.begin(latents, seeded())
+    assert torch.equal(codebook.vectors, learned)
+    assert codebook.usage.tolist() == [20.0] * 4
+    torch.testing.assert_close(codebook.sums, learned * 20)
+
+
 def clusters(centers: Tensor, each: int) -> Tensor:
     """(1, E, centers * each): points near centers."""
     points = centers.repeat_interleave(each, 0) + 0.1 * noise(len(centers) * each, centers.shape[1])

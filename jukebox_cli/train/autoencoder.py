@@ -73,7 +73,7 @@ class AutoencoderTask:
         codebook = self.module.codebook
         if step == 0:
             with torch.no_grad():
-                codebook.start_from(self.module.encoder(target), generator)
+                codebook.begin(self.module.encoder(target), generator)
         out = self.module(target)
         with torch.autocast(target.device.type, enabled=False):
             wanted, got = target[:, 0], out.audio[:, 0].float()

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from jukebox_cli.disk import append_line, load_tensors, save_tensors
 from jukebox_cli.folders import Model
-from jukebox_cli.loading import autocast
+from jukebox_cli.loading import autocast, fill
 from jukebox_cli.plugin import InputError
 
 Metrics = dict[str, float]
@@ -80,7 +80,8 @@ Watch = Callable[[Progress], None]
 
 
 def train(task: Task, model: Model, plan: Plan, watch: Watch = lambda _: None) -> Metrics:
-    """Trains until `plan.steps`, from the last checkpoint if there is one.
+    """Trains until `plan.steps`, from the last checkpoint if there is one, else from the model's
+    weights if it has them: so a model that came without its checkpoints can be trained further.
 
     SIGINT and SIGTERM stop it after the step it is in, with a checkpoint; KeyboardInterrupt then
     says so. Returns the held-out metrics.
@@ -170,9 +171,11 @@ def save(task: Task, optimizer: torch.optim.Optimizer, model: Model, step: int) 
 
 
 def resume(task: Task, optimizer: torch.optim.Optimizer, model: Model) -> int:
-    """Loads the last checkpoint, if there is one, and gives the step to go on from."""
-    path = model.checkpoint(task.part)
+    """Loads the last checkpoint, or else the model's weights, and gives the step to go on from."""
+    path, weights = model.checkpoint(task.part), model.weights(task.part)
     if not path.exists():
+        if weights.exists():
+            fill(task.module, load_tensors(weights), model)
         return 0
     tensors = load_tensors(path)
     with torch.no_grad():
