@@ -1,15 +1,52 @@
 """How conditions reach a prior, sorted by what they do to it, and parts plugins are made of.
 
-Shapes: B batch, T tokens of a window, S memory positions, P prefix positions, W the prior's width.
+Shapes: B batch, T tokens of a window, S memory positions, P prefix positions, V letters that a
+prefix is written in, W the prior's width.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+
+Addable = TypeVar("Addable", Tensor, "Prefix")
+
+
+@dataclass(frozen=True)
+class Prefix:
+    """What goes before the sequence, in letters of its own, and is predicted as the sequence is.
+
+    The single encoder-decoder of the paper (appendix B.2): one transformer reads the letters and
+    goes on with the music, over one vocabulary.
+
+    share: how much the prediction of a letter counts in training, where that of a token counts 1.
+    out: what the output layer has for the letters, where it is not their embeddings.
+    """
+
+    ids: Tensor  # int64 (B, P)
+    letters: Tensor  # (V, W), their embeddings
+    share: Tensor  # (P,)
+    out: Tensor | None = None  # (V, W)
+
+    def __add__(self, other: Prefix) -> Prefix:
+        if (self.out is None) != (other.out is None):
+            raise ValueError("both prefixes of a prior or none must have an output layer")
+        out = None
+        if self.out is not None and other.out is not None:
+            out = torch.cat([self.out, other.out])
+        return Prefix(
+            torch.cat([self.ids, other.ids + len(self.letters)], dim=1),
+            torch.cat([self.letters, other.letters]),
+            torch.cat([self.share, other.share]),
+            out,
+        )
+
+    def row(self, item: int) -> Prefix:
+        return replace(self, ids=self.ids[item : item + 1])
 
 
 @dataclass(frozen=True)
@@ -20,14 +57,14 @@ class Conditioning:
     frames: added up, joins the input at every position.
     memory, memory_mask: laid end to end, what encoder-decoder attention looks at (True: look).
     prefix: laid end to end, goes before the sequence.
-    loss: an auxiliary loss to train with, added up.
+    loss: an auxiliary loss to train with, in bits per token of the music, added up.
     """
 
     start: Tensor | None = None  # (B, W)
     frames: Tensor | None = None  # (B, T, W)
     memory: Tensor | None = None  # (B, S, W)
     memory_mask: Tensor | None = None  # (B, S), bool
-    prefix: Tensor | None = None  # (B, P, W)
+    prefix: Prefix | None = None
     loss: Tensor | None = None  # ()
 
     def __add__(self, other: Conditioning) -> Conditioning:
@@ -35,32 +72,54 @@ class Conditioning:
             start=_total(self.start, other.start),
             frames=_total(self.frames, other.frames),
             memory=_joined(self.memory, other.memory),
-            memory_mask=_joined(self.memory_mask, other.memory_mask),
-            prefix=_joined(self.prefix, other.prefix),
+            memory_mask=_joined(*_masks(self, other)),
+            prefix=_total(self.prefix, other.prefix),
             loss=_total(self.loss, other.loss),
         )
 
     def row(self, item: int) -> Conditioning:
         """The conditions of one item of the batch, still with a batch axis."""
-        values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "loss"}
-        return Conditioning(
-            **{k: None if v is None else v[item : item + 1] for k, v in values.items()}
-        )
+        tensors = {name: getattr(self, name) for name in _TENSORS}
+        rows: dict[str, Any] = {
+            n: None if t is None else t[item : item + 1] for n, t in tensors.items()
+        }
+        return Conditioning(**rows, prefix=None if self.prefix is None else self.prefix.row(item))
+
+
+_TENSORS = ("start", "frames", "memory", "memory_mask")
 
 
 def stack(items: Sequence[Conditioning]) -> Conditioning:
     """The conditions of single items as those of a batch."""
-    names = [f.name for f in fields(Conditioning) if f.name != "loss"]
-    columns = {n: [getattr(item, n) for item in items] for n in names}
-    return Conditioning(**{n: None if c[0] is None else torch.cat(c) for n, c in columns.items()})
+    columns = {name: [getattr(item, name) for item in items] for name in _TENSORS}
+    tensors: dict[str, Any] = {
+        n: None if c[0] is None else torch.cat(c) for n, c in columns.items()
+    }
+    prefixes = [item.prefix for item in items if item.prefix is not None]
+    if not prefixes:
+        return Conditioning(**tensors)
+    ids = torch.cat([prefix.ids for prefix in prefixes])
+    return Conditioning(**tensors, prefix=replace(prefixes[0], ids=ids))
 
 
 def join(conditions: Iterable[Conditioning]) -> Conditioning:
     return sum(conditions, Conditioning())
 
 
-def _total(a: Tensor | None, b: Tensor | None) -> Tensor | None:
+def _total(a: Addable | None, b: Addable | None) -> Addable | None:
     return b if a is None else a if b is None else a + b
+
+
+def _masks(*both: Conditioning) -> list[Tensor | None]:
+    """The masks of memories, where one has one: without one, all may be seen."""
+    if all(each.memory_mask is None for each in both):
+        return [None, None]
+    return [
+        torch.ones_like(each.memory[..., 0], dtype=torch.bool)
+        if each.memory is not None and each.memory_mask is None
+        else each.memory_mask
+        for each in both
+    ]
 
 
 def _joined(a: Tensor | None, b: Tensor | None) -> Tensor | None:

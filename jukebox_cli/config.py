@@ -6,6 +6,8 @@ A mistake in a file is reported with the file, the line and the key.
 from __future__ import annotations
 
 import difflib
+import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from functools import cached_property
@@ -23,9 +25,8 @@ T = TypeVar("T")
 FORMAT = 1
 Knobs = dict[str, Any]
 
-#: What a layer of a prior can attend to; see `transformer`. Two more, `memory` and `prefix`, are
-#: reserved for lyrics.
-PATTERNS = ("row", "column", "previous", "dense")
+#: What a layer of a prior can attend to; see `transformer`.
+PATTERNS = ("row", "column", "previous", "dense", "memory", "prefix")
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,8 @@ class PriorConfig:
     width: int = 1920
     depth: int = 72
     heads: int = 1
-    blocks: int = 128  # rows that the frames are laid out in
+    blocks: int = 128  # rows that prefix and frames are laid out in
+    prefix: int = 0  # positions before the frames, for what a conditioner writes there
     patterns: tuple[str, ...] = ("row", "column", "previous")
     attention: float = 0.25  # width of queries, keys and values over the model's width
     mlp: float = 1.0  # width of the hidden layer over the model's width
@@ -103,8 +105,12 @@ class PriorConfig:
             raise ValueError(f"patterns are {known}, not {said}")
         if min(self.frames, self.width, self.depth, self.heads, self.blocks) < 1:
             raise ValueError("frames, width, depth, heads and blocks must be 1 or more")
-        if self.frames % self.blocks:
-            raise ValueError(f"frames ({self.frames}) must be a multiple of blocks ({self.blocks})")
+        if self.prefix < 0:
+            raise ValueError(f"prefix must be 0 or more, not {self.prefix}")
+        if (self.prefix + self.frames) % self.blocks:
+            what = f"prefix and frames ({self.prefix + self.frames} together)"
+            what = what if self.prefix else f"frames ({self.frames})"
+            raise ValueError(f"{what} must be a multiple of blocks ({self.blocks})")
         if int(self.attention * self.width) % self.heads:
             raise ValueError(f"attention * width must be a multiple of heads ({self.heads})")
 
@@ -180,11 +186,20 @@ def unknown(what: str, word: str, known: Sequence[str], where: str = "") -> Inpu
 
 
 def number_of(what: str, word: str, known: Sequence[str], where: str = "") -> int:
-    """The place of a word among the known ones, whatever its case; InputError when it is not."""
-    folded = [k.casefold() for k in known]
-    if word.casefold() not in folded:
-        raise unknown(what, word, known, where)
-    return folded.index(word.casefold())
+    """The place of a word among the known ones, whatever its case; where there is none like it,
+    of one that differs in its spaces and marks. InputError when it is not known."""
+    for alike in (str.casefold, _letters):
+        folded = [alike(k) for k in known]
+        if alike(word) in folded:
+            return folded.index(alike(word))
+    raise unknown(what, word, known, where)
+
+
+def _letters(word: str) -> str:
+    """`AC/DC`, `ac_dc` and `Ac Dc` are one name; so are `Beyoncé` and `beyonce`."""
+    plain = unicodedata.normalize("NFKD", word.casefold())
+    kept = "".join(c for c in plain if not unicodedata.combining(c))
+    return " ".join(re.findall(r"[^\W_]+", kept)) or word
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

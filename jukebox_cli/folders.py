@@ -19,6 +19,7 @@ from jukebox_cli.config import (
     VQVAEConfig,
     build,
     check_format,
+    did_you_mean,
     dump,
     load,
     read_yaml,
@@ -153,7 +154,10 @@ def find_model(name: str) -> Model:
         raise InputError(
             f"{name} is not a model: it has no config.yaml", "see `jukebox model list`"
         )
-    raise unknown("model", name, model_names())
+    problem = unknown("model", name, known := model_names())
+    if did_you_mean(name, known):
+        raise problem
+    raise InputError(problem.message, f"{problem.hint}; `jukebox model import` brings in others")
 
 
 def model_names() -> list[str]:
@@ -269,7 +273,10 @@ class Run:
             return False
         return min(f.stat().st_mtime for f in files) > audio.stat().st_mtime
 
-    def write_tokens(self, level: int, item: int, tokens: Tokens, codec: VQVAEConfig) -> None:
+    def write_tokens(
+        self, level: int, item: int, tokens: Tokens, codec: VQVAEConfig, bins: int | None = None
+    ) -> None:
+        """`bins` is how many tokens there can be, if that is more than the codec has codes."""
         import numpy as np
         from safetensors.numpy import save_file
 
@@ -278,7 +285,7 @@ class Run:
             "level": str(level),
             "hop": str(codec.hops[level]),
             "sample_rate": str(codec.sample_rate),
-            "bins": str(codec.bins),
+            "bins": str(bins or codec.bins),
             "given": str(tokens.given),
         }
         path = self.token_file(level, item)

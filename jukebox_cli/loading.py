@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from torch import Tensor, nn
 
+from jukebox_cli.config import ModelConfig
 from jukebox_cli.disk import load_tensors
 from jukebox_cli.folders import Model
 from jukebox_cli.plugin import Conditioner, InputError
@@ -50,25 +52,29 @@ def load_vqvae(model: Model, device: torch.device) -> VQVAE:
 def load_prior(model: Model, level: int, registry: Registry, device: torch.device) -> Prior:
     """A level's transformer with its conditioners, in fp32 on a CPU and bf16 elsewhere."""
     model.need(f"prior-{level}")
-    prior = new_prior(model, level, conditioners(model, level, registry))
+    parts = conditioners(model, level, registry)
+    prior = new_prior(model.config, level, parts, empty=True)
     fill(prior, load_tensors(model.weights(f"prior-{level}")), model)
     wide = device.type in ("cpu", "mps")
     return prior.to(device, torch.float32 if wide else torch.bfloat16).eval()
 
 
-def new_prior(model: Model, level: int, parts: dict[str, Conditioner]) -> Prior:
-    """A level's transformer with random weights."""
-    config, vqvae = model.config.priors[level], model.config.vqvae
-    shape = shape_of(model.config, level)
+def new_prior(
+    config: ModelConfig, level: int, parts: Mapping[str, Conditioner], empty: bool = False
+) -> Prior:
+    """A level's transformer with random weights, or `empty`: without memory for them, to be filled
+    with those of a file. The parts of plugins are made as they are used to be."""
+    vqvae, shape = config.vqvae, shape_of(config, level)
     modules = {name: part.module(shape) for name, part in parts.items()}
     above = vqvae.strides[level + 1] if level + 1 < vqvae.levels else None
-    return Prior(config, vqvae.bins, modules, above)
+    with torch.device("meta") if empty else nullcontext():
+        return Prior(config.priors[level], vqvae.bins, modules, above)
 
 
 def fill(module: nn.Module, weights: dict[str, Tensor], model: Model) -> None:
     """Copies weights into a module; InputError when they are not of its shape."""
     try:
-        module.load_state_dict(weights)
+        module.load_state_dict(weights, assign=any(p.is_meta for p in module.parameters()))
     except RuntimeError as error:
         first = str(error).splitlines()[-1].strip()
         hint = "its config.yaml and its weights are not of one model"

@@ -6,16 +6,17 @@ the first input is the conditioners' `start`, or a learned vector where there is
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import log, sqrt
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from jukebox_cli.conditioning import Conditioning, join
+from jukebox_cli.conditioning import Conditioning, Prefix, join
 from jukebox_cli.config import PriorConfig, UpperConfig
-from jukebox_cli.transformer import Cache, Linear, Transformer, each_row
+from jukebox_cli.transformer import AnyCache, Linear, Memory, Transformer, each_row
 from jukebox_cli.vqvae import decoder_block
 
 
@@ -46,11 +47,21 @@ class Upper(nn.Module):
         return Conditioning(frames=self.norm(x.transpose(1, 2)))
 
 
+class Loss(NamedTuple):
+    """How well a prior does."""
+
+    bits: Tensor  # (): cross-entropy of the music, in bits per token
+    total: Tensor  # (): with what else is learned: what training makes smaller
+
+
 class Prior(nn.Module):
     """An autoregressive transformer over one level's tokens.
 
     `conditioners` are the modules of this level's conditioners, by name; `strides` are those
     between this level and the one above, None at the top.
+
+    Where a conditioner gives a prefix, its P letters go before the T tokens, and the vocabulary is
+    the bins of the codebook followed by the V letters.
     """
 
     def __init__(
@@ -64,12 +75,13 @@ class Prior(nn.Module):
         self.config, self.bins = config, bins
         width = config.width
         self.tokens = nn.Embedding(bins, width)
-        self.positions = nn.Parameter(torch.randn(config.frames, width) * 0.01)
+        self.positions = nn.Parameter(torch.randn(config.prefix + config.frames, width) * 0.01)
         self.start = nn.Parameter(torch.randn(width) * 0.02)
         self.conditioners = nn.ModuleDict(conditioners)
         self.upper = None if strides is None else Upper(bins, width, strides, config.upper)
         self.transformer = Transformer(
             frames=config.frames,
+            prefix=config.prefix,
             blocks=config.blocks,
             width=width,
             depth=config.depth,
@@ -91,60 +103,140 @@ class Prior(nn.Module):
         if self.upper is not None:
             assert above is not None, "an upsampler needs the codes of the level above"
             parts.append(self.upper(above))
-        return join(parts)
+        conditions = join(parts)
+        given = 0 if conditions.prefix is None else conditions.prefix.ids.shape[1]
+        if given != self.config.prefix:
+            raise ValueError(f"the conditioners give a prefix of {given}, not {self.config.prefix}")
+        return conditions
 
     def forward(self, tokens: Tensor, conditions: Conditioning) -> Tensor:
-        """Tokens (B, T), T up to `frames` -> logits (B, T, bins), each from the tokens before."""
-        x = self._inputs(tokens, conditions)
-        return self._logits(self.transformer(x), conditions, 0)
+        """Tokens (B, T), T up to `frames` -> logits (B, P + T, bins + V), each from what is
+        before: the prefix's own first."""
+        x = self.transformer(self._inputs(tokens, conditions), memory=_memory(conditions))
+        x = self.norm(self._again(x, self._frames(conditions, x.shape[1])))
+        music = F.linear(x, self.tokens.weight) if self.head is None else self.head(x)
+        if conditions.prefix is None:
+            return music
+        return torch.cat([music, F.linear(x, self._out(conditions.prefix))], dim=2)
 
-    def loss(self, tokens: Tensor, conditions: Conditioning) -> Tensor:
-        """The mean cross-entropy of windows (B, T), in bits per token; -1 is past a song's end."""
+    def loss(self, tokens: Tensor, conditions: Conditioning) -> Loss:
+        """Of windows (B, T); -1 is past a song's end."""
         logits = self(tokens.clamp_min(0), conditions)
-        nats = F.cross_entropy(logits.flatten(0, 1).float(), tokens.flatten(), ignore_index=-1)
-        return nats / log(2)
+        prefix = conditions.prefix
+        before = 0 if prefix is None else prefix.ids.shape[1]
+        bits = total = _bits(logits[:, before:], tokens).mean()
+        if prefix is not None:
+            each = _bits(logits[:, :before], prefix.ids + self.bins).view_as(prefix.ids)
+            total = total + (each * prefix.share).sum(1).mean() / tokens.shape[1]
+        if conditions.loss is not None:
+            total = total + conditions.loss
+        return Loss(bits, total)
 
-    def caches(self, batch: int) -> list[Cache]:
-        return self.transformer.caches(batch)
+    def looks(self, tokens: Tensor, conditions: Conditioning, layer: int) -> Tensor:
+        """Where the heads of a `memory` or `prefix` layer look from each token of windows (B, T):
+        shares (B, H, T, S) of the memory's or the prefix's positions."""
+        x = self._inputs(tokens, conditions)
+        return self.transformer.looks(x, layer, _memory(conditions))
 
-    def prefill(self, tokens: Tensor, conditions: Conditioning, caches: list[Cache]) -> None:
-        """Fills the caches as steps 0 .. T - 1 over `tokens` (B, T) would, up to rounding.
+    def caches(self, batch: int, conditions: Conditioning) -> list[AnyCache]:
+        return self.transformer.caches(batch, _memory(conditions))
+
+    def prefill(self, tokens: Tensor, conditions: Conditioning, caches: Sequence[AnyCache]) -> None:
+        """Fills the caches as the prefix and steps 0 .. T - 1 over `tokens` (B, T) would, up to
+        rounding.
 
         Item by item: a product over a batch may round differently for another batch.
         """
-        for i in range(tokens.shape[0] if tokens.shape[1] else 0):
+        if not self.config.prefix + tokens.shape[1]:
+            return
+        for i in range(tokens.shape[0]):
             mine = [cache.of(i, self.transformer.heads) for cache in caches]
-            self.transformer(self._inputs(tokens[i : i + 1], conditions.row(i)), mine)
+            alone = conditions.row(i)
+            self.transformer(self._inputs(tokens[i : i + 1], alone), mine, _memory(alone))
 
-    def step(self, last: Tensor, n: int, conditions: Conditioning, caches: list[Cache]) -> Tensor:
-        """Logits (B, bins) of position n, given the token before it, `last` (B,).
+    def step(
+        self, last: Tensor, n: int, conditions: Conditioning, caches: Sequence[AnyCache]
+    ) -> Tensor:
+        """Logits (B, bins + V) of position n of the music, given the token before it, `last` (B,).
 
-        `last` is not looked at when n is 0.
+        `last` is not looked at when n is 0. Several threads on a CPU may share out a single item
+        otherwise than a batch, and round with it: then it is item by item.
         """
-        first = self._first(conditions, last.shape[0])
-        x = (first if n == 0 else self.tokens(last))[:, None] + self.positions[n]
-        if conditions.frames is not None:
-            x = x + conditions.frames[:, n : n + 1]
-        x = self.norm(self._again(self.transformer.step(x, n, caches), conditions, n))
-        if self.head is not None:
-            return self.head.step(x)[:, 0]
-        return each_row(x, self.tokens.weight.T, x.new_zeros(self.bins))[:, 0]
+        batch = last.shape[0]
+        if batch == 1 or last.device.type != "cpu" or torch.get_num_threads() == 1:
+            return self._step(last, n, conditions, caches)
+        heads = self.transformer.heads
+        each = [
+            self._step(last[i : i + 1], n, conditions.row(i), [c.of(i, heads) for c in caches])
+            for i in range(batch)
+        ]
+        return torch.cat(each)
+
+    def _step(
+        self, last: Tensor, n: int, conditions: Conditioning, caches: Sequence[AnyCache]
+    ) -> Tensor:
+        prefix, at = conditions.prefix, n + self.config.prefix
+        x = self._before(last, n, conditions)[:, None] + self.positions[at]
+        frames = None if conditions.frames is None else conditions.frames[:, n : n + 1]
+        x = x if frames is None else x + frames
+        x = self.norm(self._again(self.transformer.step(x, at, caches), frames))
+        music = self._each_row(x, self.tokens.weight) if self.head is None else self.head.step(x)
+        if prefix is None:
+            return music[:, 0]
+        return torch.cat([music, self._each_row(x, self._out(prefix))], dim=2)[:, 0]
+
+    def _before(self, last: Tensor, n: int, conditions: Conditioning) -> Tensor:  # (B, W)
+        """The input at position n of the music, which is what stands before it."""
+        prefix = conditions.prefix
+        if n == 0:
+            first = self._first(conditions, last.shape[0])
+            return first if prefix is None else F.embedding(prefix.ids[:, -1], prefix.letters)
+        if prefix is None:
+            return self.tokens(last)
+        music = self.tokens(last.clamp_max(self.bins - 1))
+        letters = F.embedding((last - self.bins).clamp_min(0), prefix.letters)
+        return torch.where((last < self.bins)[:, None], music, letters)
 
     def _first(self, conditions: Conditioning, batch: int) -> Tensor:  # (B, W)
         return self.start.expand(batch, -1) if conditions.start is None else conditions.start
 
-    def _inputs(self, tokens: Tensor, conditions: Conditioning) -> Tensor:  # (B, T, W)
-        total = tokens.shape[1]
-        first = self._first(conditions, tokens.shape[0])[:, None]
-        x = torch.cat([first, self.tokens(tokens[:, :-1])], dim=1) + self.positions[:total]
-        return x if conditions.frames is None else x + conditions.frames[:, :total]
+    def _inputs(self, tokens: Tensor, conditions: Conditioning) -> Tensor:  # (B, P + T, W)
+        parts = [self._first(conditions, tokens.shape[0])[:, None], self.tokens(tokens)]
+        if conditions.prefix is not None:
+            parts.insert(1, F.embedding(conditions.prefix.ids, conditions.prefix.letters))
+        x = torch.cat(parts, dim=1)[:, :-1]
+        x = x + self.positions[: x.shape[1]]
+        frames = self._frames(conditions, x.shape[1])
+        return x if frames is None else x + frames
 
-    def _again(self, x: Tensor, conditions: Conditioning, n: int) -> Tensor:
+    def _frames(self, conditions: Conditioning, total: int) -> Tensor | None:
+        """The conditions at the first `total` positions (B, total, W): none at the prefix."""
+        if conditions.frames is None:
+            return None
+        prefix = self.config.prefix
+        music = conditions.frames[:, : total - prefix]
+        return F.pad(music, (0, 0, prefix, 0)) if prefix else music
+
+    def _again(self, x: Tensor, frames: Tensor | None) -> Tensor:
         """The conditions once more, before a tied output layer."""
-        if conditions.frames is None or not self.config.tied:
-            return x
-        return x + conditions.frames[:, n : n + x.shape[1]]
+        return x if frames is None or not self.config.tied else x + frames
 
-    def _logits(self, x: Tensor, conditions: Conditioning, n: int) -> Tensor:
-        x = self.norm(self._again(x, conditions, n))
-        return F.linear(x, self.tokens.weight) if self.head is None else self.head(x)
+    def _out(self, prefix: Prefix) -> Tensor:  # (V, W)
+        return prefix.letters if prefix.out is None else prefix.out
+
+    def _each_row(self, x: Tensor, table: Tensor) -> Tensor:  # (B, 1, W) -> (B, 1, len(table))
+        return each_row(x, table.T, x.new_zeros(len(table)))
+
+
+def _memory(conditions: Conditioning) -> Memory | None:
+    if conditions.memory is None:
+        return None
+    return Memory(conditions.memory, conditions.memory_mask)
+
+
+def _bits(logits: Tensor, targets: Tensor) -> Tensor:
+    """Cross-entropies of (B, T, K) in bits, of those that are not -1: (N,)."""
+    known = targets.flatten() >= 0
+    flat = logits.flatten(0, 1).float()
+    nats = F.cross_entropy(flat, targets.flatten(), ignore_index=-1, reduction="none")
+    return nats[known] / log(2)

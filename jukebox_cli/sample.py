@@ -90,11 +90,13 @@ def _sample_window(
     limits = torch.tensor(settled, device=device)
     wide = torch.float32 if device.type == "mps" else torch.float64
     numbers = _uniforms(level, drafts, stretch).to(device, wide)  # (B, length - prefix)
-    caches = prior.caches(len(drafts))
+    caches = prior.caches(len(drafts), conditions)
     prior.prefill(tokens[:, :prefix], conditions, caches)
 
     def settle(upto: int) -> None:
         drawn = tokens[:, :upto].cpu().numpy()
+        if upto == length:  # a letter of a prefix has no sound; within the window it is heard
+            drawn = np.where(drawn < prior.bins, drawn, 0)
         for draft, row in zip(drafts, drawn, strict=True):
             if draft.done < start + upto:
                 draft.tokens[start : start + upto] = row

@@ -183,7 +183,9 @@ def _sample_batch(job: Job, level: int, prior: Prior, items: Sequence[int]) -> N
     def save() -> None:
         for draft in drafts:
             settled = Tokens(draft.tokens[: draft.done], given)
-            job.run.write_tokens(level, draft.item, settled, codec)
+            # half a window may hold letters of the prefix, which are numbered after the codes
+            half = prior.config.prefix and draft.done < len(draft.tokens)
+            job.run.write_tokens(level, draft.item, settled, codec, 1 << 16 if half else None)
 
     samplers = job.registry.sampling(config.sampling[level])
     what = Level(level, prior, samplers, config.seed)

@@ -47,20 +47,23 @@ class Timing(Conditioner):
     def encode(self, song: Song, window: Window, shape: Shape) -> dict[str, np.ndarray]:
         import numpy as np
 
-        frames = np.arange(shape.frames, dtype=np.float32) / shape.frames
-        at = (window.start + window.length * frames) / shape.sample_rate  # seconds
-        total = max(window.total / shape.sample_rate, song.get("total") or self.least)
+        rate = shape.sample_rate
+        total = max(window.total, round((song.get("total") or self.least) * rate))
+        # in samples and in fp32 throughout, so that each falls into the bin it did in Jukebox
+        start, end = np.float32(window.start), np.float32(window.start + window.length)
+        through = np.arange(shape.frames, dtype=np.float32) / np.float32(shape.frames)
+        whole = np.float32(total)
         return {
-            "total": np.array([total], dtype=np.float32),
-            "position": at.astype(np.float32),
-            "elapsed": (at / total).astype(np.float32),
+            "total": np.array([whole]),
+            "position": start + (end - start) * through,
+            "elapsed": start / whole + (end / whole - start / whole) * through,
         }
 
     def module(self, shape: Shape) -> nn.Module:
-        return _embeddings(self, shape.width)
+        return _embeddings(self, shape)
 
 
-def _embeddings(timing: Timing, width: int) -> nn.Module:
+def _embeddings(timing: Timing, shape: Shape) -> nn.Module:
     from torch import Tensor, nn
 
     from jukebox_cli.conditioning import Conditioning, RangeEmbedding
@@ -68,7 +71,8 @@ def _embeddings(timing: Timing, width: int) -> nn.Module:
     class Embeddings(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            bins, low, high = timing.bins, timing.shortest, timing.longest
+            bins, width = timing.bins, shape.width
+            low, high = (s * shape.sample_rate for s in (timing.shortest, timing.longest))
             self.total = RangeEmbedding(bins, low, high, width)
             self.position = RangeEmbedding(bins, 0.0, high, width)
             self.elapsed = RangeEmbedding(bins, 0.0, 1.0, width)

@@ -81,7 +81,7 @@ def make_tiny(path: Path, registry: Registry, text: str = TINY) -> Model:
     for number, prior in enumerate(model.config.priors):
         parts = {n: registry.conditioner(n, LEARNED[n]) for n in prior.conditioners}
         model.write_learned(number, {n: LEARNED[n] for n in prior.conditioners})
-        module = new_prior(model, number, parts)
+        module = new_prior(model.config, number, parts)
         with torch.no_grad():
             for parameter in module.parameters():  # weights of size 0.02 would hardly differ
                 parameter.mul_(5.0)

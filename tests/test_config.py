@@ -164,7 +164,8 @@ INTEGER = "Input should be a valid integer, unable to parse string as an integer
         (
             ModelConfig,
             "priors:\n- {patterns: [row, rwo]}\n",
-            "my.yaml:2: priors.0: patterns are row, column, previous, dense, not rwo",
+            "my.yaml:2: priors.0: patterns are row, column, previous, dense, memory, prefix, "
+            "not rwo",
         ),
         (
             ModelConfig,

@@ -267,6 +267,8 @@ def test_a_model_that_is_not_there_is_told(
     shutil.copytree(tiny.path, tmp_path / "models" / "piano")
     (tmp_path / "music").mkdir()
     assert refusal(find_model, "paino") == ("no model 'paino'", "did you mean 'piano'?")
+    hint = "known are: mini, piano; `jukebox model import` brings in others"
+    assert refusal(find_model, "openai-5b") == ("no model 'openai-5b'", hint)
     message = "music is not a model: it has no config.yaml"
     assert refusal(find_model, "music") == (message, "see `jukebox model list`")
 

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from math import log2
+from math import log, log2
 
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
-from jukebox_cli.conditioning import Conditioning, RangeEmbedding, StartEmbedding, join
+from jukebox_cli.conditioning import (
+    Conditioning,
+    Prefix,
+    RangeEmbedding,
+    StartEmbedding,
+    join,
+    stack,
+)
 from jukebox_cli.config import ModelConfig, PriorConfig, UpperConfig, VQVAEConfig
 from jukebox_cli.prior import Prior, Upper
 from jukebox_cli.transformer import Block, Layout
@@ -123,7 +131,7 @@ def test_steps_equal_all_positions_at_once(tied, steered):
     prior, given = tiny(tied=tied), tokens()
     conditions = Conditioning(random(2, WIDTH), random(2, FRAMES, WIDTH))
     conditions = conditions if steered else Conditioning()
-    whole, caches = prior(given, conditions), prior.caches(2)
+    whole, caches = prior(given, conditions), prior.caches(2, conditions)
     prior.prefill(given[:, :7], conditions, caches)
     for n in range(7, FRAMES):
         step = prior.step(given[:, n - 1], n, conditions, caches)
@@ -143,7 +151,7 @@ def test_the_loss_of_knowing_nothing_is_the_bits_of_a_token():
     with torch.no_grad():
         prior.head.weight.zero_()
         prior.head.bias.zero_()
-    assert prior.loss(tokens(), Conditioning()).item() == pytest.approx(log2(BINS))
+    assert prior.loss(tokens(), Conditioning()).bits.item() == pytest.approx(log2(BINS))
 
 
 def test_the_loss_leaves_out_what_is_past_the_end_of_a_song():
@@ -152,15 +160,22 @@ def test_the_loss_leaves_out_what_is_past_the_end_of_a_song():
     cut[:, 10:] = -1
     mine = prior.loss(cut, Conditioning())
     torch.testing.assert_close(mine, prior.loss(given[:, :10], Conditioning()))
-    assert abs(mine - prior.loss(given, Conditioning())).item() > 1e-3
+    assert abs(mine.bits - prior.loss(given, Conditioning()).bits).item() > 1e-3
 
 
 def test_each_token_counts_alike_in_songs_of_different_lengths():
     prior, given = tiny(), tokens()
     given[0, 4:] = -1
-    short, long = (prior.loss(given[i : i + 1], Conditioning()) for i in (0, 1))
+    short, long = (prior.loss(given[i : i + 1], Conditioning()).bits for i in (0, 1))
     mean = (4 * short + FRAMES * long) / (4 + FRAMES)
-    torch.testing.assert_close(prior.loss(given, Conditioning()), mean)
+    torch.testing.assert_close(prior.loss(given, Conditioning()).bits, mean)
+
+
+def test_what_conditioners_learn_by_is_added_to_the_loss_but_is_no_bit_of_the_music():
+    prior, more = tiny(), torch.tensor(0.25, dtype=torch.float64)
+    plain, loss = (prior.loss(tokens(), Conditioning(loss=x)) for x in (None, more))
+    assert plain.total == plain.bits == loss.bits
+    assert loss.total == loss.bits + more
 
 
 def test_residual_branches_are_scaled_by_the_depth():
@@ -221,3 +236,237 @@ def test_a_window_must_hold_whole_tokens_of_the_level_above():
     priors = (PriorConfig(frames=90, blocks=9), PriorConfig(frames=64, blocks=8))
     with pytest.raises(ValueError, match="frames of level 0 must be a multiple of 4"):
         ModelConfig(vqvae=codec, priors=priors)
+
+
+# a prefix of P letters, out of V
+
+P, V = 6, 7
+
+
+def spelling(conditioners: dict[str, nn.Module] | None = None, **knobs: object) -> Prior:
+    """A prior with a prefix, which `prefix` layers see together with a little of the music."""
+    patterns = ("prefix", "dense", "memory", "row")
+    config = {"prefix": P, "blocks": 5, "depth": 4, "patterns": patterns, **knobs}
+    return tiny(conditioners, **config)
+
+
+def prefix(batch: int = 2, untied: bool = True) -> Prefix:
+    """No letter is twice in it."""
+    ids = torch.stack([(torch.arange(P) + item) % V for item in range(batch)])
+    letters, share = random(V, WIDTH), torch.linspace(0.0, 1.0, P, dtype=torch.float64)
+    return Prefix(ids, letters, share, random(V + 1, WIDTH)[1:] if untied else None)
+
+
+def spelled(batch: int = 2, untied: bool = True) -> Conditioning:
+    return Conditioning(
+        start=random(batch, WIDTH),
+        frames=random(batch, FRAMES, WIDTH),
+        memory=random(batch, 5, WIDTH),
+        memory_mask=torch.ones(batch, 5, dtype=torch.bool),
+        prefix=prefix(batch, untied),
+    )
+
+
+@pytest.mark.parametrize("total", [1, 6, 23, FRAMES])
+def test_there_are_logits_of_letters_and_bins_at_every_position(total):
+    prior = spelling()
+    assert prior.positions.shape == (P + FRAMES, WIDTH)
+    whole = prior(tokens(), spelled())
+    assert whole.shape == (2, P + FRAMES, BINS + V)
+    logits = prior(tokens()[:, :total], spelled())
+    torch.testing.assert_close(logits, whole[:, : P + total])
+
+
+def inputs(prior: Prior, tokens: Tensor, conditions: Conditioning) -> Tensor:
+    """Of each position what stands before it, where it is, and the conditions of the music."""
+    letters, total = conditions.prefix.letters[conditions.prefix.ids], tokens.shape[1]
+    start, music = conditions.start[:, None], prior.tokens.weight[tokens[:, :-1]]
+    frames = F.pad(conditions.frames[:, :total], (0, 0, P, 0))
+    return torch.cat([start, letters, music], dim=1) + prior.positions[: P + total] + frames
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("untied", [True, False])
+def test_what_is_before_and_after_the_transformer_with_a_prefix(tied, untied):
+    prior, given = without_layers(spelling(tied=tied)), tokens()
+    conditions, letters = spelled(untied=untied), prefix(untied=untied)
+    x = inputs(prior, given, conditions)
+    x = prior.norm(x + F.pad(conditions.frames, (0, 0, P, 0)) if tied else x)
+    music = x @ prior.tokens.weight.T if tied else x @ prior.head.weight + prior.head.bias
+    wanted = torch.cat([music, x @ (letters.out if untied else letters.letters).T], dim=2)
+    torch.testing.assert_close(prior(given, conditions), wanted)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+@pytest.mark.parametrize("untied", [True, False])
+@pytest.mark.parametrize("begun", [0, 1, 7])
+def test_steps_after_a_prefix_equal_all_positions_at_once(tied, untied, begun):
+    prior, given, conditions = spelling(tied=tied), tokens(), spelled(untied=untied)
+    whole, caches = prior(given, conditions), prior.caches(2, conditions)
+    prior.prefill(given[:, :begun], conditions, caches)
+    for n in range(begun, FRAMES):
+        step = prior.step(given[:, n - 1], n, conditions, caches)
+        torch.testing.assert_close(step, whole[:, P + n])
+
+
+def test_a_letter_that_is_drawn_is_heard_as_what_it_is_in_the_prefix():
+    prior, conditions, last = spelling(), spelled(), torch.tensor([3, 4])
+    heard = torch.tensor([BINS + 2, 4])  # the letter 2 in one item, the same token in the other
+    with torch.no_grad():
+        prior.tokens.weight[3] = conditions.prefix.letters[2]
+    logits = []
+    for before in (last, heard):
+        caches = prior.caches(2, conditions)
+        prior.prefill(tokens()[:, :5], conditions, caches)
+        logits.append(prior.step(before, 5, conditions, caches))
+    torch.testing.assert_close(logits[0], logits[1])
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_frames_do_not_reach_the_prefix(tied):
+    prior, conditions = spelling(tied=tied), spelled()
+    frames = conditions.frames.requires_grad_()
+    logits, towards = prior(tokens(), conditions), random(BINS + V)
+    for n in range(P + FRAMES):
+        (slope,) = torch.autograd.grad((logits[0, n] @ towards), frames, retain_graph=True)
+        felt = slope[0].abs().sum(1) > 0
+        assert felt[: max(0, n + 1 - P)].all()
+        assert not felt[max(0, n + 1 - P) :].any()
+
+
+def test_the_music_sees_the_whole_prefix_and_a_letter_those_before_it():
+    prior, conditions = spelling(), spelled(1)
+    letters = conditions.prefix.letters.requires_grad_()
+    logits, towards = prior(tokens(1), conditions), random(BINS + V)
+    for n in range(P + FRAMES):
+        (slope,) = torch.autograd.grad(logits[0, n] @ towards, letters, retain_graph=True)
+        felt = (slope.abs().sum(1) > 0)[conditions.prefix.ids[0]]
+        assert felt[:n].all()
+        assert not felt[n:].any()
+
+
+class Letters(nn.Module):
+    """Gives a prefix of any ids."""
+
+    def forward(self, ids: Tensor) -> Conditioning:
+        return Conditioning(prefix=Prefix(ids, random(V, WIDTH), torch.ones(ids.shape[1])))
+
+
+@pytest.mark.parametrize(
+    ("wanted", "lengths", "given"), [(P, [3], 3), (P, [], 0), (0, [3], 3), (P, [3, 4], 7)]
+)
+def test_a_prefix_of_another_length_than_the_config_says_is_refused(wanted, lengths, given):
+    parts = {f"part {n}": Letters() for n in range(len(lengths))}
+    arrays = {
+        name: {"ids": torch.zeros(2, length, dtype=torch.int64)}
+        for name, length in zip(parts, lengths, strict=True)
+    }
+    prior = spelling(parts, prefix=wanted, blocks=6)
+    message = f"^the conditioners give a prefix of {given}, not {wanted}$"
+    with pytest.raises(ValueError, match=message):
+        prior.condition(arrays)
+
+
+def test_prefixes_of_two_conditioners_are_laid_end_to_end():
+    prior = spelling({"one": Letters(), "two": Letters()}, patterns=("dense",))
+    ids = torch.tensor([[1, 2], [3, 4]]), torch.tensor([[0, 1, 2, 3], [6, 5, 4, 3]])
+    arrays = {name: {"ids": each} for name, each in zip(("one", "two"), ids, strict=True)}
+    both = prior.condition(arrays).prefix
+    assert both.ids.tolist() == [[1, 2, V, V + 1, V + 2, V + 3], [3, 4, V + 6, V + 5, V + 4, V + 3]]
+    torch.testing.assert_close(both.letters, random(V, WIDTH).repeat(2, 1))
+    assert both.share.tolist() == [1.0] * P
+    assert both.out is None
+    assert prior(tokens(), Conditioning(prefix=both)).shape[2] == BINS + 2 * V
+
+
+def test_joined_prefixes_keep_the_output_layer_and_the_share_of_each():
+    one, two = prefix(), prefix()
+    both = one + Prefix(two.ids[:, :2], -two.letters, two.share[:2] + 2, -two.out)
+    torch.testing.assert_close(both.out, torch.cat([one.out, -one.out]))
+    assert both.share.tolist() == [*one.share.tolist(), *(two.share[:2] + 2).tolist()]
+
+
+@pytest.mark.parametrize("untied", [True, False])
+def test_a_prefix_with_an_output_layer_and_one_without_do_not_join(untied):
+    message = "both prefixes of a prior or none must have an output layer"
+    with pytest.raises(ValueError, match=message):
+        prefix(untied=untied) + prefix(untied=not untied)
+
+
+def test_rows_of_conditions_are_stacked_to_what_they_were():
+    conditions = spelled(3)
+    rows = [conditions.row(item) for item in range(3)]
+    assert [row.prefix.ids.tolist() for row in rows] == [[i] for i in prefix(3).ids.tolist()]
+    again = stack(rows)
+    for name in ("start", "frames", "memory", "memory_mask"):
+        assert torch.equal(getattr(again, name), getattr(conditions, name))
+    for name in ("ids", "letters", "share", "out"):
+        assert torch.equal(getattr(again.prefix, name), getattr(conditions.prefix, name))
+    assert stack([Conditioning(), Conditioning()]) == Conditioning()
+
+
+def test_the_loss_is_of_the_music_and_of_each_letter_by_its_share():
+    prior, given, conditions = spelling(), tokens(), spelled()
+    given[1, 9:] = -1
+    more = torch.tensor(0.25, dtype=torch.float64)
+    loss = prior.loss(given, join([conditions, Conditioning(loss=more)]))
+    bits = -prior(given.clamp_min(0), conditions).log_softmax(2) / log(2)
+    music = bits[:, P:].gather(2, given.clamp_min(0)[:, :, None])[:, :, 0]
+    letters = bits[:, :P].gather(2, conditions.prefix.ids[:, :, None] + BINS)[:, :, 0]
+    assert loss.bits.item() == pytest.approx(music[given >= 0].mean().item(), rel=1e-5)
+    worth = sum(share * letters[:, n].mean() for n, share in enumerate(conditions.prefix.share))
+    assert loss.total.item() == pytest.approx((loss.bits + worth / FRAMES + more).item(), rel=1e-5)
+
+
+def test_the_music_of_a_prior_with_letters_that_knows_nothing_costs_the_bits_of_both():
+    prior, conditions = spelling(tied=False), spelled()
+    with torch.no_grad():
+        prior.head.weight.zero_()
+        conditions.prefix.out.zero_()
+    loss = prior.loss(tokens(), conditions)
+    assert loss.bits.item() == pytest.approx(log2(BINS + V))
+    share = conditions.prefix.share.sum().item()
+    assert loss.total.item() == pytest.approx(log2(BINS + V) * (1 + share / FRAMES))
+
+
+@pytest.mark.parametrize("total", [5, FRAMES])
+def test_looks_are_from_the_music_at_the_prefix_under_its_conditions(total):
+    prior, conditions, given = spelling(), spelled(), tokens()[:, :total]
+    looks = prior.looks(given, conditions, 0)
+    assert looks.shape == (2, 2, total, P)
+    assert (looks > 0).all()
+    x = inputs(prior, given, conditions)
+    torch.testing.assert_close(looks, prior.transformer.looks(x, 0))
+
+
+def test_a_head_that_is_indifferent_looks_alike_at_all_it_sees():
+    prior = spelling()
+    with torch.no_grad():
+        prior.transformer.blocks()[0].attention.project.weight.zero_()
+    looks = prior.looks(tokens(), spelled(), 0)
+    assert prior.transformer.layout.first == 10  # the prefix and 4 tokens
+    for n in range(FRAMES):
+        wanted = torch.full((2, 2, P), 1 / min(P + n + 1, 10), dtype=torch.float64)
+        torch.testing.assert_close(looks[:, :, n], wanted)
+
+
+@pytest.mark.parametrize("masked", [True, False])
+def test_looks_of_the_music_at_a_memory(masked):
+    prior, mask = tiny(patterns=("row", "memory")), torch.tensor([[1, 0, 1, 1, 0], [0] * 5]).bool()
+    conditions = Conditioning(memory=random(2, 5, WIDTH), memory_mask=mask if masked else None)
+    looks = prior.looks(tokens(), conditions, 1)
+    assert looks.shape == (2, 2, FRAMES, 5)
+    seen = (mask if masked else torch.ones(2, 5).bool())[:, None, None].expand_as(looks)
+    assert torch.equal(looks > 0, seen)
+    torch.testing.assert_close(looks.sum(3), seen.any(3).double())
+
+
+def test_a_memory_without_a_mask_is_seen_whole_beside_one_that_has_one():
+    mask = torch.tensor([[True, False], [False, True]])
+    masked = Conditioning(memory=random(2, 2, WIDTH), memory_mask=mask)
+    plain = Conditioning(memory=random(2, 3, WIDTH))
+    whole = torch.ones(2, 3, dtype=torch.bool)
+    assert torch.equal(join([masked, plain]).memory_mask, torch.cat([mask, whole], dim=1))
+    assert torch.equal(join([plain, masked]).memory_mask, torch.cat([whole, mask], dim=1))
+    assert torch.equal(join([masked, Conditioning()]).memory_mask, mask)
+    assert join([plain, plain]).memory_mask is None

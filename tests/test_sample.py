@@ -6,19 +6,26 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
+from types import SimpleNamespace
+from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torch import Tensor
+from safetensors import safe_open
+from torch import Tensor, nn
 
 from jukebox_cli import stages
-from jukebox_cli.conditioning import Conditioning, stack
-from jukebox_cli.config import PriorConfig
-from jukebox_cli.folders import Asked, Run, RunConfig, Tokens
+from jukebox_cli.conditioning import Conditioning, Prefix, stack
+from jukebox_cli.config import ModelConfig, PriorConfig, load
+from jukebox_cli.disk import save_tensors
+from jukebox_cli.folders import Asked, Model, Run, RunConfig, Tokens
+from jukebox_cli.loading import new_prior
+from jukebox_cli.plugin import Conditioner, Shape, Song, Window, hookimpl
 from jukebox_cli.prior import Prior
+from jukebox_cli.registry import Registry
 from jukebox_cli.sample import Draft, Level, Pulse, sample_level
 from jukebox_cli.stages import Bar, Job
 from jukebox_cli.windows import Stretch, windows
@@ -40,25 +47,36 @@ class Counting:
     """A prior that makes token p at position p, and looks at what it is told of those before."""
 
     positions: Tensor = field(default_factory=lambda: torch.zeros(1))
+    bins: int = TOTAL
+    letters: tuple[int, ...] = ()  # where it makes letter p in place of token p
 
-    def caches(self, batch: int) -> list[list[int]]:
-        return [[]]
+    def caches(self, batch: int, conditions: Conditioning) -> list[list[int]]:
+        return [[], []]  # all positions so far, those that were known when the window began
 
     def prefill(self, tokens: Tensor, conditions: Conditioning, caches: list[list[int]]) -> None:
-        start = conditions.frames[0, 0, 0].item()
-        wanted = (start + torch.arange(tokens.shape[1])).expand(len(tokens), -1)
-        assert torch.equal(tokens.double(), wanted.double())
-        caches[0].extend(range(tokens.shape[1]))
+        start = int(conditions.frames[0, 0, 0])
+        wanted = [self.kept(start + n) for n in range(tokens.shape[1])]
+        assert tokens.tolist() == [wanted] * len(tokens)
+        for each in caches:
+            each.extend(range(tokens.shape[1]))
 
     def step(
         self, last: Tensor, n: int, conditions: Conditioning, caches: list[list[int]]
     ) -> Tensor:
-        place = conditions.frames[:, n, 0]
-        assert n == 0 or torch.equal(last.double(), place.double() - 1)
+        place = int(conditions.frames[0, n, 0])
+        wanted = (self.kept if n - 1 in caches[1] else self.drawn)(place - 1)
+        assert n == 0 or last.tolist() == [wanted] * len(last)
         assert caches[0] == list(range(n))  # every position before went through the cache, once
         caches[0].append(n)
-        logits = torch.full((len(last), TOTAL), -torch.inf)
-        return logits.scatter(1, place.long()[:, None], 0.0)
+        logits = torch.full((len(last), 2 * TOTAL), -torch.inf)
+        return logits.index_fill(1, torch.tensor([self.drawn(place)]), 0.0)
+
+    def drawn(self, place: int) -> int:
+        return place + self.bins if place in self.letters else place
+
+    def kept(self, place: int) -> int:
+        """What is left of it when its window is whole."""
+        return 0 if place in self.letters else place
 
 
 def places(stretch: Stretch, batch: int = 2) -> Conditioning:
@@ -89,11 +107,16 @@ class Kill:
 
 
 def count(
-    working: Sequence[Draft], hop: float, given: int = 0, at: int | None = None, **pulse: float
+    working: Sequence[Draft],
+    hop: float,
+    given: int = 0,
+    at: int | None = None,
+    letters: tuple[int, ...] = (),
+    **pulse: float,
 ) -> Kill:
     kill = Kill(at)
     stretches = windows(TOTAL, FRAMES, hop, given)
-    level, told = Level(0, Counting(), [], seed=0), kill.pulse(working, **pulse)
+    level, told = Level(0, Counting(letters=letters), [], seed=0), kill.pulse(working, **pulse)
     try:
         sample_level(level, working, stretches, lambda s: places(s, len(working)), told)
     except KeyboardInterrupt:
@@ -130,6 +153,37 @@ def test_what_is_there_after_a_kill_is_a_prefix_and_nothing_is_lost(at):
         assert not draft.tokens[at:].any()
     count(working, hop=0.5)
     assert [d.tokens.tolist() for d in working] == [list(range(TOTAL))] * 2
+
+
+LETTERS = (0, 3, 4, 14, 15, 16, 17, 23, 24, 31, 32, 42, 43)  # on both sides of every border
+
+
+def half_drawn(done: int) -> list[int]:
+    """What is there of `LETTERS` and tokens when so much is drawn, with a hop of a half."""
+    whole = max([w.end for w in windows(TOTAL, FRAMES, 0.5) if w.end <= done], default=0)
+    prior = Counting(letters=LETTERS)
+    return [prior.kept(p) if p < whole else prior.drawn(p) for p in range(done)]
+
+
+@pytest.mark.parametrize("at", range(1, TOTAL + 1))
+def test_a_letter_is_kept_while_its_window_is_half_drawn_and_then_is_token_0(at):
+    working = drafts([0, 1])
+    count(working, hop=0.5, at=at, letters=LETTERS)
+    for draft in working:
+        assert draft.done == at
+        assert draft.tokens.tolist() == half_drawn(at) + [0] * (TOTAL - at)
+    count(working, hop=0.5, letters=LETTERS)
+    assert [d.tokens.tolist() for d in working] == [half_drawn(TOTAL)] * 2
+    assert max(half_drawn(TOTAL)) < TOTAL <= max(half_drawn(15))
+
+
+@pytest.mark.parametrize("every", [1, 3])
+def test_letters_of_a_half_drawn_window_are_saved_as_they_were_drawn(every):
+    kill = count(drafts([0, 1]), 0.5, letters=LETTERS, seconds=-1.0, every=every)
+    assert len(kill.saved) > TOTAL / every
+    for saved in kill.saved:
+        for draft in saved:
+            assert draft.tokens[: draft.done].tolist() == half_drawn(draft.done)
 
 
 def test_what_is_saved_is_a_prefix_that_grows():
@@ -200,13 +254,16 @@ def test_samplers_shape_the_distribution_in_their_order():
     assert working[0].tokens.tolist() == [5] * 8
 
 
+BINS = 24
+
+
 @cache
-def one_prior() -> Prior:
+def one_prior(prefix: int = 0) -> Prior:
     """Random weights, and logits that depend strongly on all that came before."""
     torch.manual_seed(0)
-    patterns = ("row", "column", "previous", "dense")
-    config = PriorConfig(frames=FRAMES, blocks=4, width=32, depth=4, heads=2, patterns=patterns)
-    prior = Prior(config, 24, {}).eval()
+    size = {"frames": FRAMES, "prefix": prefix, "blocks": 4, "width": 32, "depth": 4, "heads": 2}
+    patterns = ("row", "column", "previous", "prefix" if prefix else "dense")
+    prior = Prior(PriorConfig(**size, patterns=patterns), BINS, {}).eval()
     with torch.no_grad():
         for parameter in prior.parameters():
             parameter.mul_(8.0)
@@ -214,21 +271,30 @@ def one_prior() -> Prior:
     return prior
 
 
-def steered(items: Sequence[int]) -> Callable[[Stretch], Conditioning]:
+def steered(items: Sequence[int], prefix: int = 0) -> Callable[[Stretch], Conditioning]:
     """Conditions that are a function of the item and the window."""
+    letters = torch.randn(BINS, 32, generator=torch.Generator().manual_seed(0))
 
     def one(item: int, stretch: Stretch) -> Conditioning:
         generator = torch.Generator().manual_seed(1000 * item + stretch.start)
         start, frames = (torch.randn(1, n, 32, generator=generator) for n in (1, FRAMES))
-        return Conditioning(0.3 * start[:, 0], 0.3 * frames)
+        ids = torch.randint(BINS, (1, prefix), generator=generator)
+        before = Prefix(ids, 0.6 * letters, torch.ones(prefix)) if prefix else None
+        return Conditioning(0.3 * start[:, 0], 0.3 * frames, prefix=before)
 
     return lambda stretch: stack([one(item, stretch) for item in items])
 
 
-def draw_on(working: Sequence[Draft], given: int = 0, at: int | None = None, seed: int = 3) -> None:
+def draw_on(
+    working: Sequence[Draft],
+    given: int = 0,
+    at: int | None = None,
+    seed: int = 3,
+    prefix: int = 0,
+) -> None:
     kill, stretches = Kill(at), windows(TOTAL, FRAMES, 0.5, given)
-    conditions = steered([d.item for d in working])
-    level = Level(2, one_prior(), [], seed)
+    conditions = steered([d.item for d in working], prefix)
+    level = Level(2, one_prior(prefix), [], seed)
     try:
         sample_level(level, working, stretches, conditions, kill.pulse(working))
     except KeyboardInterrupt:
@@ -242,10 +308,10 @@ def blank(items: Sequence[int], primer: Sequence[int] = ()) -> list[Draft]:
 
 
 @cache
-def songs(primer: tuple[int, ...] = ()) -> dict[int, list[int]]:
+def songs(primer: tuple[int, ...] = (), prefix: int = 0) -> dict[int, list[int]]:
     """What 16 items are when they are drawn in one go."""
     working = blank(range(16), primer)
-    draw_on(working, len(primer))
+    draw_on(working, len(primer), prefix=prefix)
     return {d.item: d.tokens.tolist() for d in working}
 
 
@@ -301,6 +367,47 @@ def test_what_is_settled_is_not_drawn_again_while_others_are():
     assert working[0].tokens[:30].tolist() == [9] * 30
     assert working[0].tokens[30:].tolist() != [9] * 14
     assert working[1].tokens.tolist() == songs()[1]
+
+
+def with_letters(working: Sequence[Draft], at: int | None = None) -> None:
+    """Draws on with a prior that has a prefix, and whose letters are as likely as its tokens."""
+    draw_on(working, at=at, prefix=4)
+
+
+def heard(draft: Draft) -> list[int]:
+    """What is there, with token 0 in place of letters."""
+    return [token if token < BINS else 0 for token in draft.tokens[: draft.done].tolist()]
+
+
+def test_a_song_has_token_0_in_place_of_the_letters_that_were_drawn():
+    working = blank(range(16))
+    with_letters(working, at=15)
+    drawn = np.stack([d.tokens[:15] for d in working])
+    assert 0.2 < (drawn >= BINS).mean() < 0.8
+    for draft in working:
+        assert heard(draft) == songs(prefix=4)[draft.item][:15]
+        assert max(songs(prefix=4)[draft.item]) < BINS
+
+
+@pytest.mark.parametrize("at", [1, 7, 15, 16, 17, 23, 24, 31, 33, 43, 44])
+def test_a_song_of_tokens_and_letters_does_not_depend_on_where_it_was_stopped(at):
+    working = blank([3, 8])
+    with_letters(working, at)
+    for draft in working:
+        assert draft.done == at
+        assert heard(draft) == songs(prefix=4)[draft.item][:at]
+    with_letters(working)
+    assert tokens_of(working) == {3: songs(prefix=4)[3], 8: songs(prefix=4)[8]}
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.dictionaries(st.integers(0, 15), st.integers(1, TOTAL), min_size=2, max_size=4))
+def test_items_whose_windows_are_half_drawn_in_letters_go_on_side_by_side(progress):
+    working = blank(list(progress))
+    for draft in working:
+        with_letters([draft], progress[draft.item])
+    with_letters(working)
+    assert tokens_of(working) == {item: songs(prefix=4)[item] for item in progress}
 
 
 PRIMER = (5, 1, 4, 1, 3, 2, 0, 23, 5, 1, 4, 1, 3, 2, 0, 23, 5, 6, 7)
@@ -434,3 +541,76 @@ def test_a_run_that_is_whole_is_left_alone(job, whole):
     stages.finish(mine, "tokens")
     assert sorted(Path(mine.run.path).rglob("*")) == files
     assert [f.stat().st_mtime_ns for f in files] == before
+
+
+@dataclass(frozen=True)
+class Spelling(Conditioner):
+    """Gives a prefix of 8 letters out of 64."""
+
+    name: ClassVar[str] = "spelling"
+
+    def encode(self, song: Song, window: Window, shape: Shape) -> dict[str, np.ndarray]:
+        return {"ids": (window.start + np.arange(8)) % 64}
+
+    def module(self, shape: Shape) -> nn.Module:
+        return Letters(shape.width)
+
+
+class Letters(nn.Module):
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.letters = nn.Parameter(torch.randn(64, width) * 0.02)
+
+    def forward(self, ids: Tensor) -> Conditioning:
+        return Conditioning(prefix=Prefix(ids, self.letters, torch.ones(8)))
+
+
+SPELLED = """
+vqvae: {sample_rate: 8000, strides: [[4]], bins: 64, embed: 8, widths: [8], depths: [1]}
+priors:
+  - {frames: 64, prefix: 8, blocks: 8, width: 16, depth: 2, heads: 2, patterns: [prefix, row],
+     conditioners: {spelling: {}}}
+"""
+
+
+@pytest.fixture(scope="module")
+def spelled(tmp_path_factory) -> Callable[[], Job]:
+    """A job on a new run of a model with one level, whose prior draws letters too."""
+    plugin = SimpleNamespace(jukebox_conditioners=hookimpl(lambda: [Spelling]))
+    registry, folder = Registry({"spelling": plugin}), tmp_path_factory.mktemp("spelled")
+    (folder / "recipe.yaml").write_text(SPELLED)
+    model = Model(folder / "model")
+    model.write_config(load(ModelConfig, folder / "recipe.yaml"))
+    model.write_learned(0, {"spelling": {}})
+    torch.manual_seed(0)
+    prior = new_prior(model.config, 0, {"spelling": Spelling()})
+    weights = {name: 5.0 * tensor for name, tensor in prior.state_dict().items()}
+    save_tensors(model.weights("prior-0"), weights)
+    config = RunConfig(sample_rate=8000, seed=7, hop=(0.5,), sampling=({},))
+
+    def make() -> Job:
+        run = Run(tmp_path_factory.mktemp("run"))
+        return Job(run, model, registry, [0, 1], config, Asked(400, {}), device="cpu")
+
+    return make
+
+
+def bins_on_disk(job: Job, item: int) -> str:
+    with safe_open(str(job.run.token_file(0, item)), "np") as file:
+        return file.metadata()["bins"]
+
+
+def test_a_run_that_is_killed_with_letters_on_disk_ends_as_if_it_was_not(spelled):
+    once, often, letters = spelled(), spelled(), 0
+    stages.finish(once, "tokens")
+    wanted = {item: once.run.read_tokens(0, item).tokens for item in (0, 1)}
+    while killed(often, 1):  # half a window
+        for item, song in wanted.items():
+            there = often.run.read_tokens(0, item).tokens
+            letters += (there >= 64).sum()
+            assert np.where(there < 64, there, 0).tolist() == song[: len(there)].tolist()
+    assert letters > 0
+    for item, song in wanted.items():
+        assert len(song) == 100
+        assert often.run.read_tokens(0, item).tokens.tolist() == song.tolist()
+        assert bins_on_disk(often, item) == "64"  # there are no letters in it any more

@@ -14,6 +14,7 @@ from jukebox_cli.config import PriorConfig
 from jukebox_cli.folders import Corpus, Entry, Model
 from jukebox_cli.loading import new_prior
 from jukebox_cli.plugin import Conditioner, InputError, Shape, Window
+from jukebox_cli.prior import Loss
 from jukebox_cli.registry import Registry
 from jukebox_cli.steering import Arrays, encode_window, shape_of
 from jukebox_cli.train.loop import Metrics
@@ -122,34 +123,32 @@ class PriorTask:
     ) -> None:
         torch.manual_seed(windows.seed)
         self.part = f"prior-{level}"
-        self.module = new_prior(model, level, dict(windows.parts)).to(device)
+        self.module = new_prior(model.config, level, windows.parts).to(device)
         self.windows, self.examples = windows, held_out
         self.size, self.device = batch, device
 
     def loss(self, step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
-        bits, extra = self._bits(self.windows.batch(step, self.size))
-        total = bits if extra is None else bits + extra
-        return total, {"bits": bits.detach()}
+        loss = self._loss(self.windows.batch(step, self.size))
+        return loss.total, {"bits": loss.bits.detach()}
 
     def held_out(self, batches: int = 8) -> Metrics:
         """Bits per token on songs held out."""
         if self.examples is None:
             return {}
-        bits = [self._bits(self.examples.batch(n, self.size))[0] for n in range(batches)]
+        bits = [self._loss(self.examples.batch(n, self.size)).bits for n in range(batches)]
         return {"bits": float(torch.stack(bits).mean())}
 
     def export(self) -> dict[str, Tensor]:
         return {k: v.detach().half() for k, v in self.module.state_dict().items()}
 
-    def _bits(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+    def _loss(self, batch: Batch) -> Loss:
         arrays = {
             name: {key: torch.from_numpy(a).to(self.device) for key, a in each.items()}
             for name, each in batch.arrays.items()
         }
         above = None if batch.above is None else torch.from_numpy(batch.above).to(self.device)
         conditions = self.module.condition(arrays, above)
-        bits = self.module.loss(torch.from_numpy(batch.tokens).to(self.device), conditions)
-        return bits, conditions.loss
+        return self.module.loss(torch.from_numpy(batch.tokens).to(self.device), conditions)
 
 
 def prepare(
