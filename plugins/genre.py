@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +23,7 @@ class Genre(Conditioner):
 
     name: ClassVar[str] = "genre"
     most: int = 5
+    words: bool = False  # a genre such as "hard rock" is the bag of its words
     names: tuple[str, ...] = ()  # learned
 
     @dataclass(frozen=True)
@@ -42,6 +44,8 @@ class Genre(Conditioner):
         import numpy as np
 
         words = song.get("genre") or []
+        if self.words:
+            words = [part for word in words for part in re.findall(r"[^\W_]+", word)]
         if len(words) > self.most:
             raise InputError(f"{len(words)} genres are more than {self.most}", "name fewer")
         ids = np.full(self.most, -1, dtype=np.int64)

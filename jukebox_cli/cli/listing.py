@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import fields
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from jukebox_cli.cli.making import Json
-from jukebox_cli.cli.reporting import show
+from jukebox_cli.cli.making import Json, Quiet
+from jukebox_cli.cli.reporting import note, show
+from jukebox_cli.plugin import InputError
 from jukebox_cli.registry import Registry
 
 Name = Annotated[str, typer.Argument(metavar="NAME")]
@@ -36,6 +39,29 @@ def add(app: typer.Typer, registry: Registry) -> None:
         facts = _facts(name, registry)
         show(facts, _lines(facts), as_json)
 
+    @model.command("import")
+    def model_import(
+        source: Annotated[
+            Path, typer.Argument(metavar="PATH", help="Folder of the checkpoints of a model.")
+        ],
+        name: Annotated[str, typer.Option(help="What to call it: it will be models/NAME.")],
+        labels: Annotated[
+            Path | None, typer.Option(help="Folder of lists of artists and genres.")
+        ] = None,
+        quiet: Quiet = False,
+    ) -> None:
+        """Bring in a model of OpenAI's Jukebox, or of its port to transformers."""
+        target = _new_folder(name)
+        from jukebox_cli.importing.labels import need
+        from jukebox_cli.importing.writing import read_parts, write_model
+
+        if labels:
+            need(labels)
+        folders = [folder for folder in (labels, source) if folder]
+        parts = read_parts(source)
+        write_model(parts, target, registry, folders, lambda part: note(f"writing {part}", quiet))
+        print(target)
+
     @plugin.command("list")
     def plugin_list(as_json: Json = False) -> None:
         """What is installed, where it comes from, and its flags."""
@@ -58,6 +84,22 @@ def add(app: typer.Typer, registry: Registry) -> None:
         from jukebox_cli.config import find_preset, read_text
 
         print(read_text(find_preset(name)), end="")
+
+
+def _new_folder(name: str) -> Path:
+    """models/NAME; InputError when there is more than an interrupted import left."""
+    if not name or name != Path(name).name or name.startswith("."):
+        hint = "choose a name without slashes that doesn't begin with a dot"
+        raise InputError(f"a model can't be called '{name}'", hint)
+    target = Path("models") / name
+    there = [path.name for path in target.iterdir()] if target.is_dir() else []
+    if any(not _LEFT.fullmatch(name) for name in there) or target.is_file():
+        raise InputError(f"{target} is there already", "choose another --name, or remove it")
+    return target
+
+
+#: What an interrupted import leaves behind: a model's files without its config.yaml.
+_LEFT = re.compile(r"(vqvae|prior)-\d+\.safetensors|prior-\d+\.json|card\.md|\..+\.part")
 
 
 def _facts(name: str, registry: Registry) -> dict[str, Any]:

@@ -1,0 +1,117 @@
+"""Checkpoint files, read tensor by tensor; nothing in them is run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from math import prod
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from jukebox_cli.disk import damaged, read_json
+from jukebox_cli.importing.pickled import Storage, Stored, read_pickle
+from jukebox_cli.plugin import InputError
+
+#: How to get a tensor, by name.
+Tensors = Mapping[str, Callable[[], Tensor]]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The tensors of one part of a model, and the settings that it was trained with."""
+
+    tensors: Tensors
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+    def shape(self, name: str) -> tuple[int, ...] | None:
+        """The shape of a tensor; None if there is none of that name."""
+        return tuple(self.tensors[name]().shape) if name in self.tensors else None
+
+
+@dataclass(frozen=True)
+class Parts:
+    """The checkpoints of a model, in the original program's names; priors level 0 first.
+
+    hops: how far windows move at each level, level 0 first, where that is said.
+    """
+
+    vqvae: Checkpoint
+    priors: tuple[Checkpoint, ...]
+    hops: tuple[float, ...] = ()
+
+
+def original(path: Path) -> Checkpoint:
+    """A .pth.tar of the original program: weights and settings; the optimizer is left out."""
+    data = read_pickle(path)
+    model = data.get("model") if isinstance(data, dict) else None
+    if not isinstance(model, dict) or not all(isinstance(v, Stored) for v in model.values()):
+        raise InputError(f"{path} holds no model", "name a folder of the original checkpoints")
+    settings = data.get("hps")
+    return Checkpoint(
+        {name.removeprefix("module."): tensor for name, tensor in model.items()},
+        settings if isinstance(settings, dict) else {},
+    )
+
+
+def folder_of_weights(folder: Path) -> Tensors:
+    """The tensors of a folder of safetensors or .bin files, in one piece or in shards."""
+    files = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("pytorch_model*.bin"))
+    if not files:
+        raise InputError(f"{folder} holds no weights", "it needs *.safetensors or *.bin files")
+    if missing := sorted(_shards(folder, files[0].suffix) - {file.name for file in files}):
+        raise InputError(f"no file {folder / missing[0]}", "is the download complete?")
+    tensors: dict[str, Callable[[], Tensor]] = {}
+    for file in files:
+        tensors.update(_safetensors(file) if file.suffix == ".safetensors" else _bin(file))
+    return tensors
+
+
+def _shards(folder: Path, suffix: str) -> set[str]:
+    """The files that an index names; none where the weights are in one piece."""
+    path = folder / {".bin": _BIN_INDEX}.get(suffix, _INDEX)
+    with damaged(path):
+        return set(read_json(path)["weight_map"].values()) if path.is_file() else set()
+
+
+_INDEX, _BIN_INDEX = "model.safetensors.index.json", "pytorch_model.bin.index.json"
+_KINDS = {"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32}
+
+
+def _safetensors(path: Path) -> Iterator[tuple[str, Stored]]:
+    """Mapped tensor by tensor: the library maps the whole file, and it stays in memory."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(str(path), "pt"):  # is it all there?
+            pass
+    except (SafetensorError, OSError) as error:
+        hint = "download it again, or restore it from a copy"
+        raise InputError(f"{path} is damaged: {error}", hint) from None
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        header = json.loads(file.read(length))
+    header.pop("__metadata__", None)
+    return ((name, _entry(path, 8 + length, name, about)) for name, about in header.items())
+
+
+def _entry(path: Path, start: int, name: str, about: Mapping[str, Any]) -> Stored:
+    """A tensor of a safetensors file whose tensors begin at `start`."""
+    if about["dtype"] not in _KINDS:
+        known = ", ".join(_KINDS)
+        raise InputError(f"{path}: {name} is of type {about['dtype']}", f"known are {known}")
+    shape, begin = tuple(about["shape"]), about["data_offsets"][0]
+    strides = tuple(prod(shape[n + 1 :]) for n in range(len(shape)))
+    return Stored(
+        Storage(path, _KINDS[about["dtype"]], prod(shape), start + begin), 0, shape, strides
+    )
+
+
+def _bin(path: Path) -> Iterator[tuple[str, Stored]]:
+    data = read_pickle(path)
+    if not isinstance(data, dict):
+        raise InputError(f"{path} holds no model", "name a folder of a model's weights")
+    return ((name, value) for name, value in data.items() if isinstance(value, Stored))

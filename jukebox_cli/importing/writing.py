@@ -1,0 +1,190 @@
+"""A model folder from checkpoints of elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from jukebox_cli.config import Knobs, ModelConfig, PriorConfig, SamplingConfig, VQVAEConfig
+from jukebox_cli.disk import stream_tensors, write_text
+from jukebox_cli.folders import Model
+from jukebox_cli.importing import labels, layout, port
+from jukebox_cli.importing.layout import PriorLayout
+from jukebox_cli.importing.sources import Checkpoint, Parts, original
+from jukebox_cli.loading import new_prior
+from jukebox_cli.plugin import InputError
+from jukebox_cli.registry import Registry
+from jukebox_cli.vqvae import Autoencoder
+
+Getters = dict[str, Callable[[], Tensor]]
+Tell = Callable[[str], None]
+
+#: How far windows move and how tokens are drawn, as published: level 0 first.
+HOPS = (0.5, 0.5, 0.125)
+TEMPERATURE = 0.99
+
+
+def originals(folder: Path) -> Parts:
+    """vqvae.pth.tar and prior_level_N.pth.tar; InputError when a level is left out."""
+    there = sorted(folder.glob("prior_level_*.pth.tar"))
+    wanted = [folder / f"prior_level_{n}.pth.tar" for n in range(len(there))]
+    vqvae = original(folder / "vqvae.pth.tar")
+    with _about("vqvae"):
+        levels = layout.vqvae_config(vqvae).levels if there else 0
+    wanted += [folder / f"prior_level_{n}.pth.tar" for n in range(len(there), levels)]
+    if missing := [path for path in wanted if path not in there]:
+        hint = (
+            "every level belongs to a model; those of the same VQ-VAE share the ones below the top"
+        )
+        raise InputError(f"no file {missing[0]}", hint)
+    return Parts(vqvae, tuple(map(original, wanted)))
+
+
+def read_parts(source: Path) -> Parts:
+    """The checkpoints in a folder, whoever wrote them."""
+    if (source / "vqvae.pth.tar").is_file():
+        return originals(source)
+    if (source / "config.json").is_file():
+        return port.parts(source)
+    if not source.is_dir():
+        raise InputError(f"no folder {source}", "name the folder that the checkpoints are in")
+    hint = "it needs vqvae.pth.tar and prior_level_N.pth.tar, or config.json and weights"
+    raise InputError(f"{source} holds no model that can be imported", hint)
+
+
+def write_model(
+    parts: Parts, target: Path, registry: Registry, label_folders: list[Path], tell: Tell
+) -> Model:
+    """Writes the folder of a model, config.yaml last: until that is there it is no model.
+
+    Tensor by tensor, with the precision they have.
+    """
+    codecs, vqvae = _codecs(parts.vqvae)
+    priors = [_prior(level, checkpoint, vqvae) for level, checkpoint in enumerate(parts.priors)]
+    with _about("config"):
+        config = _config(vqvae, [prior.config() for prior in priors], parts.hops)
+    knobs = [prior.learned(labels.find(label_folders, _version(prior))) for prior in priors]
+    getters = [
+        _of_prior(level, prior, config, knobs[level], registry)
+        for level, prior in enumerate(priors)
+    ]
+    model = Model(target)
+    for level, tensors in enumerate(codecs):
+        tell(f"vqvae-{level}")
+        stream_tensors(model.weights(f"vqvae-{level}"), tensors)
+    for level, tensors in enumerate(getters):
+        tell(f"prior-{level}")
+        stream_tensors(model.weights(f"prior-{level}"), tensors)
+        model.write_learned(level, knobs[level])
+    write_text(model.card, _CARD.format(name=target.name))
+    model.write_config(config)
+    return model
+
+
+def _codecs(checkpoint: Checkpoint) -> tuple[list[Getters], VQVAEConfig]:
+    """The tensors of each level's autoencoder, all there and of the right shape."""
+    with _about("vqvae"):
+        config = layout.vqvae_config(checkpoint)
+        codecs = _autoencoders(checkpoint, config)
+        expected = [_empty(partial(Autoencoder, n, config)) for n in range(config.levels)]
+    for level, tensors in enumerate(codecs):
+        _refuse_misfits(tensors, expected[level], f"vqvae-{level}")
+    return codecs, config
+
+
+def _prior(level: int, checkpoint: Checkpoint, vqvae: VQVAEConfig) -> PriorLayout:
+    with _about(f"prior-{level}"):
+        prior = PriorLayout(checkpoint, vqvae.bins)
+        prior.config()  # does it describe a prior?
+    return prior
+
+
+def _of_prior(
+    level: int,
+    prior: PriorLayout,
+    config: ModelConfig,
+    fields: dict[str, Knobs],
+    registry: Registry,
+) -> Getters:
+    """The tensors of a prior, all there and of the right shape."""
+    with _about(f"prior-{level}"):
+        tensors = dict(prior.tensors())
+        chosen = {name: registry.conditioner(name, values) for name, values in fields.items()}
+        expected = _empty(lambda: new_prior(config, level, chosen, empty=True))
+    _refuse_misfits(tensors, expected, f"prior-{level}")
+    return tensors
+
+
+@contextmanager
+def _about(part: str) -> Iterator[None]:
+    """Says which part an error is about, and that settings that describe no network are one."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{part}: {error.message}", error.hint) from None
+    except (
+        TypeError,
+        ValueError,
+        LookupError,
+        AttributeError,
+        ArithmeticError,
+        RuntimeError,
+    ) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        what = f"{part}: its settings describe no network: {reason}"
+        raise InputError(what, "are these files of one model, and complete?") from None
+
+
+def _version(prior: PriorLayout) -> int:
+    return 3 if prior.said["labels_v3"] else 2
+
+
+def _config(vqvae: VQVAEConfig, priors: list[PriorConfig], hops: tuple[float, ...]) -> ModelConfig:
+    hops = hops or (*HOPS[: vqvae.levels - 1], HOPS[-1])
+    knobs = ({"temperature": TEMPERATURE},) * vqvae.levels
+    return ModelConfig(
+        about="Imported from OpenAI's Jukebox.",
+        vqvae=vqvae,
+        priors=tuple(priors),
+        sampling=SamplingConfig(hops, knobs),
+    )
+
+
+def _autoencoders(checkpoint: Checkpoint, config: VQVAEConfig) -> list[Getters]:
+    levels: list[Getters] = [{} for _ in range(config.levels)]
+    for name, get in checkpoint.tensors.items():
+        if named := layout.autoencoder_name(name, config):
+            levels[named[0]][named[1]] = get
+    return levels
+
+
+def _empty(make: Callable[[], nn.Module]) -> Mapping[str, Tensor]:
+    """The names and shapes of a network's tensors, without their memory."""
+    with torch.device("meta"):
+        return make().state_dict()
+
+
+def _refuse_misfits(tensors: Getters, expected: Mapping[str, Tensor], part: str) -> None:
+    """InputError when the tensors are not those of the network that the settings describe."""
+    hint = "are these files of one model, and complete?"
+    if missing := [name for name in expected if name not in tensors]:
+        raise InputError(f"{part} lacks {missing[0]}", hint)
+    for name, get in tensors.items():
+        if name not in expected:
+            raise InputError(f"{part} has {name}, which its settings have no place for", hint)
+        there, wanted = tuple(get().shape), tuple(expected[name].shape)
+        if there != wanted:
+            raise InputError(f"{part}: {name} is {there}, and should be {wanted}", hint)
+
+
+_CARD = """# {name}
+
+Imported from checkpoints of OpenAI's Jukebox (Dhariwal et al. 2020, arXiv 2005.00341), unchanged:
+the same weights in another file format. They are OpenAI's, under the licence they came with, which
+forbids commercial use.
+"""

@@ -1,0 +1,227 @@
+"""Checkpoints in the original program's layout, with random weights of any size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+Settings = Mapping[str, Any]
+Shapes = dict[str, tuple[int, ...]]
+State = dict[str, Tensor]
+
+VQVAE: Settings = {
+    "levels": 3,
+    "downs_t": (2, 1, 1),
+    "strides_t": (2, 2, 2),
+    "hvqvae_multipliers": (2, 1, 1),
+    "emb_width": 8,
+    "l_bins": 16,
+    "width": 4,
+    "depth": 2,
+    "m_conv": 1.0,
+    "dilation_growth_rate": 3,
+    "dilation_cycle": None,
+    "vqvae_reverse_decoder_dilation": True,
+    "sr": 8000,
+}
+UPSAMPLER: Settings = {
+    "n_ctx": 64,
+    "prior_width": 16,
+    "prior_depth": 3,
+    "heads": 1,
+    "attn_order": 2,
+    "blocks": 8,
+    "m_attn": 0.25,
+    "m_mlp": 1.0,
+    "y_bins": (5, 7),
+    "max_bow_genre_size": 5,
+    "labels_v3": False,
+    "n_tokens": 0,
+    "merged_decoder": False,
+    "single_enc_dec": False,
+    "cond_width": 8,
+    "cond_depth": 2,
+    "cond_m_conv": 1.0,
+    "cond_dilation_growth_rate": 3,
+    "cond_dilation_cycle": 8,
+    "cond_res_scale": True,
+}
+TOP: Settings = {
+    **{name: value for name, value in UPSAMPLER.items() if not name.startswith("cond_")},
+    "prior_depth": 11,
+    "attn_order": 8,
+    "heads": 2,
+    "t_bins": 4,
+    "min_duration": 1.0,
+    "max_duration": 60.0,
+    "merged_decoder": True,
+    "n_tokens": 8,
+    "n_vocab": 80,
+    "prime_width": 8,
+    "prime_depth": 3,
+    "prime_heads": 2,
+    "prime_blocks": 4,
+    "prime_attn_order": 2,
+    "alignment_layer": 9,
+    "alignment_head": 1,
+}
+#: The lyrics in one sequence with the music, as the smaller published model has them.
+SINGLE: Settings = {
+    **{name: value for name, value in TOP.items() if not name.startswith("prime_")},
+    "attn_order": 12,
+    "prior_depth": 16,
+    "single_enc_dec": True,
+    "labels_v3": True,
+}
+
+
+def _conv(name: str, shape: tuple[int, ...], after: int) -> Iterator[tuple[str, tuple[int, ...]]]:
+    yield f"{name}.weight", shape
+    yield f"{name}.bias", (after,)
+
+
+def _residual(
+    name: str, width: int, depth: int, state: float
+) -> Iterator[tuple[str, tuple[int, ...]]]:
+    inner = int(state * width)
+    for block in range(depth):
+        yield from _conv(f"{name}.{block}.model.1", (inner, width, 3), inner)
+        yield from _conv(f"{name}.{block}.model.3", (width, inner, 1), width)
+
+
+def _decoder(
+    name: str, downs: int, stride: int, sizes: tuple[int, int, int], depth: int, residual: str
+) -> Iterator[tuple[str, tuple[int, ...]]]:
+    before, width, after = sizes
+    yield from _conv(f"{name}.0", (width, before, 3), width)
+    for i in range(1, downs + 1):
+        yield from _residual(f"{name}.{i}.0.{residual}", width, depth, 1.0)
+        out = after if i == downs else width
+        yield from _conv(f"{name}.{i}.1", (width, out, 2 * stride), out)
+
+
+def vqvae_shapes(said: Settings) -> Shapes:
+    """The tensors of the three autoencoders."""
+    shapes: Shapes = {}
+    embed = said["emb_width"]
+    for level in range(said["levels"]):
+        width = said["width"] * said["hvqvae_multipliers"][level]
+        depth = said["depth"] * said["hvqvae_multipliers"][level]
+        for block in range(level + 1):
+            name, downs, stride = "", said["downs_t"][block], said["strides_t"][block]
+            name = f"encoders.{level}.level_blocks.{block}.model"
+            for i in range(downs):
+                before = width if i else embed if block else 1
+                shapes.update(_conv(f"{name}.{i}.0", (width, before, 2 * stride), width))
+                shapes.update(_residual(f"{name}.{i}.1.model", width, depth, said["m_conv"]))
+            shapes.update(_conv(f"{name}.{downs}", (embed, width, 3), embed))
+            name = f"decoders.{level}.level_blocks.{block}.model"
+            sizes = (embed, width, embed)
+            shapes.update(_decoder(name, downs, stride, sizes, depth, "model"))
+        shapes.update(_conv(f"decoders.{level}.out", (1, embed, 3), 1))
+        shapes[f"bottleneck.level_blocks.{level}.k"] = (said["l_bins"], embed)
+    return shapes
+
+
+def _layers(
+    name: str, width: int, depth: int, memory: tuple[int, ...], attention: float = 0.25
+) -> Shapes:
+    """A transformer's layers; those of `memory` attend to the lyrics."""
+    shapes: Shapes = {}
+    inner = int(attention * width)
+    for n in range(depth):
+        layer = f"{name}.transformer._attn_mods.{n}"
+        linear = {"attn.c_attn": (width, 3 * inner)}
+        if n in memory:
+            linear = {"attn.c_attn": (width, inner), "attn.c_enc_kv": (width, 2 * inner)}
+        linear["attn.c_proj"] = (inner, width)
+        linear["mlp.c_fc"] = linear["mlp.c_proj"] = (width, width)
+        for part, shape in linear.items():
+            shapes[f"{layer}.{part}.w"], shapes[f"{layer}.{part}.b"] = shape, shape[1:]
+        for norm in ("ln_0", "ln_1"):
+            shapes.update(_conv(f"{layer}.{norm}", (width,), width))
+    return shapes
+
+
+def _memory(said: Settings) -> tuple[int, ...]:
+    """The layers that attend to the lyrics: every tenth of order 8, every tenth from 18 of 10."""
+    first = {8: 9, 10: 18}.get(said["attn_order"])
+    return () if first is None else tuple(range(first, said["prior_depth"], 10))
+
+
+def _lyrics(said: Settings) -> Shapes:
+    """The encoder."""
+    inner, width = said["prime_width"], said["prior_width"]
+    return {
+        "prime_prior.start_token": (1, inner),
+        "prime_prior.x_emb.weight": (said["n_vocab"], inner),
+        "prime_prior.pos_emb.pos_emb": (said["n_tokens"], inner),
+        **_layers("prime_prior", inner, said["prime_depth"], ()),
+        "prime_state_proj.w": (inner, width),
+        "prime_state_proj.b": (width,),
+        "prime_state_ln.weight": (width,),
+        "prime_state_ln.bias": (width,),
+        "prime_x_out.weight": (said["n_vocab"], width),
+    }
+
+
+def prior_shapes(said: Settings, vqvae: Settings, level: int) -> Shapes:
+    """The tensors of a prior: an upsampler where its settings speak of one."""
+    width, bins = said["prior_width"], vqvae["l_bins"]
+    shapes: Shapes = {}
+    if "cond_width" in said:
+        name = "conditioner_blocks.0"
+        shapes[f"{name}.x_emb.weight"] = (bins, width)
+        sizes, above = (width, said["cond_width"], width), level + 1
+        downs, stride = vqvae["downs_t"][above], vqvae["strides_t"][above]
+        model = f"{name}.cond.model"
+        shapes.update(_decoder(model, downs, stride, sizes, said["cond_depth"], "blocks"))
+        shapes.update(_conv(f"{name}.ln", (width,), width))
+    shapes["y_emb.bow_genre_emb.emb.weight"] = (said["y_bins"][0], width)
+    shapes["y_emb.artist_emb.emb.weight"] = (said["y_bins"][1], width)
+    if "t_bins" in said:
+        for part in ("total_length", "absolute_pos", "relative_pos"):
+            shapes[f"y_emb.{part}_emb.emb.weight"] = (said["t_bins"], width)
+    if "prime_width" in said:
+        shapes.update(_lyrics(said))
+    single = said["single_enc_dec"]
+    words = bins + said["n_vocab"] if single else bins
+    shapes["prior.x_emb.weight"] = shapes["prior.x_out.weight"] = (words, width)
+    places = said["n_ctx"] + (said["n_tokens"] if single else 0)
+    shapes["prior.pos_emb.pos_emb"] = (places, width)
+    return {**shapes, **_layers("prior", width, said["prior_depth"], _memory(said))}
+
+
+def random(shapes: Shapes, dtype: torch.dtype = torch.float16) -> State:
+    generator = torch.Generator().manual_seed(0)
+    return {n: torch.randn(s, generator=generator).to(dtype) for n, s in shapes.items()}
+
+
+def state(settings: Settings, level: int | None = None) -> State:
+    """The weights of a prior of tiny settings, or of their autoencoders."""
+    if level is None:
+        return random(vqvae_shapes(settings))
+    return random(prior_shapes(settings, VQVAE, level))
+
+
+def save(path: Path, model: State, settings: Settings | None, *, zipped: bool = True) -> None:
+    """One file, with what the original program's has beside the weights."""
+    optimizer = {"state": {0: {"step": 3, "exp_avg": torch.full((4096,), 7.0)}}}
+    data = {"hps": settings, "model": model, "opt": optimizer, "step": 3}
+    if settings is None:
+        del data["hps"]
+    torch.save(data, path, _use_new_zipfile_serialization=zipped)
+
+
+def write(folder: Path, top: Settings = TOP, *, zipped: bool = True) -> Path:
+    """A whole tiny model."""
+    folder.mkdir(parents=True, exist_ok=True)
+    save(folder / "vqvae.pth.tar", state(VQVAE), VQVAE, zipped=zipped)
+    for level, said in enumerate((UPSAMPLER, UPSAMPLER, top)):
+        path = folder / f"prior_level_{level}.pth.tar"
+        save(path, state(said, level), said, zipped=zipped)
+    return folder
