@@ -145,13 +145,15 @@ def stream_tensors(path: Path, tensors: Mapping[str, Callable[[], Tensor]]) -> N
     """A safetensors file written tensor by tensor, so that no two need to be in memory at once.
 
     The library's own writer wants all of them. The format: the header's length (8 bytes, little
-    endian), the header (JSON, padded with spaces), the tensors' bytes.
+    endian), the header (JSON, padded with spaces), the tensors' bytes. As the library does, wide
+    numbers go before narrow ones, so that all are aligned, and names in order.
     """
     import torch
 
     header: dict[str, Any] = {}
     end = 0
-    for name, get in tensors.items():
+    ordered = sorted(tensors.items(), key=lambda each: (-each[1]().element_size(), each[0]))
+    for name, get in ordered:
         tensor = get()
         start, end = end, end + tensor.numel() * tensor.element_size()
         if (kind := _KINDS.get(str(tensor.dtype))) is None:
@@ -163,7 +165,7 @@ def stream_tensors(path: Path, tensors: Mapping[str, Callable[[], Tensor]]) -> N
     text += b" " * (-len(text) % 8)
     with replacing(path) as part, part.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
-        for get in tensors.values():
+        for _, get in ordered:
             file.write(get().contiguous().reshape(-1).view(torch.uint8).numpy().data)
 
 

@@ -21,7 +21,8 @@ from torch import Tensor
 
 from jukebox_cli.conditioning import Conditioning
 from jukebox_cli.folders import Asked, Model, Run, Tokens
-from jukebox_cli.importing.writing import read_parts, write_model
+from jukebox_cli.importing.finding import read_parts
+from jukebox_cli.importing.writing import write_model
 from jukebox_cli.loading import load_prior, load_vqvae
 from jukebox_cli.plugin import Song, Window
 from jukebox_cli.prior import Prior
@@ -101,7 +102,7 @@ def imported(tmp_path_factory, registry) -> dict[str, Golden]:
     models = tmp_path_factory.mktemp("models")
 
     def model(name: str) -> Model:
-        parts = read_parts(GOLDEN / name)
+        parts = read_parts([GOLDEN / name])
         return write_model(parts, models / name, registry, [GOLDEN / name], lambda part: None)
 
     return {name: Golden(name, model(name), registry) for name in VARIANTS}

@@ -13,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from jukebox_cli import __version__
-from jukebox_cli.cli import listing, making, training
+from jukebox_cli.cli import listing, making, models, training
 from jukebox_cli.cli.reporting import Exit, complain, warn
 from jukebox_cli.plugin import InputError
 from jukebox_cli.registry import Registry, installed
@@ -103,6 +103,7 @@ def build_app(registry: Registry) -> typer.Typer:
 
     making.add(app, registry)
     training.add(app, registry)
+    models.add(app, registry)
     listing.add(app, registry)
     registry.manager.hook.jukebox_commands(app=app)
     return app

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from torch import Tensor
 
 from jukebox_cli.config import Knobs, PriorConfig, UpperConfig, VQVAEConfig
+from jukebox_cli.importing import settings
 from jukebox_cli.importing.labels import Labels
 from jukebox_cli.importing.sources import Checkpoint
 from jukebox_cli.plugin import InputError
-
-Settings = Mapping[str, Any]
 
 #: What to do about a model that was never published.
 _ONLY = "only models made like the published ones can be imported"
@@ -61,58 +60,10 @@ _ORDERS: dict[int, Callable[[int], str]] = {
     12: _every_sixteenth(["prefix", "prefix", "dense"]),
 }
 
-#: What the published models have where a checkpoint does not say.
-_VQVAE_DEFAULTS: Knobs = {
-    "levels": 3,
-    "downs_t": (3, 2, 2),
-    "strides_t": (2, 2, 2),
-    "hvqvae_multipliers": (2, 1, 1),
-    "emb_width": 64,
-    "l_bins": 2048,
-    "width": 32,
-    "depth": 4,
-    "m_conv": 1.0,
-    "dilation_growth_rate": 3,
-    "dilation_cycle": None,
-    "vqvae_reverse_decoder_dilation": True,
-    "sr": 44100,
-}
-_PRIOR_DEFAULTS: Knobs = {
-    "heads": 1,
-    "attn_order": 2,
-    "blocks": 128,
-    "m_attn": 0.25,
-    "m_mlp": 1.0,
-    "res_scale": False,
-    "merged_decoder": False,
-    "single_enc_dec": False,
-    "labels_v3": False,
-    "max_bow_genre_size": 5,
-    "min_duration": 23.8,
-    "max_duration": 600.0,
-    "n_tokens": 0,
-    "prime_loss_fraction": 0.4,
-    "prime_heads": 4,
-    "prime_attn_order": 2,
-    "prime_blocks": 32,
-    "prime_m_attn": 0.25,
-    "prime_m_mlp": 1.0,
-    "prime_res_scale": False,
-    "cond_width": 1024,
-    "cond_depth": 16,
-    "cond_m_conv": 1.0,
-    "cond_dilation_growth_rate": 3,
-    "cond_dilation_cycle": 8,
-    "cond_res_scale": True,
-    "alignment_layer": None,
-    "alignment_head": None,
-    "alphabet": "",  # the original's is in its program
-}
-
 
 def vqvae_config(checkpoint: Checkpoint) -> VQVAEConfig:
     """The shape of the autoencoders."""
-    said = {**_VQVAE_DEFAULTS, **checkpoint.settings}
+    said = settings.of_vqvae(checkpoint)
     if not said["vqvae_reverse_decoder_dilation"] and said["dilation_growth_rate"] != 1:
         raise InputError("a decoder with dilations as in the encoder is not known here", _ONLY)
     levels = said["levels"]
@@ -151,10 +102,10 @@ def alphabet(letters: int) -> str:
 class PriorLayout:
     """One prior checkpoint, read with the original program's eyes."""
 
-    def __init__(self, checkpoint: Checkpoint, bins: int) -> None:
+    def __init__(self, checkpoint: Checkpoint, level: int, bins: int) -> None:
         self.checkpoint, self.bins = checkpoint, bins
-        self.said: Knobs = {**_PRIOR_DEFAULTS, **checkpoint.settings}
-        for unusual in ("copy_input", "pos_init", "y_cond_as_bias"):
+        self.said = settings.of_prior(checkpoint, level, self.depth)
+        for unusual in ("copy_input", "pos_init", "prime_pos_init", "y_cond_as_bias"):
             if self.said.get(unusual):
                 raise InputError(f"a prior with {unusual} is not known here", _ONLY)
 

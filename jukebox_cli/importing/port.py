@@ -75,12 +75,18 @@ _ORDERS = {
 _LABEL_SETS = {(120, 4111): False, (604, 7898): True}
 
 
-def parts(folder: Path) -> Parts:
-    """What `save_pretrained` wrote of a JukeboxModel."""
+def read_config(folder: Path) -> Knobs:
+    """config.json; InputError when it is of another kind of model."""
     path = folder / "config.json"
     said = read_json(path)
     if (kind := said.get("model_type")) != "jukebox":
         raise InputError(f"{path} is of a model of type '{kind}'", "its model_type must be jukebox")
+    return said
+
+
+def parts(folder: Path) -> Parts:
+    """What `save_pretrained` wrote of a JukeboxModel."""
+    path, said = folder / "config.json", read_config(folder)
     with damaged(path):
         model, vqvae = _MODEL_DEFAULTS | said, _VQVAE_DEFAULTS | said.get("vqvae_config", {})
         priors = _priors(model, vqvae["levels"], path)

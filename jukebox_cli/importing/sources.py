@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
@@ -42,6 +43,26 @@ class Parts:
     vqvae: Checkpoint
     priors: tuple[Checkpoint, ...]
     hops: tuple[float, ...] = ()
+
+
+@contextmanager
+def about(part: str) -> Iterator[None]:
+    """Says which part an error is about, and that settings that describe no network are one."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError(f"{part}: {error.message}", error.hint) from None
+    except (
+        TypeError,
+        ValueError,
+        LookupError,
+        AttributeError,
+        ArithmeticError,
+        RuntimeError,
+    ) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        what = f"{part}: its settings describe no network: {reason}"
+        raise InputError(what, "are these files of one model, and complete?") from None
 
 
 def original(path: Path) -> Checkpoint:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -13,9 +12,9 @@ from torch import Tensor, nn
 from jukebox_cli.config import Knobs, ModelConfig, PriorConfig, SamplingConfig, VQVAEConfig
 from jukebox_cli.disk import stream_tensors, write_text
 from jukebox_cli.folders import Model
-from jukebox_cli.importing import labels, layout, port
+from jukebox_cli.importing import labels, layout
 from jukebox_cli.importing.layout import PriorLayout
-from jukebox_cli.importing.sources import Checkpoint, Parts, original
+from jukebox_cli.importing.sources import Checkpoint, Parts, about
 from jukebox_cli.loading import new_prior
 from jukebox_cli.plugin import InputError
 from jukebox_cli.registry import Registry
@@ -29,34 +28,6 @@ HOPS = (0.5, 0.5, 0.125)
 TEMPERATURE = 0.99
 
 
-def originals(folder: Path) -> Parts:
-    """vqvae.pth.tar and prior_level_N.pth.tar; InputError when a level is left out."""
-    there = sorted(folder.glob("prior_level_*.pth.tar"))
-    wanted = [folder / f"prior_level_{n}.pth.tar" for n in range(len(there))]
-    vqvae = original(folder / "vqvae.pth.tar")
-    with _about("vqvae"):
-        levels = layout.vqvae_config(vqvae).levels if there else 0
-    wanted += [folder / f"prior_level_{n}.pth.tar" for n in range(len(there), levels)]
-    if missing := [path for path in wanted if path not in there]:
-        hint = (
-            "every level belongs to a model; those of the same VQ-VAE share the ones below the top"
-        )
-        raise InputError(f"no file {missing[0]}", hint)
-    return Parts(vqvae, tuple(map(original, wanted)))
-
-
-def read_parts(source: Path) -> Parts:
-    """The checkpoints in a folder, whoever wrote them."""
-    if (source / "vqvae.pth.tar").is_file():
-        return originals(source)
-    if (source / "config.json").is_file():
-        return port.parts(source)
-    if not source.is_dir():
-        raise InputError(f"no folder {source}", "name the folder that the checkpoints are in")
-    hint = "it needs vqvae.pth.tar and prior_level_N.pth.tar, or config.json and weights"
-    raise InputError(f"{source} holds no model that can be imported", hint)
-
-
 def write_model(
     parts: Parts, target: Path, registry: Registry, label_folders: list[Path], tell: Tell
 ) -> Model:
@@ -66,7 +37,7 @@ def write_model(
     """
     codecs, vqvae = _codecs(parts.vqvae)
     priors = [_prior(level, checkpoint, vqvae) for level, checkpoint in enumerate(parts.priors)]
-    with _about("config"):
+    with about("config"):
         config = _config(vqvae, [prior.config() for prior in priors], parts.hops)
     knobs = [prior.learned(labels.find(label_folders, _version(prior))) for prior in priors]
     getters = [
@@ -88,7 +59,7 @@ def write_model(
 
 def _codecs(checkpoint: Checkpoint) -> tuple[list[Getters], VQVAEConfig]:
     """The tensors of each level's autoencoder, all there and of the right shape."""
-    with _about("vqvae"):
+    with about("vqvae"):
         config = layout.vqvae_config(checkpoint)
         codecs = _autoencoders(checkpoint, config)
         expected = [_empty(partial(Autoencoder, n, config)) for n in range(config.levels)]
@@ -98,8 +69,8 @@ def _codecs(checkpoint: Checkpoint) -> tuple[list[Getters], VQVAEConfig]:
 
 
 def _prior(level: int, checkpoint: Checkpoint, vqvae: VQVAEConfig) -> PriorLayout:
-    with _about(f"prior-{level}"):
-        prior = PriorLayout(checkpoint, vqvae.bins)
+    with about(f"prior-{level}"):
+        prior = PriorLayout(checkpoint, level, vqvae.bins)
         prior.config()  # does it describe a prior?
     return prior
 
@@ -112,32 +83,12 @@ def _of_prior(
     registry: Registry,
 ) -> Getters:
     """The tensors of a prior, all there and of the right shape."""
-    with _about(f"prior-{level}"):
+    with about(f"prior-{level}"):
         tensors = dict(prior.tensors())
         chosen = {name: registry.conditioner(name, values) for name, values in fields.items()}
         expected = _empty(lambda: new_prior(config, level, chosen, empty=True))
     _refuse_misfits(tensors, expected, f"prior-{level}")
     return tensors
-
-
-@contextmanager
-def _about(part: str) -> Iterator[None]:
-    """Says which part an error is about, and that settings that describe no network are one."""
-    try:
-        yield
-    except InputError as error:
-        raise InputError(f"{part}: {error.message}", error.hint) from None
-    except (
-        TypeError,
-        ValueError,
-        LookupError,
-        AttributeError,
-        ArithmeticError,
-        RuntimeError,
-    ) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        what = f"{part}: its settings describe no network: {reason}"
-        raise InputError(what, "are these files of one model, and complete?") from None
 
 
 def _version(prior: PriorLayout) -> int:
