@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import originals
 import pytest
 import soundfile
 import torch
@@ -87,6 +89,25 @@ def make_tiny(path: Path, registry: Registry, text: str = TINY) -> Model:
                 parameter.mul_(5.0)
         save_tensors(model.weights(f"prior-{number}"), module.state_dict())
     return model
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working folder."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture(scope="session")
+def originals_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A whole model in the original program's layout, with tiny random weights."""
+    return originals.write(tmp_path_factory.mktemp("originals") / "theirs")
+
+
+@pytest.fixture
+def theirs(originals_template: Path, here: Path) -> Path:
+    """A folder of the original's checkpoints, to be spoiled."""
+    return Path(shutil.copytree(originals_template, here / "theirs"))
 
 
 @pytest.fixture

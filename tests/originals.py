@@ -148,9 +148,12 @@ def _layers(
 
 
 def _memory(said: Settings) -> tuple[int, ...]:
-    """The layers that attend to the lyrics: every tenth of order 8, every tenth from 18 of 10."""
-    first = {8: 9, 10: 18}.get(said["attn_order"])
-    return () if first is None else tuple(range(first, said["prior_depth"], 10))
+    """The layers that attend to the lyrics, by attention order: the first, and every so many."""
+    first, step = {6: (3, 4), 7: (15, 16), 8: (9, 10), 10: (18, 10), 11: (15, 16)}.get(
+        said["attn_order"], (said["prior_depth"], 1)
+    )
+    layers = range(first, said["prior_depth"], step)
+    return tuple(n for n in layers if said["attn_order"] != 11 or n % 3 < 2)
 
 
 def _lyrics(said: Settings) -> Shapes:
@@ -225,3 +228,11 @@ def write(folder: Path, top: Settings = TOP, *, zipped: bool = True) -> Path:
         path = folder / f"prior_level_{level}.pth.tar"
         save(path, state(said, level), said, zipped=zipped)
     return folder
+
+
+def write_lists(folder: Path, version: int = 2) -> None:
+    """Names of artists and genres, as the original program keeps them beside its code."""
+    folder.mkdir(exist_ok=True)
+    artists = ["unknown;0", "ada lovelace;1", "bo;2", "cy;3", "", "di;4"]
+    (folder / f"v{version}_artist_ids.txt").write_text("\n".join(artists) + "\n")
+    (folder / f"v{version}_genre_ids.txt").write_text("unknown;0\nrock;1\nhard;2\njazz;3\n")

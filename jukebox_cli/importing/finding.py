@@ -20,7 +20,7 @@ def read_parts(folders: Sequence[Path]) -> Parts:
         return port.parts(ported[0])
     if ported:
         raise InputError(f"{ported[0]} is of the port, which has it all", "name that folder alone")
-    if not any(folder.glob("*.pth.tar") for folder in folders):
+    if not any(any(folder.glob("*.pth.tar")) for folder in folders):
         hint = "it needs vqvae.pth.tar and prior_level_N.pth.tar, or config.json and weights"
         raise InputError(f"{folders[0]} holds no model that can be imported", hint)
     return originals(folders)

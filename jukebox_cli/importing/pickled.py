@@ -12,7 +12,7 @@ import io
 import pickle
 import zipfile
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -106,12 +106,27 @@ def _size(*sizes: Any) -> tuple[int, ...]:
     return tuple(*sizes)
 
 
+class _Call:
+    """A function that a pickle may call, and nothing else: it can't be changed."""
+
+    __slots__ = ("function",)
+
+    def __init__(self, function: Callable[..., Any]) -> None:
+        self.function = function
+
+    def __call__(self, *given: Any) -> Any:
+        return self.function(*given)
+
+    def __setstate__(self, state: object) -> None:
+        raise Refused("a state for a function")
+
+
 _KNOWN: Mapping[tuple[str, str], Any] = {
     ("collections", "OrderedDict"): OrderedDict,
-    ("torch._utils", "_rebuild_tensor"): _tensor,
-    ("torch._utils", "_rebuild_tensor_v2"): _tensor,
-    ("torch._utils", "_rebuild_parameter"): _parameter,
-    ("torch", "Size"): _size,
+    ("torch._utils", "_rebuild_tensor"): _Call(_tensor),
+    ("torch._utils", "_rebuild_tensor_v2"): _Call(_tensor),
+    ("torch._utils", "_rebuild_parameter"): _Call(_parameter),
+    ("torch", "Size"): _Call(_size),
     **{("torch", name): dtype for name, dtype in _STORAGES.items()},
     **{("torch", str(d).removeprefix("torch.")): d for d in _STORAGES.values()},
 }
@@ -160,8 +175,9 @@ def read_pickle(path: Path) -> Any:
     except Strange:
         hint = "download it again: it may be a page that says what went wrong"
         raise InputError(f"{path} is not a checkpoint", hint) from None
-    except (EOFError, zipfile.BadZipFile):
-        raise InputError(f"{path} is damaged: its end is missing", again) from None
+    except (EOFError, zipfile.BadZipFile) as error:
+        reason = "a checksum is wrong" if "CRC" in str(error) else "its end is missing"
+        raise InputError(f"{path} is damaged: {reason}", again) from None
     except PermissionError as error:
         raise InputError(f"can't read {path}: {error.strerror}", "change its permissions") from None
     except Exception as error:  # a damaged pickle can raise anything

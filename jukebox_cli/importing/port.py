@@ -115,7 +115,8 @@ def _priors(model: Knobs, levels: int, path: Path) -> list[Knobs]:
 def _refuse_unlike(vqvae: Knobs, priors: Sequence[Knobs], path: Path) -> None:
     """InputError for what the port can do and the original could not."""
     if vqvae["conv_res_scale"]:
-        raise InputError(f"{path}: a VQ-VAE with conv_res_scale is not known here", None)
+        what = f"{path} has a VQ-VAE with conv_res_scale, which is not known here"
+        raise InputError(what, "only models made like the published ones can be imported")
     for prior in priors:
         networks = (prior, _encoder(prior)) if prior["nb_relevant_lyric_tokens"] else (prior,)
         for each in networks:
