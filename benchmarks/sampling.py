@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,40 +23,37 @@ def sampling(model: Model, registry: Registry, *, rounds: int, quick: bool) -> l
     """A row for each level and batch: one whole window, by the code that `generate` runs."""
     tasks: dict[str, Callable[[], float]] = {}
     for level in reversed(range(len(model.config.priors))):
+        tokens = 2 if quick else model.config.priors[level].frames
         for batch in BATCHES:
-            tasks[f"sampling, level {level}, batch {batch}"] = _rate(
-                model, registry, level, batch, quick
-            )
+            what = f"sampling, level {level}, batch {batch}"
+            tasks[what] = partial(rate, model, registry, level, batch, tokens)
     return by_turns(tasks, rounds, "tokens/s")
 
 
-def _rate(
-    model: Model, registry: Registry, level: int, batch: int, quick: bool
-) -> Callable[[], float]:
-    def rate() -> float:
-        with tempfile.TemporaryDirectory() as folder:
-            return _draw(model, registry, level, batch, quick, Path(folder) / "run")
-
-    return rate
+def rate(model: Model, registry: Registry, level: int, batch: int, tokens: int) -> float:
+    """Tokens a second of all items together, at least so many each, once the weights are loaded."""
+    with tempfile.TemporaryDirectory() as folder:
+        job, began = _job(model, registry, batch, Path(folder) / "run", level, tokens)
+        stages.sample(job, level)
+        return batch * job.total(level, 0) / (time.perf_counter() - began[0])
 
 
-def _draw(
-    model: Model, registry: Registry, level: int, batch: int, quick: bool, folder: Path
-) -> float:
-    """Tokens a second from the moment that the weights are loaded."""
+def _job(
+    model: Model, registry: Registry, batch: int, folder: Path, level: int, tokens: int
+) -> tuple[stages.Job, list[float]]:
+    """A job that lacks the tokens of a level, and a list that will hold when drawing began."""
     hops = model.config.vqvae.hops
-    window = model.config.priors[level].frames * hops[level]
-    samples = hops[-1] * (2 if quick else -(-window // hops[-1]))
+    samples = -(-tokens * hops[level] // hops[-1]) * hops[-1]
     config = new_config(model, registry, Request(model.name, 1.0, (0,), 0, {}))
     began: list[float] = []
     bar = stages.Bar(begin=lambda *_: began.append(time.perf_counter()))
-    items = range(batch)
     asked = Asked(samples, {})
-    job = stages.Job(Run(folder), model, registry, items, config, asked, batch=batch, bar=bar)
+    job = stages.Job(
+        Run(folder), model, registry, range(batch), config, asked, batch=batch, bar=bar
+    )
     if level < job.top:
         _fill(job, level + 1)
-    stages.sample(job, level)
-    return batch * job.total(level, 0) / (time.perf_counter() - began[0])
+    return job, began
 
 
 def _fill(job: stages.Job, level: int) -> None:

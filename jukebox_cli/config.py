@@ -181,18 +181,24 @@ def did_you_mean(word: str, known: Iterable[str]) -> str | None:
 
 def unknown(what: str, word: str, known: Sequence[str], where: str = "") -> InputError:
     """The error for a word that is not among the known ones."""
-    hint = did_you_mean(word, known) or f"known are: {', '.join(known) or 'none'}"
+    hint = did_you_mean(word, known) or f"known are: {some(known) or 'none'}"
     return InputError(f"no {what} '{word}'{where}", hint)
 
 
-def number_of(what: str, word: str, known: Sequence[str], where: str = "") -> int:
-    """The place of a word among the known ones, whatever its case; where there is none like it,
-    of one that differs in its spaces and marks. InputError when it is not known."""
+def some(names: Sequence[str], most: int = 40) -> str:
+    """Names with commas between; of thousands the first."""
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more
+
+
+def find_name(word: str, known: Iterable[str]) -> str | None:
+    """The known name that a word means, whatever its case; where there is none like it, one that
+    differs in its spaces and marks."""
     for alike in (str.casefold, _letters):
-        folded = [alike(k) for k in known]
-        if alike(word) in folded:
-            return folded.index(alike(word))
-    raise unknown(what, word, known, where)
+        found = {alike(name): name for name in reversed(list(known))}
+        if alike(word) in found:
+            return found[alike(word)]
+    return None
 
 
 def _letters(word: str) -> str:

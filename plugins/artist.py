@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from jukebox_cli.config import number_of
+from jukebox_cli.config import find_name, unknown
 from jukebox_cli.plugin import Conditioner, InputError, Shape, Song, Values, Window, hookimpl
 
 if TYPE_CHECKING:
@@ -21,7 +21,9 @@ class Artist(Conditioner):
     """One embedding an artist, added to the first input. Id 0 is 'not said'."""
 
     name: ClassVar[str] = "artist"
+    lenient: bool = False  # one that is not known counts as not said; another level knows it
     names: tuple[str, ...] = ()  # learned
+    also: dict[str, str] = field(default_factory=dict)  # other names, and whom of `names` they mean
 
     @dataclass(frozen=True)
     class Input:
@@ -45,8 +47,13 @@ class Artist(Conditioner):
         """The id of a name, whatever its case; InputError when the model does not know it."""
         if not artist:
             return 0
+        found = find_name(artist, (*self.names, *self.also))
+        if found is not None:
+            return 1 + self.names.index(self.also.get(found, found))
+        if self.lenient:
+            return 0
         where = f" in this model, which knows {len(self.names)}"
-        return 1 + number_of("artist", artist, self.names, where)
+        raise unknown("artist", artist, (*self.names, *self.also), where)
 
     def module(self, shape: Shape) -> nn.Module:
         from jukebox_cli.conditioning import StartEmbedding

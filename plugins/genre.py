@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from jukebox_cli.config import number_of
+from jukebox_cli.config import find_name, unknown
 from jukebox_cli.plugin import Conditioner, InputError, Shape, Song, Values, Window, hookimpl
 
 if TYPE_CHECKING:
@@ -24,7 +24,9 @@ class Genre(Conditioner):
     name: ClassVar[str] = "genre"
     most: int = 5
     words: bool = False  # a genre such as "hard rock" is the bag of its words
+    lenient: bool = False  # one that is not known counts as not said; another level knows it
     names: tuple[str, ...] = ()  # learned
+    also: dict[str, str] = field(default_factory=dict)  # other names, and what they mean
 
     @dataclass(frozen=True)
     class Input:
@@ -46,18 +48,24 @@ class Genre(Conditioner):
         words = song.get("genre") or []
         if self.words:
             words = [part for word in words for part in re.findall(r"[^\W_]+", word)]
-        if len(words) > self.most:
-            raise InputError(f"{len(words)} genres are more than {self.most}", "name fewer")
+        numbers = [number for word in words if (number := self.number(word))]
+        if len(numbers) > self.most and not self.lenient:
+            raise InputError(f"{len(numbers)} genres are more than {self.most}", "name fewer")
         ids = np.full(self.most, -1, dtype=np.int64)
-        ids[: len(words)] = [self.number(w) for w in words]
-        if not words:
+        ids[: len(numbers)] = numbers[: self.most]
+        if not numbers:
             ids[0] = 0
         return {"ids": ids}
 
     def number(self, genre: str) -> int:
-        """The id of a name, whatever its case; InputError when the model does not know it."""
+        """The id of a name, whatever its case; 0 or an InputError when it is not known."""
+        found = find_name(genre, (*self.names, *self.also))
+        if found is not None:
+            return 1 + self.names.index(self.also.get(found, found))
+        if self.lenient:
+            return 0
         where = f" in this model, which knows {len(self.names)}"
-        return 1 + number_of("genre", genre, self.names, where)
+        raise unknown("genre", genre, (*self.names, *self.also), where)
 
     def module(self, shape: Shape) -> nn.Module:
         from jukebox_cli.conditioning import StartEmbedding

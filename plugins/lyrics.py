@@ -77,17 +77,27 @@ class Lyrics(Conditioner):
         return {"ids": row}
 
     def spell(self, text: str) -> list[int]:
-        """The ids of a text; a letter that is not known is spelled without its accents, and left
-        out where that does not help."""
+        """The ids of a text. A letter that is not known is spelled in letters that are, as near
+        as can be, and left out where there are none."""
         ids = {letter: number for number, letter in enumerate(self.alphabet, 1)}
-        spelled: list[int] = []
-        for letter in text:
-            plain = [letter] if letter in ids else unicodedata.normalize("NFKD", letter)
-            spelled += [ids[part] for part in plain if part in ids]
-        return spelled
+        known = {letter: _nearest(letter, ids) for letter in set(text)}
+        return [ids[part] for letter in text for part in known[letter]]
 
     def module(self, shape: Shape) -> nn.Module:
         return _prefix(self, shape) if self.form == "prefix" else _encoder(self, shape)
+
+
+def _nearest(letter: str, known: Mapping[str, int]) -> str:
+    """A letter in known ones: itself, without its accents, or in those of English."""
+    from anyascii import anyascii
+
+    plain = unicodedata.normalize("NFKD", letter)
+    picture = unicodedata.category(letter) == "So"  # it would be spelled `:smile:`
+    line = "\n" if letter == "\\" else ""  # a backslash ends a line, as in Jukebox
+    for spelling in (letter, plain, line, "" if picture else anyascii(letter)):
+        if kept := "".join(part for part in spelling if part in known):
+            return kept
+    return ""
 
 
 def around(length: int, size: int, middle: int) -> tuple[int, int]:

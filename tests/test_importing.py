@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import json
 import shutil
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import originals
 import pytest
 import torch
 from conftest import Result
+from jukebox_plugins.artist import Artist
+from jukebox_plugins.genre import Genre
 from originals import SINGLE, TOP, VQVAE
 from safetensors.torch import load_file
 
@@ -23,6 +27,7 @@ from jukebox_cli.importing.settings import of_prior
 from jukebox_cli.importing.sources import Checkpoint
 from jukebox_cli.importing.writing import write_model
 from jukebox_cli.loading import load_prior
+from jukebox_cli.plugin import Shape, Window
 from jukebox_cli.registry import Registry
 
 Jukebox = Callable[..., Result]
@@ -65,7 +70,7 @@ def test_it_sings(theirs: Path, jukebox: Jukebox) -> None:
 def test_weights_keep_their_precision_and_their_numbers(theirs: Path, registry: Registry) -> None:
     model = imported(theirs, registry)
     for path in model.path.glob("*.safetensors"):
-        assert {tensor.dtype for tensor in load_file(path).values()} == {torch.float16}
+        assert {tensor.dtype for tensor in load(path)} == {torch.float16}
     there = load_file(model.weights("prior-2"))
     given = originals.state(TOP, 2)
     name = "transformer._attn_mods.9.attn.c_enc_kv.w"
@@ -87,6 +92,34 @@ def test_files_of_before_pytorch_1_6_are_read_alike(here: Path, registry: Regist
     new = imported(originals.write(here / "new"), registry, "a")
     old = imported(originals.write(here / "old", zipped=False), registry, "b")
     assert weights(new) == weights(old)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_tensors_are_in_memory_one_after_another(
+    zipped: bool, here: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """benchmarks/published.py shows it with files of a published size."""
+    alive: dict[int, int] = {}
+    most: list[int] = []
+
+    class Watched(np.memmap):  # type: ignore[type-arg]
+        def __new__(cls, *words: Any) -> Any:
+            mapped = super().__new__(cls, *words)
+            alive[id(mapped)] = mapped.size
+            most.append(sum(alive.values()))
+            weakref.finalize(mapped, alive.pop, id(mapped))
+            return mapped
+
+    folder = originals.write(here / "theirs", zipped=zipped)
+    monkeypatch.setattr("jukebox_cli.importing.pickled.np.memmap", Watched)
+    model = imported(folder, registry)
+    sizes = [2 * t.numel() for file in model.path.glob("*.safetensors") for t in load(file)]
+    assert len(most) > len(sizes)
+    assert max(most) <= 2 * max(sizes) < sum(sizes) / 10
+
+
+def load(path: Path) -> list[torch.Tensor]:
+    return list(load_file(path).values())
 
 
 def test_models_trained_on_several_gpus_have_longer_names(theirs: Path, registry: Registry) -> None:
@@ -245,12 +278,47 @@ def test_artists_and_genres_get_their_names(theirs: Path, jukebox: Jukebox) -> N
 def test_lists_of_another_set_are_not_taken(theirs: Path) -> None:
     originals.write_lists(Path("ids"), version=3)
     assert labels.find([Path("ids")], 2) == labels.Labels()
-    assert labels.find([Path("ids")], 3).artists[2] == "bo"
+    assert labels.find([Path("ids")], 3).artists["bo"] == 2
 
 
 def test_the_ports_names_are_those_of_one_set(here: Path) -> None:
     artists = {"unknown": 0, "ada.v2": 1, "bo.v2": 2, "bo": 1, "cy": 2}
     text = json.dumps({"artists": artists, "genres": {"unknown": 0, "rock.v2": 1, "folk": 1}})
     (here / "vocab.json").write_text(text)
-    assert labels.find([here], 2).artists == {1: "ada", 2: "bo"}
-    assert labels.find([here], 3).artists == {0: "unknown", 1: "bo", 2: "cy"}
+    assert labels.find([here], 2).artists == {"ada": 1, "bo": 2}
+    assert labels.find([here], 3).artists == {"unknown": 0, "bo": 1, "cy": 2}
+
+
+def test_several_names_can_mean_one_artist(theirs: Path, jukebox: Jukebox) -> None:
+    originals.write_lists(Path("ids"))
+    with Path("ids/v2_artist_ids.txt").open("a") as file:
+        file.write("bobo;2\nnobody;0\nbeyond;99\n")
+    command = ("model", "import", "theirs", "--name", "mine", "--labels", "ids", "-q")
+    assert jukebox(*command).code == 0
+    learned = find_model("mine").learned(2)["artist"]
+    assert learned["names"] == ["ada lovelace", "bo", "cy", "di", "5", "6"]
+    assert learned["also"] == {"bobo": "bo"}
+    artist = Artist(names=tuple(learned["names"]), also=learned["also"])
+    assert [artist.number(name) for name in ("bo", "BoBo", "cy")] == [2, 2, 3]
+
+
+def test_upsamplers_of_another_label_set_take_what_the_top_knows(
+    here: Path, jukebox: Jukebox
+) -> None:
+    """As the smaller published model has them: set 3 at the top, set 2 below."""
+    originals.write(here / "theirs", {**SINGLE, "max_bow_genre_size": 1, "n_vocab": 79})
+    originals.write_lists(Path("ids"))
+    originals.write_lists(Path("ids"), version=3)
+    Path("ids/v3_artist_ids.txt").write_text("unknown;0\nnew one;1\n")
+    Path("ids/v3_genre_ids.txt").write_text("unknown;0\nhard folk;1\n")
+    command = ("model", "import", "theirs", "--name", "mine", "--labels", "ids", "-q")
+    assert jukebox(*command).code == 0
+    make = ("generate", "--model", "mine", "--seconds", 0.1, "-q", "--out")
+    assert jukebox(*make, "a", "--artist", "New One", "--genre", "Hard Folk").code == 0
+    lower = find_model("mine").learned(0)
+    parts = {"artist": Artist(**lower["artist"]), "genre": Genre(**lower["genre"])}
+    song, shape = {"artist": "new one", "genre": ["hard folk"]}, Shape(16, 64, 4, 8000)
+    ids = {n: p.encode(song, Window(0, 256, 800), shape)["ids"].tolist() for n, p in parts.items()}
+    assert ids == {"artist": [0], "genre": [2, -1, -1, -1, -1]}
+    wrong = jukebox(*make, "b", "--artist", "nobody")
+    assert wrong.err.startswith("error: no artist 'nobody' in this model, which knows 6\n")

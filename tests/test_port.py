@@ -330,3 +330,33 @@ def test_names_and_letters_are_those_of_its_vocabulary(both):
     if "lyrics" in learned:
         assert learned["lyrics"]["alphabet"] == ALPHABET
     assert both.model.config.sampling.hop == (0.5, 0.5, 0.25)
+
+
+def test_words_get_the_ids_that_its_tokenizer_gives_them(tmp_path, registry):
+    model = port.JukeboxModel(config(TOPS["encoder"]))
+    save(with_random_weights(model), tmp_path / "theirs", "one file")
+    (tmp_path / "theirs" / "vocab.json").unlink()
+    names = {"artists": ["bo.v2", "ada_lovelace.v2"], "genres": ["rock.v2", "hard.v2", "jazz.v2"]}
+    files = {}
+    for kind, known in names.items():
+        ids = {name: number for number, name in enumerate(["unknown", *known])}
+        files[f"{kind}_file"] = str(tmp_path / f"{kind}.json")
+        Path(files[f"{kind}_file"]).write_text(json.dumps(ids))
+    (tmp_path / "lyrics.json").write_text("{}")  # of label set 2 they are in its program
+    files["lyrics_file"] = str(tmp_path / "lyrics.json")
+    tokenizer = port.JukeboxTokenizer(**files, version=["v2"] * 3, max_n_lyric_tokens=WORDS)
+    tokenizer.save_pretrained(tmp_path / "theirs")
+    (tmp_path / "theirs" / "lyrics.json").unlink()
+
+    words = "Tú, né(e) 5?\n~"
+    (theirs, *_) = tokenizer("Ada Lovelace", "hard_rock", words)["input_ids"]
+    artist, *rest = theirs[0, 3:].tolist()  # after three lengths
+    made = import_(tmp_path / "theirs", tmp_path / "ours", registry)
+    parts = conditioners(made, 2, registry)
+    song = {"artist": "ada lovelace", "genre": ["Hard Rock"], "lyrics": words}
+    shape = shape_of(made.config, 2)
+    arrays = encode_window(parts, [song], Window(0, 1024, 1024), shape)
+    assert arrays["artist"]["ids"].tolist() == [[artist]]
+    assert arrays["genre"]["ids"].tolist() == [rest[:5]]
+    spelled = rest[5:]
+    assert arrays["lyrics"]["ids"][0, -len(spelled) :].tolist() == spelled

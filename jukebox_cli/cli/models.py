@@ -10,6 +10,7 @@ import typer
 
 from jukebox_cli.cli.making import Json, Quiet
 from jukebox_cli.cli.reporting import note, show, warn
+from jukebox_cli.config import some
 from jukebox_cli.plugin import InputError
 from jukebox_cli.registry import Registry
 
@@ -163,11 +164,5 @@ def _lines(facts: dict[str, Any]) -> str:
         takes = ", ".join(level["takes"]) if level["prior"] else "no prior"
         rate = f"{level['tokens_per_second']:g} tokens/s"
         lines.append(f"level {number}: hop {level['hop']}, {rate}: {takes}")
-    lines += [f"{name}: {_some(known)}" for name, known in facts["knows"].items()]
+    lines += [f"{name}: {some(known)}" for name, known in facts["knows"].items()]
     return "\n".join([*lines, "", facts["card"]]).rstrip()
-
-
-def _some(names: list[str], most: int = 40) -> str:
-    """Names with commas between; of thousands the first, as --json has them all."""
-    more = f" and {len(names) - most:,} more, see --json" if len(names) > most else ""
-    return ", ".join(names[:most]) + more

@@ -18,10 +18,10 @@ from jukebox_cli.plugin import InputError
 
 @dataclass(frozen=True)
 class Labels:
-    """Names by id; id 0 is what was not said."""
+    """Ids by name; id 0 is what was not said. Several names can have one id."""
 
-    artists: Mapping[int, str] = field(default_factory=dict)
-    genres: Mapping[int, str] = field(default_factory=dict)
+    artists: Mapping[str, int] = field(default_factory=dict)
+    genres: Mapping[str, int] = field(default_factory=dict)
 
 
 def need(folder: Path) -> None:
@@ -58,17 +58,17 @@ def alphabet(folder: Path) -> str:
     return "".join(spelled)
 
 
-def _list(path: Path) -> dict[int, str]:
+def _list(path: Path) -> dict[str, int]:
     """Lines of `name;id`."""
-    names: dict[int, str] = {}
+    ids: dict[str, int] = {}
     for number, line in enumerate(read_text(path).splitlines(), 1):
         name, _, identity = line.strip().rpartition(";")
         if not line.strip():
             continue
         if not identity.isdecimal():
             raise InputError(f"{path}:{number}: can't read '{line}'", "write lines of 'name;id'")
-        names.setdefault(int(identity), name)
-    return names
+        ids[name] = int(identity)
+    return ids
 
 
 def _json(folder: Path, version: int) -> Labels | None:
@@ -85,8 +85,8 @@ def _json(folder: Path, version: int) -> Labels | None:
         return Labels(*(_of_version(kind, version) for kind in kinds if kind is not None))
 
 
-def _of_version(ids: Mapping[str, Any], version: int) -> dict[int, str]:
+def _of_version(ids: Mapping[str, Any], version: int) -> dict[str, int]:
     """Names of label set 2 end in .v2 there; what has no such end is of both or of set 3."""
     mine = {name: number for name, number in ids.items() if name.endswith(".v2") == (version == 2)}
     chosen = mine if len(mine) > 1 else ids
-    return {int(number): name.removesuffix(".v2") for name, number in chosen.items()}
+    return {name.removesuffix(".v2"): int(number) for name, number in chosen.items()}

@@ -82,9 +82,17 @@ def vqvae_config(checkpoint: Checkpoint) -> VQVAEConfig:
     )
 
 
-def counted(names: Mapping[int, str], bins: int) -> list[str]:
-    """A name for each id from 1 on: where it is not known, the number itself."""
-    return [names.get(n, str(n)) for n in range(1, bins)]
+def vocabulary(ids: Mapping[str, int], bins: int) -> Knobs:
+    """A name for each id from 1 on, where it is not known the number itself; and what other names
+    there are for them."""
+    first = {number: name for name, number in reversed(list(ids.items()))}
+    names = [first.get(number, str(number)) for number in range(1, bins)]
+    others = {
+        name: first[number]
+        for name, number in ids.items()
+        if 0 < number < bins and first[number] != name
+    }
+    return {"names": names, "also": others}
 
 
 #: The letters of the published models, from id 1 on; of label set 3 without the plus.
@@ -129,6 +137,11 @@ class PriorLayout:
             return int(self.said["n_tokens"])
         places = self.checkpoint.shape("prime_prior.pos_emb.pos_emb")
         return places[0] if places else 0
+
+    @property
+    def label_set(self) -> int:
+        """Which lists of artists and genres its ids are of: 2 or 3."""
+        return 3 if self.said["labels_v3"] else 2
 
     @property
     def has_upper(self) -> bool:
@@ -177,9 +190,9 @@ class PriorLayout:
         genres = self.checkpoint.shape("y_emb.bow_genre_emb.emb.weight")
         if artists and genres:
             most, bag = int(self.said["max_bow_genre_size"]), not self.said["labels_v3"]
-            found["artist"] = {"names": counted(labels.artists, artists[0])}
-            names = counted(labels.genres, genres[0])
-            found["genre"] = {"names": names, "most": most, "words": bag}
+            found["artist"] = vocabulary(labels.artists, artists[0])
+            known = vocabulary(labels.genres, genres[0])
+            found["genre"] = {**known, "most": most, "words": bag}
         if timing := self.checkpoint.shape("y_emb.total_length_emb.emb.weight"):
             shortest, longest = self.said["min_duration"], self.said["max_duration"]
             found["timing"] = {

@@ -39,7 +39,11 @@ def write_model(
     priors = [_prior(level, checkpoint, vqvae) for level, checkpoint in enumerate(parts.priors)]
     with about("config"):
         config = _config(vqvae, [prior.config() for prior in priors], parts.hops)
-    knobs = [prior.learned(labels.find(label_folders, _version(prior))) for prior in priors]
+    knobs = [prior.learned(labels.find(label_folders, prior.label_set)) for prior in priors]
+    for prior, fields in zip(priors, knobs, strict=True):
+        if prior.label_set != priors[-1].label_set:  # what the top one knows it may not
+            for name in fields.keys() & {"artist", "genre"}:
+                fields[name]["lenient"] = True
     getters = [
         _of_prior(level, prior, config, knobs[level], registry)
         for level, prior in enumerate(priors)
@@ -89,10 +93,6 @@ def _of_prior(
         expected = _empty(lambda: new_prior(config, level, chosen, empty=True))
     _refuse_misfits(tensors, expected, f"prior-{level}")
     return tensors
-
-
-def _version(prior: PriorLayout) -> int:
-    return 3 if prior.said["labels_v3"] else 2
 
 
 def _config(vqvae: VQVAEConfig, priors: list[PriorConfig], hops: tuple[float, ...]) -> ModelConfig:

@@ -1,0 +1,153 @@
+"""lyrics: what is read, how it is spelled, which letters a window is told, and what reads them."""
+
+from __future__ import annotations
+
+from math import log2
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from jukebox_plugins.lyrics import Lyrics, around
+
+from jukebox_cli.importing.layout import ALPHABET
+from jukebox_cli.plugin import InputError, Shape, Window
+
+SHAPE = Shape(width=12, frames=16, hop=128, sample_rate=8000)
+TINY = {"letters": 8, "width": 16, "depth": 3, "heads": 2, "blocks": 4, "alphabet": "abcdefgh"}
+
+
+def refusal(do: Any, *words: Any) -> tuple[str, str | None]:
+    with pytest.raises(InputError) as caught:
+        do(*words)
+    return caught.value.message, caught.value.hint
+
+
+# what is read
+
+
+def test_words_are_read_as_they_stand_or_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("\nla la\r\nlu\n", encoding="utf-8")
+    for said, text in (
+        ("la la", "la la"),
+        ("words.txt", "la la\nlu"),
+        ("two lines\nwords.txt", "two lines\nwords.txt"),
+        ("cafe\u0301", "caf\u00e9"),
+        ("", ""),
+    ):
+        assert Lyrics().read({"lyrics": said}, tmp_path) == {"lyrics": text}
+
+
+def test_words_that_can_not_be_read_are_told(tmp_path: Path) -> None:
+    (tmp_path / "song.txt").write_bytes(b"\xff\xfe\x00")
+    read, hint = Lyrics().read, "write them in quotes, or name a file"
+    assert refusal(read, {"lyrics": 3}, tmp_path) == ("can't read lyrics 3", hint)
+    missing = f"no file {tmp_path / 'none.txt'}"
+    assert refusal(read, {"lyrics": "none.txt"}, tmp_path) == (missing, "check the path")
+    binary = f"{tmp_path / 'song.txt'} is not a text file"
+    assert refusal(read, {"lyrics": "song.txt"}, tmp_path) == (binary, "save it as UTF-8")
+
+
+# how it is spelled
+
+
+def spelled(text: str, alphabet: str) -> str:
+    return "".join(alphabet[number - 1] for number in Lyrics(alphabet=alphabet).spell(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("Tea (for 2)!\n", "Tea (for 2)!\n"),
+        ("naïve café", "naive cafe"),
+        ("don’t “stop” — now…", "don't \"stop\" - now..."),
+        ("straße", "strasse"),
+        ("Привет", "Privet"),
+        ("one\\two", "one\ntwo"),
+        ("a 😀 b {c} ~", "a  b c "),
+        ("", ""),
+    ],
+)
+def test_letters_that_are_not_known_are_spelled_in_those_that_are(text: str, wanted: str) -> None:
+    assert spelled(text, ALPHABET) == wanted
+
+
+def test_a_learned_alphabet_keeps_every_letter_as_it_is() -> None:
+    songs = [{"lyrics": "Hé, 東京"}, {"lyrics": "né\n"}, {}]
+    lyrics = Lyrics().fit(songs)
+    assert lyrics.alphabet == "".join(sorted(set("Hé, 東京né\n")))
+    assert spelled("東 né", lyrics.alphabet) == "東 né"
+    assert spelled("è", lyrics.alphabet) == ""  # there is no e without an accent
+
+
+# which letters a window is told
+
+
+@pytest.mark.parametrize(
+    ("length", "middle", "wanted"),
+    [
+        (3, 0, (0, 3)),
+        (7, 6, (0, 7)),
+        (8, 0, (0, 8)),
+        (20, 0, (0, 8)),
+        (20, 4, (0, 8)),
+        (20, 9, (5, 13)),
+        (20, 16, (12, 20)),
+        (20, 19, (12, 20)),
+    ],
+)
+def test_a_window_of_letters(length: int, middle: int, wanted: tuple[int, int]) -> None:
+    assert around(length, 8, middle) == wanted
+
+
+def told(text: str, start: int, total: int, song_total: float | None = None) -> str:
+    """The letters of a window of 2000 samples; a dot where there is none."""
+    lyrics = Lyrics(letters=8, alphabet=ALPHABET)
+    song = {"lyrics": text} if song_total is None else {"lyrics": text, "total": song_total}
+    row = lyrics.encode(song, Window(start, 2000, total), SHAPE)["ids"]
+    return "".join("." if number == 0 else ALPHABET[number - 1] for number in row)
+
+
+def test_letters_move_with_the_window_as_if_words_were_sung_evenly() -> None:
+    text = "abcdefghijklmnopqrst"  # a letter every 1000 samples of 20,000
+    assert told(text, 0, 20_000) == "abcdefgh"
+    assert told(text, 9_000, 20_000) == "ghijklmn"
+    assert told(text, 18_000, 20_000) == "mnopqrst"
+    assert told(text, 9_000, 10_000, song_total=2.5) == "ghijklmn"  # the beginning of a longer song
+    assert told("abc", 9_000, 20_000) == ".....abc"
+    assert told("", 0, 20_000) == "........"
+
+
+# what reads them
+
+
+def ids(*texts: str) -> torch.Tensor:
+    return torch.tensor([["_abcdefgh".index(letter) for letter in text] for text in texts])
+
+
+def test_an_encoder_makes_a_memory_and_foretells_letters_from_those_before() -> None:
+    torch.manual_seed(0)
+    encoder = Lyrics(**TINY).module(SHAPE).eval()
+    one, other = (encoder(ids(text)) for text in ("abcdefgh", "abcdefha"))
+    assert one.memory.shape == (1, 8, 12)
+    torch.testing.assert_close(one.memory[:, :7], other.memory[:, :7])  # 0 to 6 see up to 5
+    assert not torch.allclose(one.memory[:, 7], other.memory[:, 7])
+
+
+@pytest.mark.parametrize("share", [0.0, 0.4])
+def test_the_loss_of_letters_is_in_bits_per_token_of_music(share: float) -> None:
+    encoder = Lyrics(**TINY, share=share).module(SHAPE)
+    with torch.no_grad():
+        encoder.out.zero_()  # it knows nothing
+    loss = encoder(ids("abcdefgh", "hgfedcba")).loss
+    assert loss.item() == pytest.approx(share * 8 * log2(9) / SHAPE.frames)
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_a_prefix_is_letters_with_embeddings_of_their_own(tied: bool) -> None:
+    module = Lyrics(**TINY, form="prefix", tied=tied).module(SHAPE)
+    prefix = module(ids("abcdefgh")).prefix
+    assert prefix.ids.tolist() == [list(range(1, 9))]
+    assert prefix.letters.shape == (9, 12)
+    assert (prefix.out is None) == tied
+    assert prefix.share.tolist() == pytest.approx([0.4] * 8)
