@@ -17,6 +17,7 @@ import sys
 import time
 from collections.abc import Sequence
 from datetime import date
+from functools import partial
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -63,7 +64,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("scratch", type=Path, help="a folder that is made and removed")
     parser.add_argument("--model", choices=TOPS, default="5b_lyrics")
     parser.add_argument("--level", type=int, nargs="*", default=[], help="levels to draw with")
-    parser.add_argument("--tokens", type=int, default=32, help="tokens to draw")
+    parser.add_argument(
+        "--tokens", type=int, default=64, help="tokens to draw; the first 32 do not count"
+    )
     parser.add_argument("--rounds", type=int, default=3, help="runs of each measurement of speed")
     parser.add_argument("--quick", action="store_true", help="a small model")
     parser.add_argument("--write", type=Path, metavar="FILE", help="the table for people")
@@ -135,12 +138,12 @@ def importing(given: argparse.Namespace) -> list[Row]:
 
 
 def drawing(given: argparse.Namespace) -> list[Row]:
-    """Rows of the speed of single levels, alone and by the code that `generate` runs."""
+    """Rows of how fast single levels draw, but for what a window needs before its first token."""
     registry = installed(lambda message: print(message, file=sys.stderr))
     model = Model(given.scratch / "models" / given.model)
     tasks = {
-        f"{given.model}: sampling, level {level}, batch 1": lambda level=level: rate(
-            model, registry, level, 1, given.tokens
+        f"{given.model}: sampling, level {level}, batch 1": partial(
+            rate, model, registry, level, 1, given.tokens, later=True
         )
         for level in given.level
     }

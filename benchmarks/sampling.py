@@ -30,30 +30,37 @@ def sampling(model: Model, registry: Registry, *, rounds: int, quick: bool) -> l
     return by_turns(tasks, rounds, "tokens/s")
 
 
-def rate(model: Model, registry: Registry, level: int, batch: int, tokens: int) -> float:
-    """Tokens a second of all items together, at least so many each, once the weights are loaded."""
+def rate(
+    model: Model, registry: Registry, level: int, batch: int, tokens: int, later: bool = False
+) -> float:
+    """Tokens a second of all items together, at least so many each, once the weights are loaded.
+
+    later: but for the first tokens, and what a window needs before them.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        job, began = _job(model, registry, batch, Path(folder) / "run", level, tokens)
+        job, told = _job(model, registry, batch, Path(folder) / "run", level, tokens)
         stages.sample(job, level)
-        return batch * job.total(level, 0) / (time.perf_counter() - began[0])
+    first, *more = told[1:] if later else told
+    return sum(count for _, count in more) / (more[-1][0] - first[0])
 
 
 def _job(
     model: Model, registry: Registry, batch: int, folder: Path, level: int, tokens: int
-) -> tuple[stages.Job, list[float]]:
-    """A job that lacks the tokens of a level, and a list that will hold when drawing began."""
+) -> tuple[stages.Job, list[tuple[float, int]]]:
+    """A job that lacks the tokens of a level, and a list of when it will tell of how many."""
     hops = model.config.vqvae.hops
     samples = -(-tokens * hops[level] // hops[-1]) * hops[-1]
     config = new_config(model, registry, Request(model.name, 1.0, (0,), 0, {}))
-    began: list[float] = []
-    bar = stages.Bar(begin=lambda *_: began.append(time.perf_counter()))
-    asked = Asked(samples, {})
-    job = stages.Job(
-        Run(folder), model, registry, range(batch), config, asked, batch=batch, bar=bar
+    told: list[tuple[float, int]] = []
+    bar = stages.Bar(
+        begin=lambda *_: told.append((time.perf_counter(), 0)),
+        tick=lambda count: told.append((time.perf_counter(), count)),
     )
+    run, items, asked = Run(folder), range(batch), Asked(samples, {})
+    job = stages.Job(run, model, registry, items, config, asked, batch=batch, bar=bar)
     if level < job.top:
         _fill(job, level + 1)
-    return job, began
+    return job, told
 
 
 def _fill(job: stages.Job, level: int) -> None:

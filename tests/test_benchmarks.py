@@ -52,6 +52,25 @@ def test_convergence_alone(tiny: Model, tone: Path) -> None:
     assert [line.split("|")[1].strip() for line in done.stdout.splitlines()[2:]] == ROWS[-3:]
 
 
+@pytest.mark.parametrize("name", ["5b_lyrics", "1b_lyrics"])
+def test_published_sizes_are_measured_and_nothing_is_left(name: str, tmp_path: Path) -> None:
+    words = [tmp_path / "scratch", "--model", name, "--quick", "--level", 0, 2, "--rounds", 1]
+    done = benchmark("published.py", *words, "--write", tmp_path / "table.md")
+    assert done.returncode == 0, done.stderr
+    rows = [line.split("|")[1].strip() for line in done.stdout.splitlines()[2:]]
+    assert rows[2] == f"{name}: most memory while importing"
+    assert rows[-1] == f"{name}: sampling, level 2, batch 1"
+    assert done.stdout.strip() in (tmp_path / "table.md").read_text()
+    assert not (tmp_path / "scratch").exists()
+
+
+def test_a_folder_that_is_there_is_not_taken_for_scratch(tmp_path: Path) -> None:
+    done = benchmark("published.py", tmp_path)
+    assert done.returncode == 1
+    assert done.stderr == f"error: {tmp_path} is there already\n\nhint: name a folder to be made\n"
+    assert tmp_path.exists()
+
+
 @pytest.mark.parametrize("script", ["run.py", "convergence.py"])
 def test_a_mistake_is_one_line(script: str, tone: Path) -> None:
     words = [tone] if script == "convergence.py" else []

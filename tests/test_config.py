@@ -16,6 +16,7 @@ from jukebox_cli.config import (
     VQVAEConfig,
     did_you_mean,
     dump,
+    find_name,
     find_preset,
     load,
     preset_names,
@@ -348,3 +349,31 @@ def test_a_preset_that_is_not_there_is_told(name: str, message: str, hint: str) 
     with pytest.raises(InputError) as caught:
         find_preset(name)
     assert (caught.value.message, caught.value.hint) == (message, hint)
+
+
+@pytest.mark.parametrize(
+    ("word", "found"),
+    [
+        ("Abba", "ABBA"),
+        ("ac dc", "AC/DC"),
+        ("AC_DC", "AC/DC"),
+        ("beyonce", "Beyonc\u00e9"),
+        ("abba!", "ABBA"),
+        ("bab", None),
+        ("", None),
+    ],
+)
+def test_a_name_is_found_whatever_its_case_spaces_and_marks(word: str, found: str | None) -> None:
+    assert find_name(word, ["ABBA", "AC/DC", "Beyonc\u00e9"]) == found
+
+
+def test_a_name_as_it_stands_goes_before_one_that_is_like_it() -> None:
+    assert find_name("a-b", ["A B", "A-B"]) == "A-B"
+    assert find_name("a_b", ["A B", "A-B"]) == "A B"
+
+
+def test_of_thousands_of_known_words_only_the_first_are_listed() -> None:
+    known = [f"artist {n}" for n in range(7000)]
+    hint = str(unknown("artist", "zzz", known).hint)
+    assert hint.startswith("known are: artist 0, artist 1, ")
+    assert hint.endswith(", artist 39 and 6,960 more")

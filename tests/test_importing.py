@@ -20,7 +20,7 @@ from originals import SINGLE, TOP, VQVAE
 from safetensors.torch import load_file
 
 from jukebox_cli.config import PriorConfig
-from jukebox_cli.folders import Model, find_model
+from jukebox_cli.folders import Model, Run, find_model
 from jukebox_cli.importing import labels, layout
 from jukebox_cli.importing.finding import read_parts
 from jukebox_cli.importing.settings import of_prior
@@ -322,3 +322,23 @@ def test_upsamplers_of_another_label_set_take_what_the_top_knows(
     assert ids == {"artist": [0], "genre": [2, -1, -1, -1, -1]}
     wrong = jukebox(*make, "b", "--artist", "nobody")
     assert wrong.err.startswith("error: no artist 'nobody' in this model, which knows 6\n")
+
+
+@pytest.mark.parametrize("name", ["openai-1b-lyrics", "openai-5b", "openai-5b-lyrics"])
+def test_the_published_settings_are_a_preset(
+    name: str, theirs: Path, here: Path, jukebox: Jukebox
+) -> None:
+    top = {"openai-1b-lyrics": {**SINGLE, "n_vocab": 79}, "openai-5b": NO_LYRICS}.get(name, TOP)
+    originals.write(theirs, top)
+    assert jukebox("model", "import", "theirs", "--name", name, "-q").code == 0
+    made = jukebox("generate", "--preset", name, "--seconds", 0.3, "--out", "run", "-q")
+    assert made == Result(0, "run\n", "")
+    config = Run(Path("run")).config
+    assert config.hop == (0.5, 0.5, 0.125)
+    assert config.sampling == ({"temperature": 0.99},) * 3
+
+
+NO_LYRICS = {
+    name: value for name, value in TOP.items() if not name.startswith(("prime_", "alignment_"))
+}
+NO_LYRICS |= {"attn_order": 2, "n_tokens": 0}

@@ -60,7 +60,7 @@ def spelled(text: str, alphabet: str) -> str:
     [
         ("Tea (for 2)!\n", "Tea (for 2)!\n"),
         ("naïve café", "naive cafe"),
-        ("don’t “stop” — now…", "don't \"stop\" - now..."),
+        ("don\u2019t \u201cstop\u201d \u2014 now\u2026", 'don\'t "stop" - now...'),
         ("straße", "strasse"),
         ("Привет", "Privet"),
         ("one\\two", "one\ntwo"),
