@@ -166,5 +166,6 @@ def _need_whole(path: Path, file: RepoSibling, repository: str) -> None:
         return
     for each in {Path(os.path.realpath(path)), path}:
         each.unlink(missing_ok=True)
-    what = f"{file.rfilename} of {repository} came damaged: {digest.hexdigest()[:12]}..., not"
-    raise InputError(f"{what} {_hash(file)[:12]}...", "run the same command again to fetch it anew")
+    begins = f"its hash begins with {digest.hexdigest()[:12]}, not {_hash(file)[:12]}"
+    what = f"{file.rfilename} of {repository} came damaged: {begins}"
+    raise InputError(what, "run the same command again to fetch it anew")
