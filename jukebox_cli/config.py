@@ -191,6 +191,20 @@ def some(names: Sequence[str], most: int = 40) -> str:
     return ", ".join(names[:most]) + more
 
 
+def id_of(
+    what: str, word: str, names: Sequence[str], also: Mapping[str, str], *, lenient: bool
+) -> int:
+    """The place of a word among a model's names, from 1 on; `also` has other names for some of
+    them. One that is not known is 0, if `lenient`, or else an InputError."""
+    known = (*names, *also)
+    found = find_name(word, known)
+    if found is not None:
+        return 1 + names.index(also.get(found, found))
+    if lenient:
+        return 0
+    raise unknown(what, word, known, f" in this model, which knows {len(names)}")
+
+
 def find_name(word: str, known: Iterable[str]) -> str | None:
     """The known name that a word means, whatever its case; where there is none like it, one that
     differs in its spaces and marks."""

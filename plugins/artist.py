@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from jukebox_cli.config import find_name, unknown
+from jukebox_cli.config import id_of
 from jukebox_cli.plugin import Conditioner, InputError, Shape, Song, Values, Window, hookimpl
 
 if TYPE_CHECKING:
@@ -47,13 +47,7 @@ class Artist(Conditioner):
         """The id of a name, whatever its case; InputError when the model does not know it."""
         if not artist:
             return 0
-        found = find_name(artist, (*self.names, *self.also))
-        if found is not None:
-            return 1 + self.names.index(self.also.get(found, found))
-        if self.lenient:
-            return 0
-        where = f" in this model, which knows {len(self.names)}"
-        raise unknown("artist", artist, (*self.names, *self.also), where)
+        return id_of("artist", artist, self.names, self.also, lenient=self.lenient)
 
     def module(self, shape: Shape) -> nn.Module:
         from jukebox_cli.conditioning import StartEmbedding

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from jukebox_cli.config import find_name, unknown
+from jukebox_cli.config import id_of
 from jukebox_cli.plugin import Conditioner, InputError, Shape, Song, Values, Window, hookimpl
 
 if TYPE_CHECKING:
@@ -59,13 +59,7 @@ class Genre(Conditioner):
 
     def number(self, genre: str) -> int:
         """The id of a name, whatever its case; 0 or an InputError when it is not known."""
-        found = find_name(genre, (*self.names, *self.also))
-        if found is not None:
-            return 1 + self.names.index(self.also.get(found, found))
-        if self.lenient:
-            return 0
-        where = f" in this model, which knows {len(self.names)}"
-        raise unknown("genre", genre, (*self.names, *self.also), where)
+        return id_of("genre", genre, self.names, self.also, lenient=self.lenient)
 
     def module(self, shape: Shape) -> nn.Module:
         from jukebox_cli.conditioning import StartEmbedding
