@@ -2,10 +2,10 @@
 
     python benchmarks/published.py SCRATCH [--model 5b_lyrics] [--level N...] [--write FILE]
 
-The weights are random, in the original's files: SCRATCH needs 40 GB free for 5b_lyrics, 16 GB for
-1b_lyrics, and is removed. `--level` names those to draw with, after the import; a level's weights
-take four bytes each on a CPU, so that the top one of the 5b models needs 23 GB of memory. `--quick`
-makes every part of the model small: to see that everything runs.
+The weights are random, in the original's files: SCRATCH needs 40 GB free for 5b_lyrics, 20 GB for
+1b_lyrics, and is removed. `--level` names those to draw with, after the import; the top one of the
+5b models takes 23 GB of memory on a CPU with `--precision fp32`. `--quick` makes every part of the
+model small: to see that everything runs.
 """
 
 from __future__ import annotations
@@ -67,6 +67,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--tokens", type=int, default=64, help="tokens to draw; the first 32 do not count"
     )
+    parser.add_argument("--precision", nargs="*", default=["fp16", "fp32"], help="to draw in")
     parser.add_argument("--rounds", type=int, default=3, help="runs of each measurement of speed")
     parser.add_argument("--quick", action="store_true", help="a small model")
     parser.add_argument("--write", type=Path, metavar="FILE", help="the table for people")
@@ -138,16 +139,25 @@ def importing(given: argparse.Namespace) -> list[Row]:
 
 
 def drawing(given: argparse.Namespace) -> list[Row]:
-    """Rows of how fast single levels draw, but for what a window needs before its first token."""
+    """Rows of how fast single levels draw, but for what a window needs before its first token, and
+    of the memory that the top one takes."""
     registry = installed(lambda message: print(message, file=sys.stderr))
     model = Model(given.scratch / "models" / given.model)
     tasks = {
-        f"{given.model}: sampling, level {level}, batch 1": partial(
-            rate, model, registry, level, 1, given.tokens, later=True
+        f"{given.model}: sampling, level {level}, {precision}": partial(
+            rate, model, registry, level, 1, given.tokens, precision, later=True
         )
         for level in given.level
+        for precision in given.precision
     }
-    return by_turns(tasks, given.rounds, "tokens/s") if tasks else []
+    rows = by_turns(tasks, given.rounds, "tokens/s") if tasks else []
+    if model.config.vqvae.levels - 1 in given.level:
+        words = ("generate", "--model", given.model, "--seconds", "0.1", "--until", "top")
+        for precision in given.precision:
+            most, _ = took(given.scratch, *words, "--precision", precision, "--out", precision)
+            what = f"{given.model}: most memory of drawing the top level, {precision}"
+            rows.append(row(what, "GB", [most / 1e9]))
+    return rows
 
 
 def report(facts: dict[str, str], rows: Sequence[Row]) -> str:

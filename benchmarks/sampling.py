@@ -5,6 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -31,7 +32,13 @@ def sampling(model: Model, registry: Registry, *, rounds: int, quick: bool) -> l
 
 
 def rate(
-    model: Model, registry: Registry, level: int, batch: int, tokens: int, later: bool = False
+    model: Model,
+    registry: Registry,
+    level: int,
+    batch: int,
+    tokens: int,
+    precision: str = "auto",
+    later: bool = False,
 ) -> float:
     """Tokens a second of all items together, at least so many each, once the weights are loaded.
 
@@ -39,7 +46,7 @@ def rate(
     """
     with tempfile.TemporaryDirectory() as folder:
         job, told = _job(model, registry, batch, Path(folder) / "run", level, tokens)
-        stages.sample(job, level)
+        stages.sample(replace(job, precision=precision), level)
     first, *more = told[1:] if later else told
     return sum(count for _, count in more) / (more[-1][0] - first[0])
 

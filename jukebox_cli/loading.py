@@ -15,6 +15,7 @@ from jukebox_cli.plugin import Conditioner, InputError
 from jukebox_cli.prior import Prior
 from jukebox_cli.registry import Registry
 from jukebox_cli.steering import conditioners, shape_of
+from jukebox_cli.transformer import Linear
 from jukebox_cli.vqvae import VQVAE
 
 
@@ -26,6 +27,23 @@ def pick_device(name: str) -> torch.device:
     if name != "cpu" and not there.get(name, False):
         raise InputError(f"no device '{name}' on this machine", "use --device auto or cpu")
     return torch.device(name)
+
+
+def pick_precision(name: str, device: torch.device, large: bool) -> torch.dtype:
+    """What a prior draws in. `auto` is fp32 on a CPU but for large ones, which are drawn in fp16 as
+    Jukebox was; and what else a device is fast at. InputError when a device can't."""
+    if name == "bf16" and device.type == "cpu":
+        raise InputError("a CPU draws in fp32 or fp16, not in bf16", "use --precision fp16")
+    if name != "auto":
+        return {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[name]
+    if device.type == "cuda":
+        return torch.bfloat16 if fast_bfloat16(device) else torch.float16
+    return torch.float16 if device.type == "cpu" and large else torch.float32
+
+
+def is_large(prior: Prior) -> bool:
+    """Whether reading a prior's weights takes longer than all else at a position."""
+    return sum(p.numel() for p in prior.parameters()) >= 50_000_000
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
@@ -49,14 +67,31 @@ def load_vqvae(model: Model, device: torch.device) -> VQVAE:
     return vqvae.to(device).eval()
 
 
-def load_prior(model: Model, level: int, registry: Registry, device: torch.device) -> Prior:
-    """A level's transformer with its conditioners, in fp32 on a CPU and bf16 elsewhere."""
+def load_prior(
+    model: Model, level: int, registry: Registry, device: torch.device, precision: str = "auto"
+) -> Prior:
+    """A level's transformer with its conditioners. In fp16 on a CPU are only its large weights,
+    and what is computed with them is in fp32."""
     model.need(f"prior-{level}")
     parts = conditioners(model, level, registry)
     prior = new_prior(model.config, level, parts, empty=True)
     fill(prior, load_tensors(model.weights(f"prior-{level}")), model)
-    wide = device.type in ("cpu", "mps")
-    return prior.to(device, torch.float32 if wide else torch.bfloat16).eval()
+    kind = pick_precision(precision, device, is_large(prior))
+    if device.type == "cpu" and kind == torch.float16:
+        return _halved(prior).eval()
+    return prior.to(device, kind).eval()
+
+
+def _halved(prior: Prior) -> Prior:
+    """Weight after weight, so that no two copies of all of them are in memory."""
+    linears = [module for module in prior.modules() if isinstance(module, Linear)]
+    for linear in linears:
+        linear.halve()
+    large = {id(linear.weight) for linear in linears}
+    for parameter in prior.parameters():
+        if id(parameter) not in large:
+            parameter.data = parameter.data.float()
+    return prior
 
 
 def new_prior(

@@ -46,6 +46,7 @@ class Job:
     config: RunConfig
     asked: Asked
     device: str = "auto"
+    precision: str = "auto"
     batch: int = 16
     bar: Bar = field(default_factory=Bar)
 
@@ -97,10 +98,10 @@ def check(job: Job, until: str = "audio") -> None:
                 window = _window(job, number, item, stretch)
                 encode_window(parts, [job.song(item)], window, shape)
     _refuse_incomplete(job, until)
-    if job.device not in ("auto", "cpu"):
-        from jukebox_cli.loading import pick_device
+    if job.device not in ("auto", "cpu") or job.precision == "bf16":
+        from jukebox_cli.loading import pick_device, pick_precision
 
-        pick_device(job.device)
+        pick_precision(job.precision, pick_device(job.device), large=False)
 
 
 def _refuse_incomplete(job: Job, until: str) -> None:
@@ -129,7 +130,8 @@ def sample(job: Job, level: int) -> None:
         )
     from jukebox_cli.loading import load_prior, pick_device
 
-    prior = load_prior(job.model, level, job.registry, pick_device(job.device))
+    device = pick_device(job.device)
+    prior = load_prior(job.model, level, job.registry, device, job.precision)
     counts = [(job.have(level, i), job.total(level, i)) for i in lacking]
     job.bar.begin(f"level {level}", sum(h for h, _ in counts), sum(t for _, t in counts))
     job.event("level", level=level, items=lacking)
@@ -146,9 +148,10 @@ def _threads_for(prior: Prior) -> Iterator[None]:
     """One thread for a small prior on a CPU: handing its tiny sums to others takes longer."""
     import torch
 
+    from jukebox_cli.loading import is_large
+
     before = torch.get_num_threads()
-    small = sum(p.numel() for p in prior.parameters()) < 50_000_000
-    torch.set_num_threads(1 if small else before)
+    torch.set_num_threads(before if is_large(prior) else 1)
     try:
         yield
     finally:

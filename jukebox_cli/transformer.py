@@ -57,10 +57,20 @@ class Linear(nn.Module):
         self.bias = nn.Parameter(torch.zeros(after))
 
     def forward(self, x: Tensor) -> Tensor:  # (B, T, in) -> (B, T, out)
-        return F.linear(x, self.weight.T, self.bias)
+        half = self.weight.dtype == torch.float16
+        return F.linear(x, (self.weight.to(x.dtype) if half else self.weight).T, self.bias)
 
     def step(self, x: Tensor) -> Tensor:  # (B, 1, in) -> (B, 1, out)
         return each_row(x, self.weight, self.bias)
+
+    def halve(self) -> None:
+        """Keeps the weight in fp16, while all else stays as it is; not for training.
+
+        It takes half the memory, and on a CPU, where a position takes as long as its weights take
+        to be read, half the time or less.
+        """
+        rows = self.weight.detach().half().T.contiguous()  # (out, in): as it is read fastest
+        self.weight = nn.Parameter(rows.T, requires_grad=False)
 
 
 def each_row(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
@@ -70,6 +80,9 @@ def each_row(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     different B, and then a song would depend on which others are made beside it.
     """
     batch, (inner, size) = x.shape[0], weight.shape
+    if weight.dtype == torch.float16 and x.dtype != torch.float16:
+        rows = [torch.mv(weight.T, row) for row in x[:, 0].half()]
+        return bias + torch.stack(rows).unsqueeze(1).to(x.dtype)
     if inner % _UNIT or size % _UNIT:
         x, weight, bias = filled(x, 1), filled(weight, 2), filled(bias, 1)
     product = torch.baddbmm(bias.expand(batch, 1, -1), x, weight.expand(batch, -1, -1))

@@ -18,6 +18,7 @@ from jukebox_cli.prior import Prior
 from jukebox_cli.transformer import (
     Attention,
     Layout,
+    Linear,
     Memory,
     MemoryAttention,
     Transformer,
@@ -378,6 +379,34 @@ def test_an_item_is_the_same_to_the_bit_whatever_the_batch_on_more_threads(two_t
     two_threads()
     alone = logits_of_item_5(prior, [5], begun)
     assert torch.equal(logits_of_item_5(prior, [1, 5, 2], begun), alone)
+
+
+def halved(module: torch.nn.Module) -> torch.nn.Module:
+    for part in module.modules():
+        if isinstance(part, Linear):
+            part.halve()
+    return module
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_with_weights_in_half_precision_an_item_is_the_same_to_the_bit_too(size):
+    prior = halved(tiny_prior(**SIZES[size]))
+    alone = logits_of_item_5(prior, [5], begun=9)
+    assert alone.dtype == torch.float32
+    for batch in ([1, 5, 2], list(range(16))):
+        assert torch.equal(logits_of_item_5(prior, batch, begun=9), alone)
+
+
+@torch.inference_mode()
+def test_a_weight_in_half_precision_is_rounded_once_and_used_in_both_ways_alike():
+    torch.manual_seed(0)
+    part, x = Linear(40, 24, std=1.0), torch.randn(3, 1, 40).half().float()
+    wanted = x @ part.weight.half().float() + part.bias
+    part.halve()
+    assert part.weight.dtype == torch.float16
+    assert part.weight.T.is_contiguous()
+    torch.testing.assert_close(part(x), wanted)
+    torch.testing.assert_close(part.step(x), wanted, rtol=1e-3, atol=1e-2)
 
 
 @torch.inference_mode()

@@ -33,6 +33,13 @@ class Device(str, Enum):
     mps = "mps"
 
 
+class Precision(str, Enum):
+    auto = "auto"
+    fp32 = "fp32"
+    fp16 = "fp16"
+    bf16 = "bf16"
+
+
 class Format(str, Enum):
     wav = "wav"
     flac = "flac"
@@ -64,6 +71,9 @@ UntilFlag = Annotated[
     Until, typer.Option(help="Stop after the top level's tokens, all tokens, or the audio.")
 ]
 DeviceFlag = Annotated[Device, typer.Option(help="Where to compute.")]
+PrecisionFlag = Annotated[
+    Precision, typer.Option(help="Of the weights; fp16 halves a large model's memory on a CPU.")
+]
 Batch = Annotated[int, typer.Option(min=1, help="Items drawn side by side; changes no token.")]
 Set = Annotated[
     list[str] | None,
@@ -72,6 +82,11 @@ Set = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print what was made as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no messages.")]
 RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")]
+
+
+def computed(device: Device, precision: Precision, batch: int) -> dict[str, Any]:
+    """How a job is computed."""
+    return {"device": device.value, "precision": precision.value, "batch": batch}
 
 
 def add(app: typer.Typer, registry: Registry) -> None:
@@ -89,6 +104,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
         seed: Seed = None,
         until: UntilFlag = Until.audio,
         device: DeviceFlag = Device.auto,
+        precision: PrecisionFlag = Precision.auto,
         batch: Batch = 16,
         set_: Set = None,
         as_json: Json = False,
@@ -109,7 +125,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
             knobs=said.knobs,
         )
         job = start(want, registry, out, _name(preset, said))
-        job = replace(job, device=device.value, batch=batch)
+        job = replace(job, **computed(device, precision, batch))
         _check(job, until)
         begin(job)
         _finish(job, until, as_json, quiet)
@@ -131,6 +147,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
         seed: Seed = None,
         until: UntilFlag = Until.audio,
         device: DeviceFlag = Device.auto,
+        precision: PrecisionFlag = Precision.auto,
         batch: Batch = 16,
         set_: Set = None,
         as_json: Json = False,
@@ -150,7 +167,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
                 hint = "a run keeps its own; start from its audio to change them"
                 raise InputError("a RUN goes on with the sampling it began with", hint)
             new_seed = None if seed is None else check_seed(seed)
-            job = replace(job, device=device.value, batch=batch)
+            job = replace(job, **computed(device, precision, batch))
             audible = until is Until.audio
             more = continuing.longer(job, seconds, said.song, new_seed, out, audible)
             _check(more, until)
@@ -176,7 +193,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
                 positive("--prime", prime)
             found = find_model(want.model)
             job = continuing.from_recording(want, found, registry, audio, prime, out)
-            job = replace(job, device=device.value, batch=batch)
+            job = replace(job, **computed(device, precision, batch))
             _check(job, until)
             continuing.prime(job, audio, prime)
         _finish(job, until, as_json, quiet)
@@ -188,6 +205,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
         model: ModelName = None,
         until: UntilFlag = Until.audio,
         device: DeviceFlag = Device.auto,
+        precision: PrecisionFlag = Precision.auto,
         batch: Batch = 16,
         as_json: Json = False,
         quiet: Quiet = False,
@@ -195,7 +213,8 @@ def add(app: typer.Typer, registry: Registry) -> None:
         """Finish what a run lacks: its lower levels, then its audio."""
         from jukebox_cli.requests import reopen
 
-        job = replace(reopen(run, registry, items, model), device=device.value, batch=batch)
+        job = reopen(run, registry, items, model)
+        job = replace(job, **computed(device, precision, batch))
         _check(job, until)
         _finish(job, until, as_json, quiet)
 
