@@ -185,16 +185,3 @@ def safetensors_errors() -> Iterator[None]:
             if f"code: {number}," in text or os.strerror(number) in text:
                 raise OSError(number, os.strerror(number)) from error
         raise
-
-
-def load_tensors(path: Path) -> dict[str, Tensor]:
-    """Memory-mapped tensors; InputError when the file is missing or damaged."""
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(path)
-    except FileNotFoundError:
-        raise InputError(f"no file {path}", "is the model complete?") from None
-    except (SafetensorError, OSError) as error:
-        raise InputError(f"{path} is damaged: {error}", "restore it from a copy") from None

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from jukebox_cli.config import ModelConfig
-from jukebox_cli.disk import load_tensors
 from jukebox_cli.folders import Model
+from jukebox_cli.mapped import load_tensors
 from jukebox_cli.plugin import Conditioner, InputError
 from jukebox_cli.prior import Prior
 from jukebox_cli.registry import Registry

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from jukebox_cli.conditioning import Conditioning, Prefix, join
 from jukebox_cli.config import PriorConfig, UpperConfig
+from jukebox_cli.plugin import InputError
 from jukebox_cli.transformer import AnyCache, Linear, Memory, Transformer, each_row
 from jukebox_cli.vqvae import decoder_block
 
@@ -106,7 +107,9 @@ class Prior(nn.Module):
         conditions = join(parts)
         given = 0 if conditions.prefix is None else conditions.prefix.ids.shape[1]
         if given != self.config.prefix:
-            raise ValueError(f"the conditioners give a prefix of {given}, not {self.config.prefix}")
+            what = f"its conditioners give {given} letters to go before the music"
+            hint = f"set `prefix: {given}` in the prior's config"
+            raise InputError(f"{what}, and there is place for {self.config.prefix}", hint)
         return conditions
 
     def forward(self, tokens: Tensor, conditions: Conditioning) -> Tensor:

@@ -23,6 +23,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from jukebox_cli.plugin import InputError
+
 
 class Layout(NamedTuple):
     """How a sequence is folded into rows, and how much of it goes before the music."""
@@ -470,7 +472,8 @@ class Transformer(nn.Module):
 
 def _needed(memory: Memory | None) -> Memory:
     if memory is None:
-        raise ValueError("memory layers need a conditioner that gives a memory")
+        hint = "give the prior a conditioner that makes one, such as lyrics, or other patterns"
+        raise InputError("layers of pattern 'memory' have no memory to attend to", hint)
     return memory
 
 

@@ -22,8 +22,9 @@ from typer.testing import CliRunner
 from jukebox_cli import loading, stages
 from jukebox_cli.cli import build_app
 from jukebox_cli.config import unknown
-from jukebox_cli.disk import load_tensors, save_tensors
+from jukebox_cli.disk import save_tensors
 from jukebox_cli.folders import Corpus, CorpusConfig, Model, model_names
+from jukebox_cli.mapped import load_tensors
 from jukebox_cli.plugin import InputError
 from jukebox_cli.registry import Registry
 

@@ -20,7 +20,6 @@ from jukebox_cli.config import VQVAEConfig
 from jukebox_cli.disk import (
     append_line,
     disk_errors,
-    load_tensors,
     read_json,
     read_lines,
     replacing,
@@ -39,6 +38,7 @@ from jukebox_cli.folders import (
     find_model,
     model_names,
 )
+from jukebox_cli.mapped import load_tensors
 from jukebox_cli.plugin import InputError
 from jukebox_cli.registry import Registry
 

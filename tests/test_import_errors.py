@@ -355,8 +355,8 @@ def test_a_port_without_all_its_weights_is_told(refused: Refused) -> None:
     what = "Error while deserializing header: header too small"
     refused("port", error=f"port/model-2.safetensors is damaged: {what}", hint=hint)
     save_file({"b": torch.zeros(2, dtype=torch.int64)}, folder / "model-2.safetensors")
-    error = "port/model-2.safetensors: b is of type I64"
-    refused("port", error=error, hint="known are F16, BF16, F32")
+    error = "port/model-2.safetensors: b is of type int64"
+    refused("port", error=error, hint="weights are float16, bfloat16 or float32")
 
 
 def test_an_old_file_of_the_port_that_holds_no_model_is_told(refused: Refused) -> None:

@@ -111,7 +111,7 @@ def test_tensors_are_in_memory_one_after_another(
             return mapped
 
     folder = originals.write(here / "theirs", zipped=zipped)
-    monkeypatch.setattr("jukebox_cli.importing.pickled.np.memmap", Watched)
+    monkeypatch.setattr("jukebox_cli.mapped.np.memmap", Watched)
     model = imported(folder, registry)
     sizes = [2 * t.numel() for file in model.path.glob("*.safetensors") for t in load(file)]
     assert len(most) > len(sizes)

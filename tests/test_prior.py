@@ -18,6 +18,7 @@ from jukebox_cli.conditioning import (
     stack,
 )
 from jukebox_cli.config import ModelConfig, PriorConfig, UpperConfig, VQVAEConfig
+from jukebox_cli.plugin import InputError
 from jukebox_cli.prior import Prior, Upper
 from jukebox_cli.transformer import Block, Layout
 
@@ -362,9 +363,11 @@ def test_a_prefix_of_another_length_than_the_config_says_is_refused(wanted, leng
         for name, length in zip(parts, lengths, strict=True)
     }
     prior = spelling(parts, prefix=wanted, blocks=6)
-    message = f"^the conditioners give a prefix of {given}, not {wanted}$"
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(InputError) as caught:
         prior.condition(arrays)
+    what = f"its conditioners give {given} letters to go before the music"
+    assert caught.value.message == f"{what}, and there is place for {wanted}"
+    assert caught.value.hint == f"set `prefix: {given}` in the prior's config"
 
 
 def test_prefixes_of_two_conditioners_are_laid_end_to_end():

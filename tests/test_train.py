@@ -18,8 +18,9 @@ from jukebox_plugins.genre import Genre
 from torch import Tensor, nn
 
 from jukebox_cli.config import ModelConfig, PriorConfig, UpperConfig, VQVAEConfig
-from jukebox_cli.disk import load_tensors, read_lines, save_tensors
+from jukebox_cli.disk import read_lines, save_tensors
 from jukebox_cli.folders import Corpus, CorpusConfig, Model
+from jukebox_cli.mapped import load_tensors
 from jukebox_cli.plugin import Conditioner, InputError, Shape, Song, Window
 from jukebox_cli.train.autoencoder import AutoencoderTask, Crops
 from jukebox_cli.train.loop import Plan, Progress, Task, train

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from jukebox_cli.conditioning import Conditioning, Prefix, stack
 from jukebox_cli.config import PATTERNS, PriorConfig
+from jukebox_cli.plugin import InputError
 from jukebox_cli.prior import Prior
 from jukebox_cli.transformer import (
     Attention,
@@ -191,8 +192,11 @@ def test_memory_layers_without_a_memory_are_told(use):
     model, x = transformer("row", "memory"), inputs(1, FRAMES)
     uses = {"caches": lambda: model.caches(1), "forward": lambda: model(x)}
     uses["looks"] = lambda: model.looks(x, 1)
-    with pytest.raises(ValueError, match="memory layers need a conditioner that gives a memory"):
+    with pytest.raises(InputError) as caught:
         uses[use]()
+    assert caught.value.message == "layers of pattern 'memory' have no memory to attend to"
+    hint = "give the prior a conditioner that makes one, such as lyrics, or other patterns"
+    assert caught.value.hint == hint
 
 
 def test_previous_sees_zeros_above_the_first_row():

@@ -13,15 +13,13 @@ import pickle
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 from typing import IO, Any
 
-import numpy as np
 import torch
-from torch import Tensor
 
+from jukebox_cli.mapped import Storage, Stored
 from jukebox_cli.plugin import InputError
 
 #: What the first pickle of a file of before PyTorch 1.6 is.
@@ -49,37 +47,15 @@ class Strange(Exception):
     """A file that `torch.save` did not write."""
 
 
-class Storage:
-    """Numbers in a file. Where they begin is not known at once in a file of before PyTorch 1.6."""
-
-    def __init__(self, path: Path, dtype: torch.dtype, size: int, start: int = -1) -> None:
-        self.path, self.dtype, self.size, self.start = path, dtype, size, start
-
-    @property
-    def bytes(self) -> int:
-        return self.size * self.dtype.itemsize
+class _Storage(Storage):
+    """As a pickle names it, which could otherwise have us read another file."""
 
     def __setstate__(self, state: object) -> None:
-        raise Refused("a state for a storage")  # a pickle could have us read another file
+        raise Refused("a state for a storage")
 
 
-@dataclass(frozen=True)
-class Stored:
-    """A tensor in a file; a call maps it into memory."""
-
-    storage: Storage
-    offset: int
-    shape: tuple[int, ...]
-    strides: tuple[int, ...]
-
-    def __call__(self) -> Tensor:
-        source = self.storage
-        if not prod(self.shape):
-            return torch.empty(self.shape, dtype=source.dtype)
-        mapped = np.memmap(source.path, np.uint8, "c", source.start, (source.bytes,))
-        return torch.from_numpy(mapped).view(source.dtype).as_strided(
-            self.shape, self.strides, self.offset
-        )  # fmt: skip
+class _Stored(Stored):
+    """The same of a tensor."""
 
     def __setstate__(self, state: object) -> None:
         raise Refused("a state for a tensor")
@@ -95,7 +71,7 @@ def _tensor(
     last = offset + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
     if prod(shape) and last >= storage.size:
         raise ValueError("a tensor is larger than its storage")
-    return Stored(storage, offset, tuple(shape), tuple(strides))
+    return _Stored(storage, offset, tuple(shape), tuple(strides))
 
 
 def _parameter(data: Stored, *_: object) -> Stored:
@@ -151,7 +127,7 @@ class _Unpickler(pickle.Unpickler):
             raise Refused(f"a {kind}")
         if key not in self.storages:
             start, length = self.starts.get(key, (-1, -1))
-            self.storages[key] = Storage(self.path, dtype, size, start)
+            self.storages[key] = _Storage(self.path, dtype, size, start)
             if self.starts and length != self.storages[key].bytes:
                 raise ValueError(f"storage {key} has {length} bytes")
         return self.storages[key]

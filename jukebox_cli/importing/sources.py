@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +12,8 @@ import torch
 from torch import Tensor
 
 from jukebox_cli.disk import damaged, read_json
-from jukebox_cli.importing.pickled import Storage, Stored, read_pickle
+from jukebox_cli.importing.pickled import read_pickle
+from jukebox_cli.mapped import Stored, stored
 from jukebox_cli.plugin import InputError
 
 #: How to get a tensor, by name.
@@ -99,40 +98,22 @@ def _shards(folder: Path, suffix: str) -> set[str]:
 
 
 _INDEX, _BIN_INDEX = "model.safetensors.index.json", "pytorch_model.bin.index.json"
-_KINDS = {"F16": torch.float16, "BF16": torch.bfloat16, "F32": torch.float32}
+#: What weights may be; what training keeps beside them may be anything.
+_WEIGHTS = (torch.float16, torch.bfloat16, torch.float32)
 
 
-def _safetensors(path: Path) -> Iterator[tuple[str, Stored]]:
-    """Mapped tensor by tensor: the library maps the whole file, and it stays in memory."""
-    from safetensors import SafetensorError, safe_open
-
-    try:
-        with safe_open(str(path), "pt"):  # is it all there?
-            pass
-    except (SafetensorError, OSError) as error:
-        hint = "download it again, or restore it from a copy"
-        raise InputError(f"{path} is damaged: {error}", hint) from None
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(length))
-    header.pop("__metadata__", None)
-    return ((name, _entry(path, 8 + length, name, about)) for name, about in header.items())
+def _safetensors(path: Path) -> Mapping[str, Stored]:
+    tensors = stored(path, "download it again, or restore it from a copy")
+    for name, tensor in tensors.items():
+        if tensor.storage.dtype not in _WEIGHTS:
+            kind = str(tensor.storage.dtype).removeprefix("torch.")
+            hint = "weights are float16, bfloat16 or float32"
+            raise InputError(f"{path}: {name} is of type {kind}", hint)
+    return tensors
 
 
-def _entry(path: Path, start: int, name: str, about: Mapping[str, Any]) -> Stored:
-    """A tensor of a safetensors file whose tensors begin at `start`."""
-    if about["dtype"] not in _KINDS:
-        known = ", ".join(_KINDS)
-        raise InputError(f"{path}: {name} is of type {about['dtype']}", f"known are {known}")
-    shape, begin = tuple(about["shape"]), about["data_offsets"][0]
-    strides = tuple(prod(shape[n + 1 :]) for n in range(len(shape)))
-    return Stored(
-        Storage(path, _KINDS[about["dtype"]], prod(shape), start + begin), 0, shape, strides
-    )
-
-
-def _bin(path: Path) -> Iterator[tuple[str, Stored]]:
+def _bin(path: Path) -> Mapping[str, Stored]:
     data = read_pickle(path)
     if not isinstance(data, dict):
         raise InputError(f"{path} holds no model", "name a folder of a model's weights")
-    return ((name, value) for name, value in data.items() if isinstance(value, Stored))
+    return {name: value for name, value in data.items() if isinstance(value, Stored)}

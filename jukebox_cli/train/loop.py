@@ -16,9 +16,10 @@ from typing import Any, Protocol
 import torch
 from torch import Tensor, nn
 
-from jukebox_cli.disk import append_line, load_tensors, save_tensors
+from jukebox_cli.disk import append_line, save_tensors
 from jukebox_cli.folders import Model
 from jukebox_cli.loading import autocast, fill
+from jukebox_cli.mapped import load_tensors
 from jukebox_cli.plugin import InputError
 
 Metrics = dict[str, float]
