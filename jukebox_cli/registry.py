@@ -131,7 +131,8 @@ class Registry:
 CORE_FLAGS = frozenset(
     [
         *("preset", "model", "out", "seconds", "items", "seed", "until", "device", "batch"),
-        *("set", "set_", "json", "as_json", "quiet", "audio", "prime", "run", "help", "said"),
+        *("precision", "set", "set_", "json", "as_json", "quiet", "audio", "prime", "run"),
+        *("help", "said"),
     ]
 )
 
