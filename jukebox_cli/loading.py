@@ -10,12 +10,12 @@ from torch import Tensor, nn
 
 from jukebox_cli.config import ModelConfig
 from jukebox_cli.folders import Model
+from jukebox_cli.linear import Linear
 from jukebox_cli.mapped import load_tensors
 from jukebox_cli.plugin import Conditioner, InputError
 from jukebox_cli.prior import Prior
 from jukebox_cli.registry import Registry
 from jukebox_cli.steering import conditioners, shape_of
-from jukebox_cli.transformer import Linear
 from jukebox_cli.vqvae import VQVAE
 
 

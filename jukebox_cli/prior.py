@@ -14,10 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from jukebox_cli.attention import AnyCache, Memory
 from jukebox_cli.conditioning import Conditioning, Prefix, join
 from jukebox_cli.config import PriorConfig, UpperConfig
+from jukebox_cli.linear import Linear, each_row
 from jukebox_cli.plugin import InputError
-from jukebox_cli.transformer import AnyCache, Linear, Memory, Transformer, each_row
+from jukebox_cli.transformer import Transformer
 from jukebox_cli.vqvae import decoder_block
 
 

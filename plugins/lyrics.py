@@ -117,7 +117,8 @@ def _encoder(lyrics: Lyrics, shape: Shape) -> nn.Module:
     from torch import Tensor, nn
 
     from jukebox_cli.conditioning import Conditioning
-    from jukebox_cli.transformer import Linear, Transformer
+    from jukebox_cli.linear import Linear
+    from jukebox_cli.transformer import Transformer
 
     known, width = 1 + len(lyrics.alphabet), lyrics.width
 

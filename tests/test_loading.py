@@ -12,10 +12,10 @@ from run_files import all_tokens
 
 from jukebox_cli import loading
 from jukebox_cli.folders import Model
+from jukebox_cli.linear import Linear
 from jukebox_cli.loading import load_prior, pick_precision
 from jukebox_cli.plugin import InputError
 from jukebox_cli.registry import Registry
-from jukebox_cli.transformer import Linear
 
 CPU, CUDA, MPS = (torch.device(name) for name in ("cpu", "cuda", "mps"))
 Jukebox = Callable[..., Result]

@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from jukebox_cli.attention import Layout
 from jukebox_cli.conditioning import (
     Conditioning,
     Prefix,
@@ -20,7 +21,7 @@ from jukebox_cli.conditioning import (
 from jukebox_cli.config import ModelConfig, PriorConfig, UpperConfig, VQVAEConfig
 from jukebox_cli.plugin import InputError
 from jukebox_cli.prior import Prior, Upper
-from jukebox_cli.transformer import Block, Layout
+from jukebox_cli.transformer import Block
 
 BINS, WIDTH, FRAMES = 20, 16, 24
 

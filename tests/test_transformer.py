@@ -12,20 +12,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from jukebox_cli.conditioning import Conditioning, Prefix, stack
-from jukebox_cli.config import PATTERNS, PriorConfig
-from jukebox_cli.plugin import InputError
-from jukebox_cli.prior import Prior
-from jukebox_cli.transformer import (
+from jukebox_cli.attention import (
     Attention,
     Layout,
-    Linear,
     Memory,
     MemoryAttention,
-    Transformer,
     allowed,
     naive_attention,
 )
+from jukebox_cli.conditioning import Conditioning, Prefix, stack
+from jukebox_cli.config import PATTERNS, PriorConfig
+from jukebox_cli.linear import Linear
+from jukebox_cli.plugin import InputError
+from jukebox_cli.prior import Prior
+from jukebox_cli.transformer import Transformer
 
 LAYOUT = Layout(blocks=4, columns=6, prefix=5)  # `prefix` layers see the first 8
 FRAMES = LAYOUT.blocks * LAYOUT.columns
