@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -139,37 +139,6 @@ def save_tensors(path: Path, tensors: Weights, about: Mapping[str, str] | None =
 
     with replacing(path) as part, safetensors_errors():
         save_file({k: v.contiguous() for k, v in tensors.items()}, part, dict(about or {}))
-
-
-def stream_tensors(path: Path, tensors: Mapping[str, Callable[[], Tensor]]) -> None:
-    """A safetensors file written tensor by tensor, so that no two need to be in memory at once.
-
-    The library's own writer wants all of them. The format: the header's length (8 bytes, little
-    endian), the header (JSON, padded with spaces), the tensors' bytes. As the library does, wide
-    numbers go before narrow ones, so that all are aligned, and names in order.
-    """
-    import torch
-
-    header: dict[str, Any] = {}
-    end = 0
-    ordered = sorted(tensors.items(), key=lambda each: (-each[1]().element_size(), each[0]))
-    for name, get in ordered:
-        tensor = get()
-        start, end = end, end + tensor.numel() * tensor.element_size()
-        if (kind := _KINDS.get(str(tensor.dtype))) is None:
-            what = f"{name} is {str(tensor.dtype).removeprefix('torch.')}, which weights can't be"
-            raise InputError(f"can't write {path}: {what}", "they are float16, bfloat16 or float32")
-        shape = list(tensor.shape)
-        header[name] = {"dtype": kind, "shape": shape, "data_offsets": [start, end]}
-    text = json.dumps(header).encode()
-    text += b" " * (-len(text) % 8)
-    with replacing(path) as part, part.open("wb") as file:
-        file.write(len(text).to_bytes(8, "little") + text)
-        for _, get in ordered:
-            file.write(get().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-
-
-_KINDS = {"torch.float16": "F16", "torch.bfloat16": "BF16", "torch.float32": "F32"}
 
 
 @contextmanager

@@ -1,14 +1,15 @@
-"""Tensors in files, each mapped into memory by itself when it is asked for, and given back when it
-is dropped.
+"""Tensors in files, one by one: each mapped into memory by itself when it is asked for, and given
+back when it is dropped; each written before the next one is asked for.
 
 The safetensors library maps a whole file, and what was read of it stays in memory for as long as
 any of its tensors does: a large model that is turned into another precision would be there twice.
+Its writer wants all of them at once.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -18,6 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from jukebox_cli.disk import replacing
 from jukebox_cli.plugin import InputError
 
 #: The types of numbers as safetensors call them.
@@ -33,6 +35,10 @@ KINDS = {
     "U8": torch.uint8,
     "BOOL": torch.bool,
 }
+
+
+#: What weights may be; what training keeps beside them may be anything.
+WEIGHTS = (torch.float16, torch.bfloat16, torch.float32)
 
 
 class Storage:
@@ -95,3 +101,30 @@ def _entry(path: Path, start: int, name: str, about: Mapping[str, Any]) -> Store
 def load_tensors(path: Path) -> dict[str, Tensor]:
     """All tensors of a safetensors file. InputError when it is missing or damaged."""
     return {name: get() for name, get in stored(path).items()}
+
+
+def stream_tensors(path: Path, tensors: Mapping[str, Callable[[], Tensor]]) -> None:
+    """Writes a safetensors file of weights.
+
+    The format: the header's length (8 bytes, little endian), the header (JSON, padded with spaces),
+    the tensors' bytes. As the library does, wide numbers go before narrow ones, so that all are
+    aligned, and names in order.
+    """
+    kinds = {dtype: kind for kind, dtype in KINDS.items()}
+    header: dict[str, Any] = {}
+    end = 0
+    ordered = sorted(tensors.items(), key=lambda each: (-each[1]().element_size(), each[0]))
+    for name, get in ordered:
+        tensor = get()
+        start, end = end, end + tensor.numel() * tensor.element_size()
+        if tensor.dtype not in WEIGHTS:
+            what = f"{name} is {str(tensor.dtype).removeprefix('torch.')}, which weights can't be"
+            raise InputError(f"can't write {path}: {what}", "they are float16, bfloat16 or float32")
+        kind, shape = kinds[tensor.dtype], list(tensor.shape)
+        header[name] = {"dtype": kind, "shape": shape, "data_offsets": [start, end]}
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % 8)
+    with replacing(path) as part, part.open("wb") as file:
+        file.write(len(text).to_bytes(8, "little") + text)
+        for _, get in ordered:
+            file.write(get().contiguous().reshape(-1).view(torch.uint8).numpy().data)

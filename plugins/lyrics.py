@@ -89,12 +89,14 @@ class Lyrics(Conditioner):
 
 def _nearest(letter: str, known: Mapping[str, int]) -> str:
     """A letter in known ones: itself, without its accents, or in those of English."""
+    if letter in known:
+        return letter
     from anyascii import anyascii
 
     plain = unicodedata.normalize("NFKD", letter)
     picture = unicodedata.category(letter) == "So"  # it would be spelled `:smile:`
     line = "\n" if letter == "\\" else ""  # a backslash ends a line, as in Jukebox
-    for spelling in (letter, plain, line, "" if picture else anyascii(letter)):
+    for spelling in (plain, line, "" if picture else anyascii(letter)):
         if kept := "".join(part for part in spelling if part in known):
             return kept
     return ""

@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import originals
@@ -20,6 +21,7 @@ from jukebox_cli.config import ModelConfig, load
 from jukebox_cli.disk import save_tensors
 from jukebox_cli.folders import Model
 from jukebox_cli.loading import new_prior
+from jukebox_cli.plugin import InputError
 from jukebox_cli.registry import Registry, installed
 from jukebox_cli.vqvae import VQVAE
 
@@ -118,6 +120,13 @@ def tone(tmp_path: Path) -> Path:
     path = tmp_path / "tone.wav"
     soundfile.write(path, np.asarray(sound, np.float32), 8000)
     return path
+
+
+def refusal(do: Callable[..., object], *words: Any) -> tuple[str, str | None]:
+    """Message and hint of what must be refused."""
+    with pytest.raises(InputError) as caught:
+        do(*words)
+    return caught.value.message, caught.value.hint
 
 
 @dataclass(frozen=True)

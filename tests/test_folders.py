@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from conftest import make_tiny
+from conftest import make_tiny, refusal
 
 from jukebox_cli.config import VQVAEConfig
 from jukebox_cli.disk import (
@@ -41,13 +41,6 @@ from jukebox_cli.folders import (
 from jukebox_cli.mapped import load_tensors
 from jukebox_cli.plugin import InputError
 from jukebox_cli.registry import Registry
-
-
-def refusal(do: Any, *words: Any) -> tuple[str, str | None]:
-    with pytest.raises(InputError) as caught:
-        do(*words)
-    return caught.value.message, caught.value.hint
-
 
 # one file
 

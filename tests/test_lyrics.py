@@ -4,23 +4,17 @@ from __future__ import annotations
 
 from math import log2
 from pathlib import Path
-from typing import Any
 
 import pytest
 import torch
+from conftest import refusal
 from jukebox_plugins.lyrics import Lyrics, around
 
 from jukebox_cli.importing.layout import ALPHABET
-from jukebox_cli.plugin import InputError, Shape, Window
+from jukebox_cli.plugin import Shape, Window
 
 SHAPE = Shape(width=12, frames=16, hop=128, sample_rate=8000)
 TINY = {"letters": 8, "width": 16, "depth": 3, "heads": 2, "blocks": 4, "alphabet": "abcdefgh"}
-
-
-def refusal(do: Any, *words: Any) -> tuple[str, str | None]:
-    with pytest.raises(InputError) as caught:
-        do(*words)
-    return caught.value.message, caught.value.hint
 
 
 # what is read

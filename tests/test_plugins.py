@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from conftest import refusal
 from jukebox_plugins.artist import Artist
 from jukebox_plugins.genre import Genre
 from jukebox_plugins.samplers import Greedy, MinP, Temperature, TopK, TopP
@@ -21,7 +22,7 @@ from jukebox_plugins.timing import Timing
 from torch import Tensor
 
 from jukebox_cli.conditioning import Conditioning, join
-from jukebox_cli.plugin import Conditioner, InputError, Sampler, Shape, Song, Window
+from jukebox_cli.plugin import Conditioner, Sampler, Shape, Song, Window
 from jukebox_cli.registry import Registry, installed
 
 SHAPE = Shape(width=12, frames=16, hop=128, sample_rate=8000)
@@ -37,12 +38,6 @@ EVERY = installed(pytest.fail)
 
 def fitted(name: str) -> Conditioner:
     return EVERY.conditioner(name, {}).fit(SONGS)
-
-
-def refusal(do: Any, *words: Any) -> tuple[str, str | None]:
-    with pytest.raises(InputError) as caught:
-        do(*words)
-    return caught.value.message, caught.value.hint
 
 
 # every conditioner

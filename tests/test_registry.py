@@ -12,6 +12,7 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 import pytest
 import typer
+from conftest import refusal
 from torch import Tensor, nn
 from typer.testing import CliRunner
 
@@ -20,7 +21,7 @@ from jukebox_cli.cli import app as app_module
 from jukebox_cli.cli import build_app
 from jukebox_cli.disk import read_lines
 from jukebox_cli.folders import Model
-from jukebox_cli.plugin import Conditioner, InputError, Sampler, Shape, Song, Window, hookimpl
+from jukebox_cli.plugin import Conditioner, Sampler, Shape, Song, Window, hookimpl
 from jukebox_cli.registry import CORE_FLAGS, PluginError, Registry, installed, with_fields
 from jukebox_cli.requests import request
 
@@ -73,12 +74,6 @@ def brings(*kinds: type) -> SimpleNamespace:
 def hooked(**functions: Callable[..., Any]) -> SimpleNamespace:
     """A plugin with these hooks."""
     return SimpleNamespace(**{name: hookimpl(f) for name, f in functions.items()})
-
-
-def refusal(do: Callable[[], Any]) -> tuple[str, str | None]:
-    with pytest.raises(InputError) as caught:
-        do()
-    return caught.value.message, caught.value.hint
 
 
 def switch(name: str) -> str:

@@ -129,15 +129,18 @@ def _progress(quiet: bool) -> Iterator[None]:
     """The library's own bars and messages, or none."""
     from huggingface_hub import utils
 
-    before = utils.logging.get_verbosity()
-    if quiet:
-        utils.disable_progress_bars()
-        utils.logging.set_verbosity(logging.ERROR)
+    if not quiet:
+        yield
+        return
+    bars, verbosity = not utils.are_progress_bars_disabled(), utils.logging.get_verbosity()
+    utils.disable_progress_bars()
+    utils.logging.set_verbosity(logging.ERROR)
     try:
         yield
     finally:
-        utils.enable_progress_bars()
-        utils.logging.set_verbosity(before)
+        if bars:  # the environment can forbid them, and the library would complain
+            utils.enable_progress_bars()
+        utils.logging.set_verbosity(verbosity)
 
 
 def _need_space(repository: str, files: Iterable[RepoSibling], cache: Path) -> None:

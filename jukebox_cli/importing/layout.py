@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from functools import cached_property
 from typing import NoReturn
 
 from torch import Tensor
@@ -160,7 +161,7 @@ class PriorLayout:
             heads=said["heads"],
             blocks=said["blocks"] or 1,
             prefix=prefix,
-            patterns=patterns(said["attn_order"], self.depth),
+            patterns=self.patterns,
             attention=said["m_attn"],
             mlp=said["m_mlp"],
             scale=bool(said["res_scale"]),
@@ -240,16 +241,19 @@ class PriorLayout:
                 yield from self._vocabulary(get)
             elif name == "prior.x_out.weight":
                 yield from self._output(get)
-            elif ours := prior_name(name, self.patterns_of):
+            elif ours := prior_name(name, self.pattern_of):
                 yield ours, _squeezed(get) if ours.endswith("start") else get
             else:
                 raise InputError(f"a prior with {name} is not known here", _ONLY)
         if "prior.start_token" not in self.checkpoint.tensors:
             yield "start", lambda: self.checkpoint.tensors["prior.x_emb.weight"]()[0] * 0
 
-    def patterns_of(self, layer: int) -> str:
-        kinds = patterns(self.said["attn_order"], self.depth)
-        return kinds[layer % len(kinds)]
+    @cached_property
+    def patterns(self) -> tuple[str, ...]:
+        return patterns(self.said["attn_order"], self.depth)
+
+    def pattern_of(self, layer: int) -> str:
+        return self.patterns[layer % len(self.patterns)]
 
     def _vocabulary(self, get: Callable[[], Tensor]) -> Iterator[tuple[str, Callable[[], Tensor]]]:
         yield "tokens.weight", lambda: get()[-self.bins :]

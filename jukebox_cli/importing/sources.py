@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 
 from jukebox_cli.disk import damaged, read_json
 from jukebox_cli.importing.pickled import read_pickle
-from jukebox_cli.mapped import Stored, stored
+from jukebox_cli.mapped import WEIGHTS, Stored, stored
 from jukebox_cli.plugin import InputError
 
 #: How to get a tensor, by name.
@@ -98,14 +97,12 @@ def _shards(folder: Path, suffix: str) -> set[str]:
 
 
 _INDEX, _BIN_INDEX = "model.safetensors.index.json", "pytorch_model.bin.index.json"
-#: What weights may be; what training keeps beside them may be anything.
-_WEIGHTS = (torch.float16, torch.bfloat16, torch.float32)
 
 
 def _safetensors(path: Path) -> Mapping[str, Stored]:
     tensors = stored(path, "download it again, or restore it from a copy")
     for name, tensor in tensors.items():
-        if tensor.storage.dtype not in _WEIGHTS:
+        if tensor.storage.dtype not in WEIGHTS:
             kind = str(tensor.storage.dtype).removeprefix("torch.")
             hint = "weights are float16, bfloat16 or float32"
             raise InputError(f"{path}: {name} is of type {kind}", hint)

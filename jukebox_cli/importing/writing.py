@@ -10,12 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from jukebox_cli.config import Knobs, ModelConfig, PriorConfig, SamplingConfig, VQVAEConfig
-from jukebox_cli.disk import stream_tensors, write_text
+from jukebox_cli.disk import write_text
 from jukebox_cli.folders import Model
 from jukebox_cli.importing import labels, layout
 from jukebox_cli.importing.layout import PriorLayout
 from jukebox_cli.importing.sources import Checkpoint, Parts, about
 from jukebox_cli.loading import new_prior
+from jukebox_cli.mapped import stream_tensors
 from jukebox_cli.plugin import InputError
 from jukebox_cli.registry import Registry
 from jukebox_cli.vqvae import Autoencoder
