@@ -93,9 +93,14 @@ class PriorConfig:
     attention: float = 0.25  # width of queries, keys and values over the model's width
     mlp: float = 1.0  # width of the hidden layer over the model's width
     scale: bool = False  # residual branches are divided by the depth
+    scale_depth: int | None = None  # or by this, where layers were added later
     norm: bool = True  # a layer norm before the output layer
     tied: bool = True  # the output layer is the token embedding, and sees the frames once more
     conditioners: dict[str, Knobs] = field(default_factory=dict)
+    # which of the conditioners came when it was trained already, and with them
+    added: tuple[str, ...] = ()
+    added_joints: tuple[str, ...] = ()  # matrices that lead what these make into the prior
+    added_layers: tuple[int, ...] = ()  # layers that look at what these make
     upper: UpperConfig = UpperConfig()
 
     def __post_init__(self) -> None:
@@ -113,6 +118,12 @@ class PriorConfig:
             raise ValueError(f"{what} must be a multiple of blocks ({self.blocks})")
         if int(self.attention * self.width) % self.heads:
             raise ValueError(f"attention * width must be a multiple of heads ({self.heads})")
+        if strangers := [
+            name for name in (*self.added, *self.added_joints) if name not in self.conditioners
+        ]:
+            raise ValueError(f"added are conditioners, and '{strangers[0]}' is not among them")
+        if not set(self.added_layers) <= set(range(self.depth)):
+            raise ValueError(f"added_layers are from 0 to {self.depth - 1}")
 
 
 @dataclass(frozen=True)
@@ -255,8 +266,8 @@ def read_text(path: Path) -> str:
 def load(kind: type[T], path: Path, overrides: Sequence[str] = ()) -> T:
     """A config of `kind` from a YAML file, with `key.key=value` overrides applied."""
     data = read_yaml(path)
-    for override in overrides:
-        _apply(data, override)
+    for setting in overrides:
+        override(data, setting)
     return build(kind, data, path)
 
 
@@ -315,11 +326,11 @@ def _line_of(path: Path, place: Sequence[int | str]) -> int | None:
     return line
 
 
-def _apply(data: dict[str, Any], override: str) -> None:
+def override(data: dict[str, Any], setting: str) -> None:
     """`priors.0.width=64` into nested mappings and lists; the value is YAML."""
-    keys, sign, text = override.partition("=")
+    keys, sign, text = setting.partition("=")
     if not sign:
-        raise InputError(f"can't read --set '{override}'", "write it as key=value")
+        raise InputError(f"can't read --set '{setting}'", "write it as key=value")
     *parents, last = keys.split(".")
     here: Any = data
     try:
@@ -327,9 +338,9 @@ def _apply(data: dict[str, Any], override: str) -> None:
             here = here[int(key)] if isinstance(here, list) else here.setdefault(key, {})
         here[int(last) if isinstance(here, list) else last] = yaml.safe_load(text)
     except (ValueError, IndexError, TypeError, AttributeError):
-        raise InputError(f"--set '{override}' leads nowhere", "see `jukebox preset show`") from None
+        raise InputError(f"--set '{setting}' leads nowhere", "see `jukebox preset show`") from None
     except yaml.YAMLError:
-        raise InputError(f"--set '{override}': bad YAML after '='", _YAML_HINT) from None
+        raise InputError(f"--set '{setting}': bad YAML after '='", _YAML_HINT) from None
 
 
 def dump(config: object) -> str:

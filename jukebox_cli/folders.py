@@ -260,6 +260,10 @@ class Run:
         folder = self.path / "audio"
         return (folder if level == 0 else folder / f"level-{level}") / f"item-{item:02}.{suffix}"
 
+    def alignment_file(self, item: int) -> Path:
+        """When the words of an item are sung."""
+        return self.path / "alignment" / f"item-{item:02}.json"
+
     def drop_tokens(self) -> None:
         """Removes the tokens that a command left which was stopped before it wrote run.yaml."""
         for path in (self.path / "tokens").glob("level-*/item-*.safetensors"):

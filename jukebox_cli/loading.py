@@ -19,6 +19,10 @@ from jukebox_cli.steering import conditioners, shape_of
 from jukebox_cli.vqvae import VQVAE
 
 
+#: Bytes; what the widest vector instructions read at once.
+ALIGNMENT = 64
+
+
 def pick_device(name: str) -> torch.device:
     """`auto` is the first there is of cuda, mps, cpu. InputError when `name` is not there."""
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
@@ -79,7 +83,17 @@ def load_prior(
     kind = pick_precision(precision, device, is_large(prior))
     if device.type == "cpu" and kind == torch.float16:
         return _halved(prior).eval()
-    return prior.to(device, kind).eval()
+    return _aligned(prior.to(device, kind)).eval()
+
+
+def _aligned(prior: Prior) -> Prior:
+    """Weights at round addresses, as torch would have put them; those that are mapped stand where
+    they do in their file. Products round by it, and so the same weights in another file, such as
+    that of a model with one more conditioner, would give other logits."""
+    for parameter in prior.parameters():
+        if parameter.data_ptr() % ALIGNMENT:
+            parameter.data = parameter.data.clone()
+    return prior
 
 
 def _halved(prior: Prior) -> Prior:

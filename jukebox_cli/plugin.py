@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Conditioner",
     "InputError",
+    "InputWarning",
     "Sampler",
     "Shape",
     "Song",
@@ -49,6 +50,13 @@ class InputError(Exception):
         super().__init__(message)
         self.message = message
         self.hint = hint
+
+
+class InputWarning(UserWarning):
+    """Something a person should know but need not mend: `warnings.warn(InputWarning(message))`.
+
+    Shown as one line, once.
+    """
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ the first input is the conditioners' `start`, or a learned vector where there is
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import log, sqrt
 from typing import NamedTuple
 
@@ -50,6 +51,22 @@ class Upper(nn.Module):
         return Conditioning(frames=self.norm(x.transpose(1, 2)))
 
 
+class Joint(nn.Module):
+    """How a conditioner comes into a prior that was trained without it: through a matrix of zeros,
+    so that it changes nothing until it has learned something (Zhang et al. 2023, section 3.1)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(width, width))
+
+    def forward(self, made: Conditioning) -> Conditioning:
+        """A memory comes as it is: the layers that look at it begin with zeros of their own."""
+        start, frames = (
+            part if part is None else part @ self.weight for part in (made.start, made.frames)
+        )
+        return replace(made, start=start, frames=frames)
+
+
 class Loss(NamedTuple):
     """How well a prior does."""
 
@@ -81,6 +98,7 @@ class Prior(nn.Module):
         self.positions = nn.Parameter(torch.randn(config.prefix + config.frames, width) * 0.01)
         self.start = nn.Parameter(torch.randn(width) * 0.02)
         self.conditioners = nn.ModuleDict(conditioners)
+        self.joints = nn.ModuleDict({name: Joint(width) for name in config.added_joints})
         self.upper = None if strides is None else Upper(bins, width, strides, config.upper)
         self.transformer = Transformer(
             frames=config.frames,
@@ -92,7 +110,7 @@ class Prior(nn.Module):
             inner=int(config.attention * width),
             hidden=int(config.mlp * width),
             patterns=config.patterns,
-            scaled=config.scale,
+            scale=1 / (config.scale_depth or config.depth) if config.scale else 1.0,
         )
         self.norm = nn.LayerNorm(width) if config.norm else nn.Identity()
         self.head = None if config.tied else Linear(width, bins)
@@ -102,17 +120,28 @@ class Prior(nn.Module):
         self, arrays: Mapping[str, Mapping[str, Tensor]], above: Tensor | None = None
     ) -> Conditioning:
         """Arrays of each conditioner (leading axis B) and the level above's codes, joined."""
-        parts = [module(**arrays[name]) for name, module in self.conditioners.items()]
+        made = {name: module(**arrays[name]) for name, module in self.conditioners.items()}
+        parts = [each for name, each in made.items() if name not in self.config.added]
         if self.upper is not None:
             assert above is not None, "an upsampler needs the codes of the level above"
             parts.append(self.upper(above))
-        conditions = join(parts)
+        conditions = self._with_added(join(parts), made)
         given = 0 if conditions.prefix is None else conditions.prefix.ids.shape[1]
         if given != self.config.prefix:
             what = f"its conditioners give {given} letters to go before the music"
             hint = f"set `prefix: {given}` in the prior's config"
             raise InputError(f"{what}, and there is place for {self.config.prefix}", hint)
         return conditions
+
+    def _with_added(
+        self, conditions: Conditioning, made: Mapping[str, Conditioning]
+    ) -> Conditioning:
+        """What was there from the beginning and, through joints, what was added later."""
+        names, joints = self.config.added, self.joints
+        added = join(joints[n](made[n]) if n in joints else made[n] for n in names)
+        if added.start is not None and conditions.start is None:
+            conditions = replace(conditions, start=self.start.expand_as(added.start))
+        return conditions + added
 
     def forward(self, tokens: Tensor, conditions: Conditioning) -> Tensor:
         """Tokens (B, T), T up to `frames` -> logits (B, P + T, bins + V), each from what is

@@ -95,7 +95,7 @@ def check(job: Job, until: str = "audio") -> None:
         shape = shape_of(job.model.config, number)
         for item in job.items:
             for stretch in job.stretches(number, item, 0):
-                window = _window(job, number, item, stretch)
+                window = window_of(job, number, item, stretch)
                 encode_window(parts, [job.song(item)], window, shape)
     _refuse_incomplete(job, until)
     if job.device not in ("auto", "cpu") or job.precision == "bf16":
@@ -193,17 +193,18 @@ def _sample_batch(job: Job, level: int, prior: Prior, items: Sequence[int]) -> N
     samplers = job.registry.sampling(config.sampling[level])
     what = Level(level, prior, samplers, config.seed)
     stretches = job.stretches(level, items[0], given)
-    conditions = _conditions(job, level, prior, items)
+    conditions = conditions_of(job, level, prior, items)
     try:
         sample_level(what, drafts, stretches, conditions, Pulse(job.bar.tick, save))
     finally:
         save()
 
 
-def _conditions(
+def conditions_of(
     job: Job, level: int, prior: Prior, items: Sequence[int]
 ) -> Callable[[Stretch], Conditioning]:
-    """For each window: arrays to the device once, one Conditioning, item by item."""
+    """What steers a prior in each window of some items: arrays to the device once, and one
+    Conditioning, made item by item."""
     import torch
 
     from jukebox_cli.conditioning import stack
@@ -213,7 +214,7 @@ def _conditions(
     device = prior.positions.device
 
     def one(item: int, stretch: Stretch) -> Conditioning:
-        window = _window(job, level, item, stretch)
+        window = window_of(job, level, item, stretch)
         arrays = encode_window(parts, [job.song(item)], window, shape)
         tensors = {
             name: {key: torch.from_numpy(a).to(device) for key, a in each.items()}
@@ -239,7 +240,8 @@ def _above(job: Job, level: int, item: int, stretch: Stretch, frames: int) -> to
     return torch.from_numpy(np.pad(codes, (0, frames // ratio - len(codes)), "edge"))[None]
 
 
-def _window(job: Job, level: int, item: int, stretch: Stretch) -> Window:
+def window_of(job: Job, level: int, item: int, stretch: Stretch) -> Window:
+    """A stretch of tokens as the samples that its conditioners are told of."""
     hop, frames = job.model.config.vqvae.hops[level], job.model.config.priors[level].frames
     return Window(stretch.start * hop, frames * hop, job.samples(item))
 

@@ -80,7 +80,7 @@ def quick_gelu(x: Tensor) -> Tensor:
 
 
 class Transformer(nn.Module):
-    """A stack of blocks whose patterns repeat."""
+    """A stack of blocks whose patterns repeat; `scale` multiplies what each adds."""
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class Transformer(nn.Module):
         inner: int,
         hidden: int,
         patterns: tuple[str, ...],
-        scaled: bool,
+        scale: float = 1.0,
     ) -> None:
         super().__init__()
         self.layout = Layout(blocks, (prefix + frames) // blocks, prefix)
@@ -108,7 +108,7 @@ class Transformer(nn.Module):
                 inner,
                 hidden,
                 heads,
-                1 / depth if scaled else 1.0,
+                scale,
                 out_std,
             )
             for d in range(depth)

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 from conftest import refusal
-from jukebox_plugins.lyrics import Lyrics, around
+from jukebox_plugins.lyrics import Lyrics
+from jukebox_plugins.lyrics.spelling import around, spell
 
 from jukebox_cli.importing.layout import ALPHABET
 from jukebox_cli.plugin import Shape, Window
@@ -29,7 +30,7 @@ def test_words_are_read_as_they_stand_or_from_a_file(tmp_path: Path) -> None:
         ("cafe\u0301", "caf\u00e9"),
         ("", ""),
     ):
-        assert Lyrics().read({"lyrics": said}, tmp_path) == {"lyrics": text}
+        assert Lyrics().read({"lyrics": said}, tmp_path)["lyrics"] == text
 
 
 def test_words_that_can_not_be_read_are_told(tmp_path: Path) -> None:
@@ -46,7 +47,7 @@ def test_words_that_can_not_be_read_are_told(tmp_path: Path) -> None:
 
 
 def spelled(text: str, alphabet: str) -> str:
-    return "".join(alphabet[number - 1] for number in Lyrics(alphabet=alphabet).spell(text))
+    return "".join(alphabet[number - 1] for number in spell(text, alphabet).ids)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +97,7 @@ def test_a_window_of_letters(length: int, middle: int, wanted: tuple[int, int]) 
 
 def told(text: str, start: int, total: int, song_total: float | None = None) -> str:
     """The letters of a window of 2000 samples; a dot where there is none."""
-    lyrics = Lyrics(letters=8, alphabet=ALPHABET)
+    lyrics = Lyrics(letters=8, centred=False, alphabet=ALPHABET)
     song = {"lyrics": text} if song_total is None else {"lyrics": text, "total": song_total}
     row = lyrics.encode(song, Window(start, 2000, total), SHAPE)["ids"]
     return "".join("." if number == 0 else ALPHABET[number - 1] for number in row)

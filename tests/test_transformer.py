@@ -62,7 +62,7 @@ def transformer(*patterns: str) -> Transformer:
         inner=8,
         hidden=16,
         patterns=patterns,
-        scaled=False,
+        scale=1.0,
     )
     return larger(made).double()
 

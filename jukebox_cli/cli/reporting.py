@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import sys
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
 
-from jukebox_cli.plugin import InputError
+from jukebox_cli.plugin import InputError, InputWarning
 
 if TYPE_CHECKING:
     from jukebox_cli.stages import Bar
@@ -34,6 +35,23 @@ def complain(error: InputError) -> None:
 
 def warn(message: str) -> None:
     print(f"warning: {message}", file=sys.stderr)
+
+
+@contextmanager
+def warnings_told() -> Iterator[None]:
+    """Within it, what plugins warn of is one line, once."""
+    usual = warnings.showwarning
+
+    def show(message: Any, category: type[Warning], *more: Any) -> None:
+        if issubclass(category, InputWarning):
+            warn(str(message))
+        else:
+            usual(message, category, *more)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("default", InputWarning)
+        warnings.showwarning = show
+        yield
 
 
 def note(message: str, quiet: bool = False) -> None:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -102,24 +102,71 @@ def add(app: typer.Typer, registry: Registry) -> None:
         seed: TrainSeed = 0,
         precision: Precision = "auto",
         device: DeviceFlag = Device.auto,
+        from_: Annotated[
+            str | None,
+            typer.Option("--from", help="A trained model, to which --add adds.", metavar="MODEL"),
+        ] = None,
+        add: Annotated[
+            list[str] | None,
+            typer.Option(help="A conditioner it does not have; may be given again."),
+        ] = None,
+        set_: Annotated[
+            list[str] | None,
+            typer.Option("--set", help="A setting of it: lyrics.letters=128", metavar="K=V"),
+        ] = None,
+        memory_layers: Annotated[
+            int, typer.Option(min=1, help="New layers that look at what --add brings to look at.")
+        ] = 1,
+        freeze: Annotated[
+            bool, typer.Option("--freeze", help="Train only what was added.")
+        ] = False,
         quiet: Quiet = False,
     ) -> None:
-        """Train the transformer of one level on a corpus of tokens."""
-        from jukebox_cli.folders import Corpus, find_model
+        """Train the transformer of one level on a corpus of tokens.
+
+        With --from and --add, a trained model learns to follow one more conditioner: --model is
+        made from it, and at first it does to the bit what the old one does.
+        """
+        from jukebox_cli.folders import Corpus, Model, find_model
         from jukebox_cli.requests import check_seed
 
-        found = find_model(str(model))
+        if (from_ is None) != (not add) or (set_ and not add):
+            raise InputError("--from, --add and --set go together", "see --help")
         plan = _plan(steps, rate, save_every, precision, decay=0.05, second=0.95)
         check_seed(seed)
         source = Corpus(corpus)
         source.config  # noqa: B018 - says so now if it is not a corpus
+        found = find_model(str(model)) if from_ is None else Model(model)
+        knobs = _knobs(registry, add or [], set_ or [])
 
         from jukebox_cli.loading import pick_device
-        from jukebox_cli.train.prior import prepare
+        from jukebox_cli.surgery import Addition
+        from jukebox_cli.train.prior import add_to, prepare
 
         where = pick_device(device.value)
-        task = prepare(found, level, source, registry, batch=batch, seed=seed, device=where)
+        if from_ is not None:
+            addition = Addition(knobs, memory_layers)
+            add_to(find_model(from_), found, level, addition, source, registry, seed)
+        task = prepare(
+            found, level, source, registry, batch=batch, seed=seed, freeze=freeze, device=where
+        )
         _train(task, found, plan, quiet)
+
+
+def _knobs(
+    registry: Registry, names: Sequence[str], settings: Sequence[str]
+) -> dict[str, dict[str, Any]]:
+    """The settings of conditioners that are to be added, by name; checked."""
+    from jukebox_cli.config import override, unknown
+
+    knobs: dict[str, Any] = {name: {} for name in names}
+    for setting in settings:
+        override(knobs, setting)
+    for name, mine in knobs.items():
+        if name not in names:
+            raise unknown("conditioner", name, names, " with --add")
+        registry.conditioner(name, mine if isinstance(mine, dict) else {"": mine})
+    return knobs
 
 
 def _new_model(path: Path, preset: str) -> tuple[Model, ModelConfig]:

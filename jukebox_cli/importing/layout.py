@@ -208,6 +208,7 @@ class PriorLayout:
         common: Knobs = {
             "letters": self.letters,
             "share": float(said["prime_loss_fraction"]),
+            "centred": False,
             "align": None if layer is None else [layer, said["alignment_head"]],
         }
         if self.single:

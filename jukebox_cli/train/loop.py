@@ -165,8 +165,9 @@ def everything(module: nn.Module) -> dict[str, Tensor]:
 def save(task: Task, optimizer: torch.optim.Optimizer, model: Model, step: int) -> None:
     """One file with all that is needed to go on, then the weights for everybody else."""
     tensors = {f"module/{k}": v.detach() for k, v in everything(task.module).items()}
-    for number, state in optimizer.state_dict()["state"].items():
-        tensors |= {f"optimizer/{number}/{k}": v for k, v in state.items()}
+    for name, parameter in task.module.named_parameters():
+        state = optimizer.state.get(parameter, {})
+        tensors |= {f"optimizer/{k}/{name}": v for k, v in state.items()}
     save_tensors(model.checkpoint(task.part), tensors, {"step": str(step)})
     save_tensors(model.weights(task.part), task.export())
 
@@ -186,12 +187,16 @@ def resume(task: Task, optimizer: torch.optim.Optimizer, model: Model) -> int:
                 hint = f"remove {path} to start anew, or train with the same preset"
                 raise InputError(f"{path} holds another shape of {task.part}: {name}", hint)
             tensor.copy_(saved)
-    state: dict[int, dict[str, Tensor]] = {}
+    states: dict[str, dict[str, Tensor]] = {}
     for key, tensor in tensors.items():
         if key.startswith("optimizer/"):
-            _, number, what = key.split("/")
-            state.setdefault(int(number), {})[what] = tensor.clone()
-    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+            _, what, name = key.split("/")
+            states.setdefault(name, {})[what] = tensor.clone()
+    for name, parameter in task.module.named_parameters():
+        if parameter.requires_grad and name in states:
+            state = states[name]
+            moved = {k: t if k == "step" else t.to(parameter.device) for k, t in state.items()}
+            optimizer.state[parameter] = moved
     return _step_of(path)
 
 

@@ -17,6 +17,7 @@ from jukebox_cli.plugin import Conditioner, InputError, Shape, Window
 from jukebox_cli.prior import Loss
 from jukebox_cli.registry import Registry
 from jukebox_cli.steering import Arrays, encode_window, shape_of
+from jukebox_cli.surgery import Addition, is_new, operate
 from jukebox_cli.train.loop import Metrics
 
 #: How often a conditioner is told nothing in training.
@@ -119,11 +120,16 @@ class PriorTask:
         held_out: CorpusWindows | None,
         *,
         batch: int = 8,
+        freeze: bool = False,
         device: torch.device | str = "cpu",
     ) -> None:
         torch.manual_seed(windows.seed)
         self.part = f"prior-{level}"
         self.module = new_prior(model.config, level, windows.parts).to(device)
+        config = self.module.config
+        for name, parameter in self.module.named_parameters():
+            new = is_new(name, config.added, config.added_layers)
+            parameter.requires_grad_(new or not freeze)
         self.windows, self.examples = windows, held_out
         self.size, self.device = batch, device
 
@@ -159,15 +165,20 @@ def prepare(
     *,
     batch: int = 8,
     seed: int = 0,
+    freeze: bool = False,
     device: torch.device | str = "cpu",
 ) -> PriorTask:
     """Fits the level's conditioners to the corpus, saves them with the model, sets up the task.
 
-    Conditioners that the model has already learned are kept, so that training can go on.
+    Conditioners that the model has already learned are kept, so that training can go on. `freeze`
+    trains only what was added to the prior.
     """
     config = _config_of(model, level)
     entries = corpus.entries()
     _refuse_strangers(model, corpus, entries)
+    if freeze and not config.added:
+        what = f"nothing was added to level {level} of model '{model.name}', so nothing would learn"
+        raise InputError(what, "leave out --freeze, or add a conditioner with --from and --add")
     learned = model.learned(level)
     if not learned:
         songs = [e.song for e in entries]
@@ -184,7 +195,23 @@ def prepare(
 
     known = windows(training, seed, UNTOLD)
     examples = windows(held_out, seed + 1, 0.0) if held_out else None
-    return PriorTask(model, level, known, examples, batch=batch, device=device)
+    return PriorTask(model, level, known, examples, batch=batch, freeze=freeze, device=device)
+
+
+def add_to(
+    old: Model,
+    new: Model,
+    level: int,
+    addition: Addition,
+    corpus: Corpus,
+    registry: Registry,
+    seed: int = 0,
+) -> None:
+    """Surgery: `new` becomes the model `old` with more conditioners, fitted to the corpus."""
+    _config_of(old, level)
+    entries = corpus.entries()
+    _refuse_strangers(old, corpus, entries)
+    operate(old, new, level, addition, [e.song for e in entries], registry, seed)
 
 
 def _config_of(model: Model, level: int) -> PriorConfig:

@@ -1,0 +1,146 @@
+"""lyrics: the words that are sung, letter by letter (paper, section 4.4).
+
+`words` reads a text, `spelling` turns it into the letters of a model, `network` reads these;
+`alignment` finds out when they are sung, and `command` is `jukebox align`.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+
+from jukebox_cli.config import read_text
+from jukebox_cli.plugin import (
+    Conditioner,
+    InputError,
+    InputWarning,
+    Shape,
+    Song,
+    Values,
+    Window,
+    hookimpl,
+)
+
+if TYPE_CHECKING:
+    import numpy as np
+    import typer
+    from torch import nn
+    from typing_extensions import Self
+
+    from .spelling import Place, Spelled
+
+FILES = (".txt", ".lrc")
+
+
+@dataclass(frozen=True)
+class Lyrics(Conditioner):
+    """The `letters` letters around the middle of a window: around what is sung there, where the
+    times of the words are known, and as if words were sung evenly where they are not.
+
+    As `memory` an encoder reads them, and the prior's memory layers attend to it (the paper's
+    encoder-decoder); as `prefix` they go before the music in one sequence, and its prefix layers
+    attend to them (the single encoder-decoder). Either way the letters are learned to be
+    predicted too, and count `share` of what a token counts.
+    """
+
+    name: ClassVar[str] = "lyrics"
+    form: Literal["memory", "prefix"] = "memory"
+    letters: int = 512
+    share: float = 0.4
+    #: the middle letter stands in the middle; if not, as in Jukebox, no place is left empty for
+    #: letters before the first or after the last
+    centred: bool = True
+    # of the encoder
+    width: int = 256
+    depth: int = 6
+    heads: int = 4
+    blocks: int = 32
+    patterns: tuple[str, ...] = ("row", "column", "previous")
+    attention: float = 0.25
+    mlp: float = 1.0
+    scale: bool = False
+    # of the prefix: whether the letters' embeddings are their output layer
+    tied: bool = True
+    #: layer and head of the prior that follow the words best, where they are known
+    align: tuple[int, int] | None = None
+    alphabet: str = ""  # learned; letter i has id i + 1, and 0 is no letter
+
+    @dataclass(frozen=True)
+    class Input:
+        lyrics: Annotated[
+            str | None, "Words to sing, or a text file of them; .lrc files say when, too."
+        ] = None
+
+    def __post_init__(self) -> None:
+        if self.form == "memory" and self.letters % self.blocks:
+            raise ValueError(
+                f"letters ({self.letters}) must be a multiple of blocks ({self.blocks})"
+            )
+        if self.form == "memory" and int(self.attention * self.width) % self.heads:
+            raise ValueError(f"attention * width must be a multiple of heads ({self.heads})")
+
+    def read(self, given: Mapping[str, Any], folder: Path) -> Values:
+        from .words import words
+
+        said = given.get("lyrics")
+        if not isinstance(said, str):
+            raise InputError(f"can't read lyrics {said!r}", "write them in quotes, or name a file")
+        named = said.strip()
+        if "\n" not in named and named.lower().endswith(FILES):
+            said = read_text(folder / named)
+        return words(said)
+
+    def fit(self, songs: Sequence[Song]) -> Self:
+        used = {letter for song in songs for letter in song.get("lyrics") or ""}
+        return replace(self, alphabet="".join(sorted(used)))
+
+    def encode(self, song: Song, window: Window, shape: Shape) -> dict[str, np.ndarray]:
+        import numpy as np
+
+        spelled = self.spell(song)
+        if lost := "".join(letter for letter in spelled.lost if not letter.isspace()):
+            message = f"lyrics: left out {lost}, which the model has no letters for"
+            warnings.warn(InputWarning(message), stacklevel=2)
+        start, end, slot = self.place(song, spelled, window, shape)
+        row = np.zeros(self.letters, dtype=np.int64)
+        row[slot : slot + end - start] = spelled.ids[start:end]
+        return {"ids": row}
+
+    def spell(self, song: Song) -> Spelled:
+        """A song's words in the letters of this model."""
+        from .spelling import spell
+
+        return spell(song.get("lyrics") or "", self.alphabet)
+
+    def place(self, song: Song, spelled: Spelled, window: Window, shape: Shape) -> Place:
+        """Which letters a window is told, and where they stand in what it is told."""
+        from .spelling import centred, letter_at, moved
+
+        half = window.start + window.length / 2
+        if times := song.get("lyrics_times"):
+            middle = letter_at(half / shape.sample_rate, times, spelled.origins)
+        else:
+            total = max(window.total, round((song.get("total") or 0) * shape.sample_rate))
+            middle = int(len(spelled.ids) * half / total)
+        choose = centred if self.centred else moved
+        return choose(len(spelled.ids), self.letters, middle)
+
+    def module(self, shape: Shape) -> nn.Module:
+        from .network import Encoder, Letters
+
+        return Letters(self, shape) if self.form == "prefix" else Encoder(self, shape)
+
+
+@hookimpl
+def jukebox_conditioners() -> list[type[Conditioner]]:
+    return [Lyrics]
+
+
+@hookimpl
+def jukebox_commands(app: typer.Typer) -> None:
+    from .command import add
+
+    add(app)

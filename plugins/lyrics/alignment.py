@@ -1,0 +1,194 @@
+"""When the words of a run are sung, from where a head of its prior looks (paper, section 4.4).
+
+The head is the one that a model is known for, or else the one that follows the words of the run
+itself best.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from jukebox_cli.plugin import InputError
+from jukebox_cli.stages import Job, conditions_of, window_of
+from jukebox_cli.steering import conditioners, shape_of
+
+from .following import diagonal, path, pooled, starts
+from .spelling import Spelled
+
+if TYPE_CHECKING:
+    from jukebox_cli.prior import Prior
+
+    from . import Lyrics
+
+Head = tuple[int, int]
+#: Seconds of a frame of the path, at the least.
+FRAME = 0.02
+
+
+@dataclass(frozen=True)
+class Sung:
+    """What a prior that sings has at hand."""
+
+    job: Job
+    level: int
+    lyrics: Lyrics
+    prior: Prior
+
+    @property
+    def layers(self) -> list[int]:
+        """Those that look at the words."""
+        blocks = self.prior.transformer.blocks()
+        kind = "prefix" if self.lyrics.form == "prefix" else "memory"
+        return [n for n, block in enumerate(blocks) if block.attention.pattern == kind]
+
+
+def level_of(job: Job) -> tuple[int, Lyrics]:
+    """The highest level that is told the words. InputError where none is."""
+    for level in range(job.top, -1, -1):
+        parts: dict[str, Any] = conditioners(job.model, level, job.registry)
+        if "lyrics" in parts:
+            return level, parts["lyrics"]
+    raise InputError(
+        f"model '{job.model.name}' was not told lyrics", "align a run of a model that sings"
+    )
+
+
+def check(job: Job, level: int) -> None:
+    """InputError for items that have no words, or no whole tokens."""
+    for item in job.items:
+        if not job.song(item).get("lyrics"):
+            raise InputError(
+                f"item {item} of {job.run.path} has no lyrics", "choose others: --items"
+            )
+        if job.have(level, item) < job.total(level, item):
+            what = f"item {item} of {job.run.path} is not whole at level {level}"
+            raise InputError(what, "finish it with the command that began it")
+
+
+@torch.inference_mode()
+def find_head(sung: Sung) -> Head:
+    """The layer and head that follow the words of the job's items best."""
+    scores: dict[Head, list[float]] = {}
+    for item, layer in product(sung.job.items, sung.layers):
+        for looks, told, _ in _windows(sung, item, layer):
+            for head, each in enumerate(looks):
+                scores.setdefault((layer, head), []).append(diagonal(each[:, told]))
+    return max(scores, key=lambda head: float(np.mean(scores[head])))
+
+
+@torch.inference_mode()
+def align(sung: Sung, item: int, head: Head) -> dict[str, Any]:
+    """The lines and words of an item with their times in seconds, as plain JSON."""
+    song, spelled = sung.job.song(item), sung.lyrics.spell(sung.job.song(item))
+    shape = shape_of(sung.job.model.config, sung.level)
+    frame = max(1, round(FRAME * shape.sample_rate / shape.hop))
+    looks = np.zeros((0, len(spelled.ids)), np.float32)
+    parts = []
+    for each, told, place in _windows(sung, item, head[0]):
+        whole = np.zeros((each.shape[1], len(spelled.ids)), np.float32)
+        whole[:, place] = each[head[1]][:, told]
+        parts.append(whole)
+    looks = pooled(parts, frame)
+    seconds = frame * shape.hop / shape.sample_rate
+    times = _of_text(starts(path(looks), len(spelled.ids)) * seconds, spelled, song["lyrics"])
+    end = min(sung.job.samples(item) / shape.sample_rate, len(looks) * seconds)
+    return {
+        "format": 1,
+        "item": item,
+        "level": sung.level,
+        "layer": head[0],
+        "head": head[1],
+        "lines": lines(song["lyrics"], times, end, song.get("lyrics_sections") or ()),
+    }
+
+
+def _windows(sung: Sung, item: int, layer: int) -> Iterator[tuple[np.ndarray, slice, slice]]:
+    """For each window, where the heads look from its new tokens (H, T, S), which of S are letters,
+    and which letters of the item these are."""
+    job, level, prior = sung.job, sung.level, sung.prior
+    tokens = job.run.read_tokens(level, item)
+    assert tokens is not None
+    song, shape = job.song(item), shape_of(job.model.config, level)
+    spelled = sung.lyrics.spell(song)
+    conditions = conditions_of(job, level, prior, [item])
+    for stretch in job.stretches(level, item, 0):
+        codes = torch.from_numpy(tokens.tokens[stretch.start : stretch.end])[None]
+        looks = prior.looks(codes.to(prior.positions.device), conditions(stretch), layer)[0]
+        place = sung.lyrics.place(song, spelled, window_of(job, level, item, stretch), shape)
+        told = slice(place.slot, place.slot + place.end - place.start)
+        new = looks[:, stretch.first - stretch.start :].float().cpu().numpy()
+        yield new, told, slice(place.start, place.end)
+
+
+def _of_text(times: np.ndarray, spelled: Spelled, text: str) -> np.ndarray:
+    """Times of spelled letters as those of the text's; -1 where a letter has none."""
+    whole = np.full(len(text), -1.0)
+    for time, origin in zip(times[::-1], spelled.origins[::-1], strict=True):
+        whole[origin] = time
+    return whole
+
+
+def lines(
+    text: str, times: np.ndarray, end: float, sections: Sequence[Sequence[Any]]
+) -> list[dict[str, Any]]:
+    """Lines, words and the sections they stand in; what is not sung has no times."""
+    found: list[dict[str, Any]] = []
+    named = {int(letter): name for letter, name in sections}
+    place = 0
+    for line in text.split("\n"):
+        if place in named:
+            found.append({"section": named[place]})
+        if line.strip():
+            found.append(_line(line, place, times, end))
+        place += len(line) + 1
+    return found
+
+
+def _line(line: str, place: int, times: np.ndarray, end: float) -> dict[str, Any]:
+    words, at = [], 0
+    for word in line.split():
+        at = line.index(word, at)
+        words.append({"word": word, **_span(times, place + at, place + at + len(word), end)})
+        at += len(word)
+    timed = [word for word in words if "start" in word]
+    whole = {"start": timed[0]["start"], "end": timed[-1]["end"]} if timed else {}
+    return {"text": line.strip(), **whole, "words": words}
+
+
+def _span(times: np.ndarray, first: int, last: int, end: float) -> dict[str, float]:
+    """From when to when letters `first` .. `last` are sung."""
+    mine = times[first:last]
+    if not (mine >= 0).any():
+        return {}
+    later = times[last:]
+    until = later[later >= 0][0] if (later >= 0).any() else end
+    start = float(mine[mine >= 0][0])
+    return {"start": round(start, 3), "end": round(max(start, float(until)), 3)}
+
+
+def lrc(found: dict[str, Any], words: bool) -> str:
+    """An alignment as an LRC file, with times of lines alone or of words too."""
+    rows = []
+    for line in found["lines"]:
+        if "start" in line:
+            text = _timed_words(line) if words else line["text"]
+            rows.append(f"[{clock(line['start'])}]{text}")
+    return "\n".join(rows) + "\n"
+
+
+def _timed_words(line: dict[str, Any]) -> str:
+    parts = [
+        f"<{clock(w['start'])}>{w['word']}" if "start" in w else w["word"] for w in line["words"]
+    ]
+    return f"{' '.join(parts)}<{clock(line['end'])}>"
+
+
+def clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds * 100), 6000)
+    return f"{minutes:02}:{rest // 100:02}.{rest % 100:02}"

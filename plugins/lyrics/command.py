@@ -1,0 +1,103 @@
+"""The command `align`: when the words of a run are sung."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from jukebox_cli.cli.making import Chosen, Device, DeviceFlag, Json, Quiet, RunFolder
+from jukebox_cli.cli.reporting import note, progress, show
+from jukebox_cli.plugin import InputError
+
+
+def add(app: typer.Typer) -> None:
+    """Puts `jukebox align` on the app."""
+
+    @app.command()
+    def align(
+        run: RunFolder,
+        items: Chosen = None,
+        head: Annotated[
+            str | None,
+            typer.Option(
+                help="Layer and head that follow the words, such as 3,1; found if not given.",
+                metavar="LAYER,HEAD",
+            ),
+        ] = None,
+        model: Annotated[str | None, typer.Option(help="Where its model is now.")] = None,
+        device: DeviceFlag = Device.auto,
+        as_json: Json = False,
+        quiet: Quiet = False,
+    ) -> None:
+        """Find out when the words of a run are sung.
+
+        Writes alignment/item-00.json, and .lrc files of lines and of words, into the run.
+        """
+        from jukebox_cli.cli.reporting import warn
+        from jukebox_cli.registry import installed
+        from jukebox_cli.requests import reopen
+
+        from .alignment import check, level_of
+
+        job = replace(reopen(run, installed(warn), items, model), device=device.value)
+        level, lyrics = level_of(job)
+        check(job, level)
+        job.model.need(f"prior-{level}")
+        chosen = None if head is None else _head(head)
+        with progress(quiet, "items") as bar:
+            made = _align(replace(job, bar=bar), level, lyrics, chosen, quiet)
+        show({"run": str(run), "alignments": made}, "\n".join(made), as_json)
+
+
+def _align(job: Any, level: int, lyrics: Any, chosen: Any, quiet: bool) -> list[str]:
+    from jukebox_cli.loading import load_prior, pick_device
+
+    from .alignment import Sung, align, find_head
+
+    prior = load_prior(job.model, level, job.registry, pick_device(job.device))
+    sung = Sung(job, level, lyrics, prior)
+    best = chosen or lyrics.align or find_head(sung)
+    _refuse_blind(sung, best)
+    note(f"head {best[1]} of layer {best[0]} follows the words", quiet)
+    job.bar.begin("align", 0, len(job.items))
+    made = []
+    for item in job.items:
+        made.append(_write(job.run, item, align(sung, item, best)))
+        job.bar.tick(1)
+    job.event("aligned", level=level, layer=best[0], head=best[1], items=list(job.items))
+    return made
+
+
+def _write(run: Any, item: int, found: dict[str, Any]) -> str:
+    import json
+
+    from jukebox_cli.disk import write_text
+
+    from .alignment import lrc
+
+    path: Path = run.alignment_file(item)
+    write_text(path.with_suffix(".lrc"), lrc(found, words=False))
+    write_text(path.with_suffix(".words.lrc"), lrc(found, words=True))
+    write_text(path, json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+    return str(path)
+
+
+def _head(said: str) -> tuple[int, int]:
+    try:
+        layer, head = (int(part) for part in said.split(","))
+    except ValueError:
+        raise InputError(
+            f"can't read --head '{said}'", "write layer and head, such as 3,1"
+        ) from None
+    return layer, head
+
+
+def _refuse_blind(sung: Any, head: tuple[int, int]) -> None:
+    heads = sung.prior.transformer.heads
+    if head[0] not in sung.layers or not 0 <= head[1] < heads:
+        there = ", ".join(map(str, sung.layers))
+        hint = f"those that do are layers {there}, with heads 0 to {heads - 1}"
+        raise InputError(f"head {head[1]} of layer {head[0]} looks at no lyrics", hint)

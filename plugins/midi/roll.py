@@ -1,0 +1,89 @@
+"""Notes -> a piano roll with a column for every token of a window.
+
+Its rows, from the top: for the instruments, and then for the voices among them, which pitches
+begin and which last; which drums are struck; and one that says that notes were given at all. The
+mark of a beginning is as strong as the note was struck, and decays, so that a prior can tell how
+long ago it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from jukebox_cli.plugin import Shape, Window
+
+from .reading import Instrument, folded
+
+if TYPE_CHECKING:
+    from . import Midi
+
+#: General MIDI's drums, from the acoustic bass drum to the open triangle.
+FIRST_DRUM, DRUM_COUNT = 35, 47
+
+
+class Rows(NamedTuple):
+    """Where a note goes; -1 for nowhere."""
+
+    begins: int
+    lasts: int
+
+
+def rows(midi: Midi) -> int:
+    return 4 * pitches(midi) + DRUM_COUNT + 1
+
+
+def pitches(midi: Midi) -> int:
+    return midi.highest - midi.lowest + 1
+
+
+def piano_roll(
+    midi: Midi, instruments: Sequence[Instrument] | None, window: Window, shape: Shape
+) -> dict[str, Any]:
+    """`roll`, float32 (rows, frames): zeros where no song or no notes were given."""
+    roll = np.zeros((rows(midi), shape.frames), np.float32)
+    if instruments is None:
+        return {"roll": roll}
+    roll[-1] = 1.0
+    per_second = shape.sample_rate / shape.hop
+    first = window.start / shape.hop
+    fading = midi.decay * per_second  # frames
+    for row, start, end, velocity in _notes(midi, instruments):
+        begin, stop = start * per_second - first, end * per_second - first
+        if stop > 0 and begin < shape.frames:
+            _mark(roll, row, begin, stop, velocity / 127, fading)
+    return {"roll": roll}
+
+
+def _notes(
+    midi: Midi, instruments: Sequence[Instrument]
+) -> Iterator[tuple[Rows, float, float, int]]:
+    """Every note: its rows, its beginning and end in seconds, its velocity."""
+    for instrument in instruments:
+        for start, end, pitch, velocity in instrument["notes"]:
+            yield _rows_of(midi, instrument, int(pitch)), start, end, velocity
+
+
+def _rows_of(midi: Midi, instrument: Instrument, pitch: int) -> Rows:
+    size = pitches(midi)
+    if instrument["drum"]:
+        drum = min(max(pitch - FIRST_DRUM, 0), DRUM_COUNT - 1)
+        return Rows(4 * size + drum, -1)
+    above = 2 * size if instrument["program"] in midi.voices else 0
+    row = above + folded(pitch, midi.lowest, midi.highest) - midi.lowest
+    return Rows(row, row + size)
+
+
+def _mark(
+    roll: np.ndarray, row: Rows, begin: float, stop: float, strength: float, fading: float
+) -> None:
+    """Puts down a note that lasts from frame `begin` to `stop`, in parts of frames."""
+    frames = roll.shape[1]
+    first, last = int(np.floor(begin)), min(int(np.ceil(stop)), frames)
+    if row.lasts >= 0:
+        roll[row.lasts, max(first, 0) : last] = 1.0
+    seen = np.arange(max(first, 0), min(first + int(5 * fading) + 1, frames))
+    mark = strength * np.exp(-(seen - first) / max(fading, 1e-6), dtype=np.float32)
+    roll[row.begins, seen] = np.maximum(roll[row.begins, seen], mark)

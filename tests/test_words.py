@@ -1,0 +1,180 @@
+"""lyrics: text, sections and LRC files -> words, their sections and their times."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from jukebox_plugins.lyrics import Lyrics
+from jukebox_plugins.lyrics.spelling import letter_at
+from jukebox_plugins.lyrics.words import words
+
+from jukebox_cli.plugin import InputWarning, Shape, Window
+
+PLAIN = """
+[Verse 1]
+we go
+far away
+
+[Chorus]
+sing, sing
+
+[Verse 2]
+we stay
+
+[chorus]
+"""
+LRC = """[ar:Ada Vale]
+[length:00:30]
+[Verse]
+[00:01.00]we go
+[00:03.50]far away
+[00:06.00]
+[Chorus]
+[00:10.00][00:20.00]sing
+"""
+WORDS = """[00:01.00] <00:01.00>we <00:01.50>go<00:02.00>
+[00:03.00] <00:03.20>home <00:04.00>
+"""
+
+
+def test_sections_are_kept_apart_from_the_words_and_sung_again_by_name() -> None:
+    assert words(PLAIN) == {
+        "lyrics": "we go\nfar away\n\nsing, sing\n\nwe stay\n\nsing, sing",
+        "lyrics_times": [],
+        "lyrics_sections": [[0, "Verse 1"], [16, "Chorus"], [28, "Verse 2"], [37, "chorus"]],
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "sung"),
+    [
+        ("", ""),
+        ("\n\nla\n\n", "la"),
+        ("[Intro]", ""),
+        ("[Intro]\n[Verse]\nla", "\nla"),
+        ("a [whispered] line", "a [whispered] line"),
+        ("one\rtwo\r\nthree", "one\ntwo\nthree"),
+        ("\ufeffla", "la"),
+        ("e\u0301t\u00e9", "\u00e9t\u00e9"),
+        (
+            "\u0939\u093f\u0928\u094d\u0926\u0940 \u0e01\u0e33",
+            "\u0939\u093f\u0928\u094d\u0926\u0940 \u0e01\u0e33",
+        ),
+    ],
+)
+def test_plain_text(text: str, sung: str) -> None:
+    assert words(text)["lyrics"] == sung
+
+
+def test_an_lrc_file_has_times_of_lines() -> None:
+    made = words(LRC)
+    assert made["lyrics"] == "we go\nfar away\nsing\nsing"
+    assert made["lyrics_sections"] == [[0, "Verse"], [15, "Chorus"], [20, "Chorus"]]
+    assert made["lyrics_times"][:3] == [[0, 1.0], [6, 3.5], [15, 6.0]]
+    starts = {letter: seconds for letter, seconds in made["lyrics_times"]}
+    assert (starts[15], starts[20]) == (10.0, 20.0)
+    assert made["lyrics_times"] == sorted(made["lyrics_times"], key=lambda each: each[1])
+
+
+def test_an_lrc_file_may_have_times_of_words() -> None:
+    made = words(WORDS)
+    assert made["lyrics"] == "we go\nhome"
+    said = [[0, 1.0], [3, 1.5], [5, 2.0], [6, 3.2], [10, 4.0]]
+    assert [each for each in made["lyrics_times"] if each in said] == said
+
+
+def test_an_offset_moves_the_lines_and_what_is_no_number_does_not() -> None:
+    assert words("[offset:+500]\n[00:02.00]la")["lyrics_times"][0] == [0, 1.5]
+    assert words("[offset:soon]\n[00:02.00]la")["lyrics_times"][0] == [0, 2.0]
+    assert words("[00:02]la")["lyrics_times"][0] == [0, 2.0]
+    assert words("[01:02:25]la")["lyrics_times"][0] == [0, 62.25]
+
+
+def test_a_rest_is_not_sung_through() -> None:
+    times = words("[00:00.00]aaaaaaaaa\n[00:01.00]bbbbbbbbb\n[00:02.00]ccccccccc\n[01:00.00]ddd")
+    ends = [seconds for letter, seconds in times["lyrics_times"] if letter == 30]
+    assert ends == [4.0, 60.0]  # the third line is sung at twice the time of the others at most
+
+
+@pytest.mark.parametrize(
+    ("text", "kept", "left_out"),
+    [
+        ("la \U0001f600 la", "la  la", "\U0001f600"),
+        ("\U0001f468\u200d\U0001f469\u200d\U0001f467!", "!", "\U0001f468\U0001f469\U0001f467"),
+        ("\u2665\ufe0f love \U0001f44d\U0001f3fd", " love ", "\u2665\U0001f44d\U0001f3fd"),
+        ("\u0646\u200c\u0627", "\u0646\u200c\u0627", None),  # a joiner that is part of a word
+        ("1\ufe0f\u20e3", "1", None),
+    ],
+)
+def test_what_can_not_be_sung_is_left_out_with_a_warning(
+    text: str, kept: str, left_out: str | None
+) -> None:
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        assert words(text)["lyrics"] == kept
+    messages = [str(warning.message) for warning in told]
+    assert messages == ([f"lyrics: left out {left_out}, which can't be sung"] if left_out else [])
+    assert all(warning.category is InputWarning for warning in told)
+
+
+@given(st.text(alphabet=st.characters(exclude_categories=()), max_size=60))
+def test_any_text_is_read_and_encoded(text: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        values = words(text)
+        assert json.loads(json.dumps(values)) == values
+        lyrics = Lyrics(letters=32, alphabet="abc \n")
+        told = lyrics.encode(values, Window(0, 100, 1000), Shape(8, 10, 10, 1000))
+    assert told["ids"].shape == (32,)
+
+
+@given(st.lists(st.sampled_from([*LRC.splitlines(), *WORDS.splitlines(), "[Verse]", "x", ""])))
+def test_times_go_forward_and_are_of_letters_there_are(rows: list[str]) -> None:
+    values = words("\n".join(rows))
+    times = values["lyrics_times"]
+    assert [t[1] for t in times] == sorted(t[1] for t in times)
+    assert all(0 <= letter <= len(values["lyrics"]) for letter, _ in times)
+
+
+# what a window is told
+
+
+def told(text: str, start: float, total: float = 20.0) -> str:
+    """The letters around the middle of two seconds from `start`; a dot where there is none."""
+    values = words(text)
+    lyrics = Lyrics(letters=8, blocks=4).fit([values])
+    window = Window(round(start * 1000), 2000, round(total * 1000))
+    row = lyrics.encode(values, window, Shape(8, 200, 10, 1000))["ids"]
+    return "".join("." if n == 0 else lyrics.alphabet[n - 1] for n in row)
+
+
+def test_the_letter_that_is_sung_in_the_middle_stands_in_the_middle() -> None:
+    text = "abcdefghijklmnopqrst"  # a letter a second
+    assert told(text, 0) == "...abcde"
+    assert told(text, 9) == "ghijklmn"
+    assert told(text, 18) == "pqrst..."
+
+
+def test_times_say_what_is_sung_where_there_are_any() -> None:
+    text = "[00:00.00]abcd\n[00:10.00]efgh\n[00:14.00]ijkl"
+    assert told(text, 0, 100) == "....abcd"  # a line of ten seconds is no slower than others
+    assert told(text, 11, 100) == "d\nefgh\ni"
+    assert told(text, 60, 100) == "ijkl...."
+
+
+def test_letters_between_two_times_are_sung_evenly() -> None:
+    times, origins = [[2, 1.0], [6, 3.0], [6, 5.0], [10, 6.0]], list(range(12))
+    at = {0.0: 2, 1.0: 2, 2.0: 4, 3.5: 6, 5.0: 6, 5.5: 8, 9.0: 10}
+    assert {s: letter_at(s, times, origins) for s in at} == at
+
+
+def test_letters_the_model_does_not_know_are_told_once(tmp_path: Path) -> None:
+    lyrics = Lyrics(letters=32, alphabet="ab ")
+    with pytest.warns(InputWarning, match="left out cd, which the model has no letters for"):
+        row = lyrics.encode({"lyrics": "abcad"}, Window(0, 10, 10), Shape(8, 10, 1, 10))["ids"]
+    assert row[row > 0].tolist() == [1, 2, 1]
