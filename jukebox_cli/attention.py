@@ -43,6 +43,10 @@ class Memory(NamedTuple):
 
     states: Tensor  # (B, S, W)
     mask: Tensor | None = None  # (B, S), bool; True: look
+    #: what it costs, in training, to look from a position of the music at one of these: (B, T, S)
+    costs: Tensor | None = None
+    #: what the first head of each layer paid, filled in as layers look
+    paid: list[Tensor] | None = None
 
     def row(self, item: int) -> Memory:
         mask = None if self.mask is None else self.mask[item : item + 1]
@@ -248,6 +252,8 @@ class MemoryAttention(Heads):
     def forward(self, x: Tensor, memory: Memory) -> Tensor:
         """(B, T, W) -> (B, T, W)."""
         q, (k, v) = self.split(self.query(x)), self._seen(memory)
+        if memory.costs is not None and memory.paid is not None:
+            memory.paid.append(self._paid(q, k, memory.costs, memory.mask))
         if memory.mask is None:
             mixed = F.scaled_dot_product_attention(q, k, v)
         else:
@@ -272,6 +278,13 @@ class MemoryAttention(Heads):
         """How much each position looks at each of the memory: (B, H, T, S)."""
         mask = None if memory.mask is None else memory.mask[:, None, None]
         return self.weights(self.split(self.query(x)), self._seen(memory)[0], mask)
+
+    def _paid(self, q: Tensor, k: Tensor, costs: Tensor, mask: Tensor | None) -> Tensor:
+        """What the first head pays on average for where it looks: ()."""
+        mask = None if mask is None else mask[:, None, None]
+        looks = self.weights(q[:, :1].float(), k[:, :1].float(), mask)[:, 0]  # (B, T, S)
+        music = costs.shape[1]  # there may be positions to fill up the last row
+        return (looks[:, :music] * costs[:, : looks.shape[1]]).sum(2).mean()
 
     def _seen(self, memory: Memory) -> tuple[Tensor, Tensor]:  # (B, H, S, D)
         k, v = (self.split(t) for t in self.project(memory.states).chunk(2, dim=2))

@@ -56,6 +56,8 @@ class Conditioning:
     start: added up, the first input of the sequence, in place of a token before it.
     frames: added up, joins the input at every position.
     memory, memory_mask: laid end to end, what encoder-decoder attention looks at (True: look).
+    memory_costs: in training, how wrong it is to look there from each position, 0 to as much as is
+        added to the loss, in bits per token, where the first head of a layer looks there alone.
     prefix: laid end to end, goes before the sequence.
     loss: an auxiliary loss to train with, in bits per token of the music, added up.
     """
@@ -64,6 +66,7 @@ class Conditioning:
     frames: Tensor | None = None  # (B, T, W)
     memory: Tensor | None = None  # (B, S, W)
     memory_mask: Tensor | None = None  # (B, S), bool
+    memory_costs: Tensor | None = None  # (B, T, S)
     prefix: Prefix | None = None
     loss: Tensor | None = None  # ()
 
@@ -73,6 +76,7 @@ class Conditioning:
             frames=_total(self.frames, other.frames),
             memory=_joined(self.memory, other.memory),
             memory_mask=_joined(*_masks(self, other)),
+            memory_costs=_joined(*_costs(self, other), dim=2),
             prefix=_total(self.prefix, other.prefix),
             loss=_total(self.loss, other.loss),
         )
@@ -86,7 +90,7 @@ class Conditioning:
         return Conditioning(**rows, prefix=None if self.prefix is None else self.prefix.row(item))
 
 
-_TENSORS = ("start", "frames", "memory", "memory_mask")
+_TENSORS = ("start", "frames", "memory", "memory_mask", "memory_costs")
 
 
 def stack(items: Sequence[Conditioning]) -> Conditioning:
@@ -122,8 +126,21 @@ def _masks(*both: Conditioning) -> list[Tensor | None]:
     ]
 
 
-def _joined(a: Tensor | None, b: Tensor | None) -> Tensor | None:
-    return b if a is None else a if b is None else torch.cat([a, b], dim=1)
+def _costs(*both: Conditioning) -> list[Tensor | None]:
+    """The costs of memories, where one has some: those of the other are 0."""
+    known = next((each.memory_costs for each in both if each.memory_costs is not None), None)
+    if known is None:
+        return [None, None]
+    return [
+        known.new_zeros(*known.shape[:2], each.memory.shape[1])
+        if each.memory is not None and each.memory_costs is None
+        else each.memory_costs
+        for each in both
+    ]
+
+
+def _joined(a: Tensor | None, b: Tensor | None, *, dim: int = 1) -> Tensor | None:
+    return b if a is None else a if b is None else torch.cat([a, b], dim=dim)
 
 
 class StartEmbedding(nn.Module):

@@ -18,7 +18,6 @@ from jukebox_cli.registry import Registry
 from jukebox_cli.steering import conditioners, shape_of
 from jukebox_cli.vqvae import VQVAE
 
-
 #: Bytes; what the widest vector instructions read at once.
 ALIGNMENT = 64
 

@@ -146,7 +146,10 @@ class Prior(nn.Module):
     def forward(self, tokens: Tensor, conditions: Conditioning) -> Tensor:
         """Tokens (B, T), T up to `frames` -> logits (B, P + T, bins + V), each from what is
         before: the prefix's own first."""
-        x = self.transformer(self._inputs(tokens, conditions), memory=_memory(conditions))
+        return self._forward(tokens, conditions, _memory(conditions))
+
+    def _forward(self, tokens: Tensor, conditions: Conditioning, memory: Memory | None) -> Tensor:
+        x = self.transformer(self._inputs(tokens, conditions), memory=memory)
         x = self.norm(self._again(x, self._frames(conditions, x.shape[1])))
         music = F.linear(x, self.tokens.weight) if self.head is None else self.head(x)
         if conditions.prefix is None:
@@ -155,7 +158,8 @@ class Prior(nn.Module):
 
     def loss(self, tokens: Tensor, conditions: Conditioning) -> Loss:
         """Of windows (B, T); -1 is past a song's end."""
-        logits = self(tokens.clamp_min(0), conditions)
+        paid: list[Tensor] = []
+        logits = self._forward(tokens.clamp_min(0), conditions, _memory(conditions, paid))
         prefix = conditions.prefix
         before = 0 if prefix is None else prefix.ids.shape[1]
         bits = total = _bits(logits[:, before:], tokens).mean()
@@ -164,6 +168,8 @@ class Prior(nn.Module):
             total = total + (each * prefix.share).sum(1).mean() / tokens.shape[1]
         if conditions.loss is not None:
             total = total + conditions.loss
+        if paid:
+            total = total + torch.stack(paid).mean()
         return Loss(bits, total)
 
     def looks(self, tokens: Tensor, conditions: Conditioning, layer: int) -> Tensor:
@@ -262,10 +268,10 @@ class Prior(nn.Module):
         return each_row(x, table.T, x.new_zeros(len(table)))
 
 
-def _memory(conditions: Conditioning) -> Memory | None:
+def _memory(conditions: Conditioning, paid: list[Tensor] | None = None) -> Memory | None:
     if conditions.memory is None:
         return None
-    return Memory(conditions.memory, conditions.memory_mask)
+    return Memory(conditions.memory, conditions.memory_mask, conditions.memory_costs, paid)
 
 
 def _bits(logits: Tensor, targets: Tensor) -> Tensor:

@@ -6,7 +6,7 @@ import itertools
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -78,10 +78,24 @@ def _song(
     registry: Registry, said: SongPreset, path: Path | None, given: Mapping[str, Any]
 ) -> dict[str, Any]:
     """What preset and flags say; a preset's own paths are relative to it, those of flags to where
-    the person is."""
-    kept = {key: value for key, value in said.song.items() if key not in given}
+    the person is. A conditioner of which both say something is told it together."""
     there = path.parent if path else Path()
-    return {**read_song(registry, kept, there), **read_song(registry, given, Path())}
+    shared = [
+        key
+        for kind in registry.conditioners.values()
+        if (names := {f.name for f in fields(kind.Input)}) & set(said.song) - set(given)
+        for key in names & set(given)
+    ]
+    kept = {key: value for key, value in said.song.items() if key not in given}
+    kept |= {key: _found(given[key]) for key in shared}
+    rest = {key: value for key, value in given.items() if key not in shared}
+    return {**read_song(registry, kept, there), **read_song(registry, rest, Path())}
+
+
+def _found(value: Any) -> Any:
+    """A path from where the person is, if it is one, so that it is found from elsewhere too."""
+    is_file = isinstance(value, str) and "\n" not in value and Path(value).is_file()
+    return str(Path(value).resolve()) if is_file else value
 
 
 def _first(*values: Any) -> Any:

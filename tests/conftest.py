@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,7 +70,9 @@ def tiny(tmp_path_factory: pytest.TempPathFactory, registry: Registry) -> Model:
     return make_tiny(tmp_path_factory.mktemp("models") / "tiny", registry)
 
 
-def make_tiny(path: Path, registry: Registry, text: str = TINY) -> Model:
+def make_tiny(
+    path: Path, registry: Registry, text: str = TINY, learned: Mapping[str, Any] = LEARNED
+) -> Model:
     """Writes a tiny model with random weights, the same each time."""
     recipe = path.parent / f"{path.name}-recipe.yaml"
     recipe.write_text(text)
@@ -83,8 +85,8 @@ def make_tiny(path: Path, registry: Registry, text: str = TINY) -> Model:
         level.codebook.vectors.normal_()
         save_tensors(model.weights(f"vqvae-{number}"), level.state_dict())
     for number, prior in enumerate(model.config.priors):
-        parts = {n: registry.conditioner(n, LEARNED[n]) for n in prior.conditioners}
-        model.write_learned(number, {n: LEARNED[n] for n in prior.conditioners})
+        parts = {n: registry.conditioner(n, learned[n]) for n in prior.conditioners}
+        model.write_learned(number, {n: learned[n] for n in prior.conditioners})
         module = new_prior(model.config, number, parts)
         with torch.no_grad():
             for parameter in module.parameters():  # weights of size 0.02 would hardly differ

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from math import log2
+from math import exp, log2
 from pathlib import Path
 
 import pytest
 import torch
 from conftest import refusal
 from jukebox_plugins.lyrics import Lyrics
+from jukebox_plugins.lyrics.network import NEAR, off
 from jukebox_plugins.lyrics.spelling import around, spell
 
+from jukebox_cli.config import PriorConfig
 from jukebox_cli.importing.layout import ALPHABET
 from jukebox_cli.plugin import Shape, Window
+from jukebox_cli.prior import Prior
 
 SHAPE = Shape(width=12, frames=16, hop=128, sample_rate=8000)
+NOWHERE = torch.full((1, 16), torch.nan), torch.zeros(1, 16)  # told no times
 TINY = {"letters": 8, "width": 16, "depth": 3, "heads": 2, "blocks": 4, "alphabet": "abcdefgh"}
 
 
@@ -97,7 +101,7 @@ def test_a_window_of_letters(length: int, middle: int, wanted: tuple[int, int]) 
 
 def told(text: str, start: int, total: int, song_total: float | None = None) -> str:
     """The letters of a window of 2000 samples; a dot where there is none."""
-    lyrics = Lyrics(letters=8, centred=False, alphabet=ALPHABET)
+    lyrics = Lyrics(letters=8, blocks=4, centred=False, alphabet=ALPHABET)
     song = {"lyrics": text} if song_total is None else {"lyrics": text, "total": song_total}
     row = lyrics.encode(song, Window(start, 2000, total), SHAPE)["ids"]
     return "".join("." if number == 0 else ALPHABET[number - 1] for number in row)
@@ -123,7 +127,7 @@ def ids(*texts: str) -> torch.Tensor:
 def test_an_encoder_makes_a_memory_and_foretells_letters_from_those_before() -> None:
     torch.manual_seed(0)
     encoder = Lyrics(**TINY).module(SHAPE).eval()
-    one, other = (encoder(ids(text)) for text in ("abcdefgh", "abcdefha"))
+    one, other = (encoder(ids(text), *NOWHERE) for text in ("abcdefgh", "abcdefha"))
     assert one.memory.shape == (1, 8, 12)
     torch.testing.assert_close(one.memory[:, :7], other.memory[:, :7])  # 0 to 6 see up to 5
     assert not torch.allclose(one.memory[:, 7], other.memory[:, 7])
@@ -134,15 +138,99 @@ def test_the_loss_of_letters_is_in_bits_per_token_of_music(share: float) -> None
     encoder = Lyrics(**TINY, share=share).module(SHAPE)
     with torch.no_grad():
         encoder.out.zero_()  # it knows nothing
-    loss = encoder(ids("abcdefgh", "hgfedcba")).loss
+    loss = encoder(ids("abcdefgh", "hgfedcba"), *NOWHERE).loss
     assert loss.item() == pytest.approx(share * 8 * log2(9) / SHAPE.frames)
 
 
 @pytest.mark.parametrize("tied", [True, False])
 def test_a_prefix_is_letters_with_embeddings_of_their_own(tied: bool) -> None:
     module = Lyrics(**TINY, form="prefix", tied=tied).module(SHAPE)
-    prefix = module(ids("abcdefgh")).prefix
+    prefix = module(ids("abcdefgh"), *NOWHERE).prefix
     assert prefix.ids.tolist() == [list(range(1, 9))]
     assert prefix.letters.shape == (9, 12)
     assert (prefix.out is None) == tied
     assert prefix.share.tolist() == pytest.approx([0.4] * 8)
+
+
+# where it learns to look
+
+
+def sung_at(times: list[list[float]], start: int = 0) -> list[float]:
+    """The slots of what is sung in a window of 2 s with 4 frames; -1 where nobody knows."""
+    lyrics = Lyrics(letters=8, blocks=4, alphabet="abcdefgh")
+    song = {"lyrics": "abcdefgh", "lyrics_times": times}
+    told = lyrics.encode(song, Window(start, 2000, 8000), Shape(8, 4, 500, 1000))
+    return [-1.0 if n != n else float(n) for n in told["sung"]]
+
+
+def test_frames_know_the_slot_of_the_letter_that_is_sung() -> None:
+    evenly = [[0, 0.0], [8, 8.0]]  # letter 1 is sung in the middle, and stands in slot 4
+    assert sung_at(evenly) == [3.0, 3.5, 4.0, 4.5]
+    assert sung_at([[0, 0.5], [4, 1.0]]) == [-1.0, 0.0, 4.0, -1.0]
+    assert sung_at([]) == [-1.0] * 4
+
+
+def test_looking_off_what_is_sung_costs_and_nothing_where_nobody_knows() -> None:
+    costs = off(torch.tensor([[2.0, float("nan")]]), 6)
+    assert costs.shape == (1, 2, 6)
+    assert costs[0, 0].tolist() == pytest.approx(
+        [1 - exp(-((s - 2) ** 2) / (2 * NEAR**2)) for s in range(6)]
+    )
+    assert not costs[0, 1].any()
+
+
+@pytest.mark.parametrize("guide", [0.0, 0.5])
+def test_heads_learn_to_follow_what_is_sung(guide: float) -> None:
+    torch.manual_seed(0)
+    knobs = {**TINY, "letters": 16, "share": 0.0, "guide": guide}
+    encoder = Lyrics(**knobs).module(Shape(width=32, frames=16, hop=1, sample_rate=16))
+    config = PriorConfig(frames=16, width=32, depth=2, blocks=4, patterns=("row", "memory"))
+    prior = Prior(config, 8, {"lyrics": encoder}).train()
+    letters = torch.arange(16).remainder(8).add(1).expand(4, -1)
+    there = torch.arange(16.0).expand(4, -1)
+    arrays = {"lyrics": {"ids": letters, "sung": there, "evenly": there}}
+    tokens = letters.remainder(8)
+    learn = torch.optim.Adam(prior.parameters(), 3e-3)
+
+    def seen() -> float:
+        """The share of the first head's attention that is near what is sung."""
+        prior.eval()
+        with torch.inference_mode():
+            looks = prior.looks(tokens, prior.condition(arrays), 1)[0, 0]
+        prior.train()
+        return float(sum(looks[n, max(0, n - 3) : n + 4].sum() for n in range(16)) / 16)
+
+    before = seen()
+    for _ in range(200):
+        learn.zero_grad()
+        prior.loss(tokens, prior.condition(arrays)).total.backward()
+        learn.step()
+    assert before < 0.6
+    assert (seen() > 0.75) is (guide > 0)
+
+
+@pytest.mark.parametrize("hints", [True, False])
+def test_frames_are_told_where_they_stand_in_the_words(hints: bool) -> None:
+    encoder = Lyrics(**TINY, hints=hints).module(SHAPE).eval()
+    evenly = torch.zeros(1, 16)
+    unknown, known = (encoder(ids("abcdefgh"), s, evenly) for s in (NOWHERE[0], evenly + 3))
+    assert (unknown.frames is None) is not hints
+    if hints:
+        assert unknown.frames.shape == (1, 16, 12)
+        assert not torch.allclose(unknown.frames, known.frames)
+
+
+def test_half_of_the_texts_are_learned_without_their_times() -> None:
+    encoder = Lyrics(**TINY).module(SHAPE)
+    sung, evenly = torch.zeros(2, 16), torch.zeros(2, 16)
+    texts = ids("abcdefgh", "abcdefgg")  # of which one is an odd sum of letters
+    for training, alike in ((True, False), (False, True)):
+        frames = encoder.train(training)(texts, sung, evenly).frames
+        assert torch.allclose(frames[0], frames[1]) is alike
+
+
+def test_the_guide_is_no_part_of_what_is_measured() -> None:
+    encoder = Lyrics(**TINY).module(SHAPE)
+    told = (ids("abcdefgh"), *NOWHERE)
+    assert encoder.train()(*told).memory_costs.shape == (1, 16, 8)
+    assert encoder.eval()(*told).memory_costs is None

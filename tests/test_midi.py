@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,16 @@ import numpy as np
 import pretty_midi
 import pytest
 import torch
-from conftest import refusal
+import yaml
+from conftest import LEARNED, TINY, make_tiny, refusal
 from jukebox_plugins.midi import Midi
 from jukebox_plugins.midi.reading import folded, selection
 from jukebox_plugins.midi.roll import rows
 
+from jukebox_cli.folders import Model, Run
 from jukebox_cli.plugin import InputError, Shape, Window
+from jukebox_cli.registry import Registry
+from jukebox_cli.requests import request
 
 BEAT = 480
 #: A frame is a hundredth of a second.
@@ -222,7 +227,7 @@ def test_programs_are_chosen_by_number_and_by_family() -> None:
     assert selection("synth-lead,") == set(range(80, 88))
 
 
-def test_a_range_of_less_than_an_octave_is_refused(registry: Any) -> None:
+def test_a_range_of_less_than_an_octave_is_refused(registry: Registry) -> None:
     message, _ = refusal(registry.conditioner, "midi", {"lowest": 60, "highest": 70})
     assert (
         message == "conditioner 'midi': lowest .. highest must be an octave or more, from 0 to 127"
@@ -275,3 +280,78 @@ def test_the_network_gives_a_vector_for_every_token(band: Path) -> None:
     assert not torch.allclose(frames[0], frames[1])
     far = torch.allclose(frames[0, 60:90], frames[0, 59:89], atol=1e-6)
     assert far  # long after the last note one frame is like the next
+
+
+# with presets and flags
+
+
+def test_a_preset_and_flags_may_each_say_a_part(
+    tmp_path: Path, band: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    preset = tmp_path / "band.yaml"
+    preset.write_text("format: 1\nsong: {midi: band.mid, midi_program: bass}\n")
+
+    def pitches(**given: Any) -> list[int]:
+        want = request(registry, str(preset), [], given=given, knobs={})
+        return [n[2] for part in want.song["midi"] for n in part["notes"]]
+
+    assert pitches() == [36]
+    assert pitches(midi_transpose=2) == [38]
+    assert pitches(midi_program="piano") == [60]
+    write(elsewhere / "other.mid", [*note(50, 0, BEAT), *note(30, 0, BEAT, channel=9)])
+    assert pitches(midi="other.mid", midi_program="0,drums") == [50, 30]
+    preset.write_text("format: 1\nsong: {midi_transpose: 5}\n")
+    assert pitches(midi="other.mid", midi_program="0") == [55]
+
+
+@pytest.fixture(scope="module")
+def player(tmp_path_factory: pytest.TempPathFactory, registry: Registry) -> Path:
+    """A model that is told notes at the top and at an upsampler, with random weights."""
+    data = yaml.safe_load(TINY)
+    for level in (0, 2):
+        data["priors"][level]["conditioners"] = {"midi": {"width": 16, "depth": 1}}
+    learned = {**LEARNED, "midi": {"width": 16, "depth": 1}}
+    folder = tmp_path_factory.mktemp("models")
+    return make_tiny(folder / "player", registry, yaml.safe_dump(data), learned).path
+
+
+def test_notes_steer_the_top_level_and_upsamplers(
+    player: Path, band: Path, here: Path, jukebox: Callable[..., Any]
+) -> None:
+    def make(out: str, *more: object) -> list[bytes]:
+        words = ("generate", "--model", player, "--seconds", 0.3, "--out", out, "-q")
+        done = jukebox(*words, "--until", "tokens", *more)
+        assert done.code == 0, done.err
+        run = Run(here / out)
+        return [run.read_tokens(level, 0).tokens.tobytes() for level in (2, 0)]
+
+    plain, played, again = make("a"), make("b", "--midi", band), make("c", "--midi", band)
+    fewer = make("d", "--midi", band, "--midi-program", "drums")
+    assert played == again
+    assert len({plain[0], played[0], fewer[0]}) == 3
+    assert plain[1] != played[1]
+
+
+def test_a_run_keeps_its_notes_without_the_file(
+    player: Path, band: Path, here: Path, jukebox: Callable[..., Any]
+) -> None:
+    common = ("--seconds", 0.2, "--until", "top", "-q")
+    assert jukebox("generate", "--model", player, "--out", "a", "--midi", band, *common).code == 0
+    band.unlink()
+    longer = jukebox("continue", "a", *common)
+    assert longer.code == 0, longer.err
+    assert len(Run(here / "a").asked().song["midi"]) == 4
+
+
+def test_a_model_that_was_not_told_notes_has_no_use_for_them(
+    tiny: Model, band: Path, here: Path, jukebox: Callable[..., Any]
+) -> None:
+    done = jukebox("generate", "--model", tiny.path, "--midi", band, "--out", "a")
+    assert done.code == 2
+    assert done.err == (
+        "error: model 'tiny' has no use for --midi\n\nhint: it takes artist, genre, timing\n"
+    )
+    assert not (here / "a").exists()

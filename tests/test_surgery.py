@@ -227,7 +227,7 @@ def test_the_old_model_is_not_touched(
     tmp_path: Path, everyone: Registry, bare: Model, corpus: Corpus
 ) -> None:
     before = {p.name: p.read_bytes() for p in bare.path.iterdir() if p.is_file()}
-    new = added(bare, tmp_path / "new", 2, everyone, {"midi": KNOBS["midi"]})
+    added(bare, tmp_path / "new", 2, everyone, {"midi": KNOBS["midi"]})
     assert {p.name: p.read_bytes() for p in bare.path.iterdir() if p.is_file()} == before
 
 
@@ -260,6 +260,72 @@ def test_what_can_not_be_added_is_told(
         "name a new folder with --model",
     )
     assert not (tmp_path / "x").exists()
+
+
+def test_mistakes_on_the_command_line_are_told(
+    tmp_path: Path, jukebox: Callable[..., Any], bare: Model, corpus: Corpus, here: Path
+) -> None:
+    def told(*more: object) -> tuple[str, str]:
+        words = ("train", "prior", corpus.path, "--model", "new", "--level", 2, "--steps", 1)
+        done = jukebox(*words, *more)
+        assert done.code == 2
+        error, _, hint = done.err.partition("\n\n")
+        return error.removeprefix("error: "), hint.removeprefix("hint: ").strip()
+
+    for some in (("--from", bare.path), ("--add", "midi"), ("--set", "midi.width=8")):
+        assert told(*some) == ("--from, --add and --set go together", "see --help")
+    both = ("--from", bare.path, "--add", "midi")
+    assert told("--from", bare.path, "--add", "mid") == (
+        "no conditioner 'mid'",
+        "did you mean 'midi'?",
+    )
+    assert told(*both, "--set", "lyrics.letters=8") == (
+        "no conditioner 'lyrics' with --add",
+        "known are: midi",
+    )
+    assert told(*both, "--set", "midi.widht=8") == (
+        "no setting 'widht' of conditioner 'midi'",
+        "did you mean 'width'?",
+    )
+    assert told(*both, "--set", "midi=8") == (
+        "--set midi=8 sets no setting of a conditioner",
+        "write it as midi.NAME=VALUE",
+    )
+    lyrics = ("--from", bare.path, "--add", "lyrics")
+    assert told(*lyrics, "--set", "lyrics.letters=33") == (
+        "conditioner 'lyrics': letters (33) must be a multiple of blocks (32)",
+        "see `jukebox plugin list`",
+    )
+    assert told(*lyrics, "--set", "lyrics.heads=3") == (
+        "conditioner 'lyrics': attention * width must be a multiple of heads (3)",
+        "see `jukebox plugin list`",
+    )
+    assert told("--from", bare.path, "--add", "midi", "--level", 3) == (
+        "model 'bare' has no level 3",
+        "its levels are 0, 1, 2",
+    )
+    assert not (here / "new").exists()
+    frozen = ("train", "prior", corpus.path, "--model", bare.path, "--level", 2, "--freeze")
+    done = jukebox(*frozen)
+    assert done.code == 2
+    assert done.err.splitlines() == [
+        "error: nothing was added to level 2 of model 'bare', so nothing would learn",
+        "",
+        "hint: leave out --freeze, or add a conditioner with --from and --add",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("knobs", "told"),
+    [
+        ({"added": ("midi",)}, "added are conditioners, and 'midi' is not among them"),
+        ({"added_joints": ("midi",)}, "added are conditioners, and 'midi' is not among them"),
+        ({"added_layers": (3,), "depth": 3}, "added_layers are from 0 to 2"),
+    ],
+)
+def test_a_config_that_adds_what_is_not_there_is_refused(knobs: Any, told: str) -> None:
+    with pytest.raises(ValueError, match=told):
+        PriorConfig(**knobs)
 
 
 def test_two_memories_are_refused(tmp_path: Path, everyone: Registry, bare: Model) -> None:

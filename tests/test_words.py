@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import json
 import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jukebox_plugins.lyrics import Lyrics
 from jukebox_plugins.lyrics.spelling import letter_at
 from jukebox_plugins.lyrics.words import words
+from soundfile import write
 
+from jukebox_cli.folders import Model
 from jukebox_cli.plugin import InputWarning, Shape, Window
 
 PLAIN = """
@@ -139,6 +144,20 @@ def test_times_go_forward_and_are_of_letters_there_are(rows: list[str]) -> None:
     times = values["lyrics_times"]
     assert [t[1] for t in times] == sorted(t[1] for t in times)
     assert all(0 <= letter <= len(values["lyrics"]) for letter, _ in times)
+
+
+def test_a_warning_is_one_line_and_told_once(
+    tiny: Model, here: Path, jukebox: Callable[..., Any]
+) -> None:
+    (here / "songs.jsonl").write_text(
+        "".join(
+            json.dumps({"audio": "a.wav", "lyrics": f"la \U0001f600 {n}"}) + "\n" for n in "abc"
+        )
+    )
+    write(here / "a.wav", np.zeros(800, np.float32), 8000)
+    done = jukebox("tokenize", "songs.jsonl", "--model", tiny.path, "--out", "corpus", "-q")
+    assert done.code == 0
+    assert done.err == "warning: lyrics: left out \U0001f600, which can't be sung\n"
 
 
 # what a window is told

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -151,9 +152,15 @@ def _facts(name: str, registry: Registry) -> dict[str, Any]:
         "sample_rate": config.sample_rate,
         "bins": config.bins,
         "levels": levels,
-        "knows": {n: f["names"] for n, f in top.items() if "names" in f},
+        "knows": {n: known for n, fields in top.items() if (known := _vocabulary(fields))},
         "card": model.card.read_text(encoding="utf-8") if model.card.exists() else "",
     }
+
+
+def _vocabulary(fields: Mapping[str, Any]) -> list[str]:
+    """What a conditioner learned the names of, or the letters of."""
+    letters = (letter for letter in fields.get("alphabet", "") if not letter.isspace())
+    return [*fields.get("names", ()), *letters]
 
 
 def _lines(facts: dict[str, Any]) -> str:

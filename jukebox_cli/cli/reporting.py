@@ -50,7 +50,7 @@ def warnings_told() -> Iterator[None]:
 
     with warnings.catch_warnings():
         warnings.simplefilter("default", InputWarning)
-        warnings.showwarning = show
+        warnings.showwarning = show  # type: ignore[assignment]
         yield
 
 

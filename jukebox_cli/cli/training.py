@@ -165,7 +165,10 @@ def _knobs(
     for name, mine in knobs.items():
         if name not in names:
             raise unknown("conditioner", name, names, " with --add")
-        registry.conditioner(name, mine if isinstance(mine, dict) else {"": mine})
+        if not isinstance(mine, dict):
+            what = f"--set {name}={mine} sets no setting of a conditioner"
+            raise InputError(what, f"write it as {name}.NAME=VALUE")
+        registry.conditioner(name, mine)
     return knobs
 
 

@@ -209,6 +209,8 @@ class PriorLayout:
             "letters": self.letters,
             "share": float(said["prime_loss_fraction"]),
             "centred": False,
+            "guide": 0.0,
+            "hints": False,
             "align": None if layer is None else [layer, said["alignment_head"]],
         }
         if self.single:

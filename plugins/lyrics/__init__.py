@@ -50,9 +50,15 @@ class Lyrics(Conditioner):
     form: Literal["memory", "prefix"] = "memory"
     letters: int = 512
     share: float = 0.4
+    #: how much it costs in training, in bits per token, when the first head of a memory layer looks
+    #: anywhere but at the letters that are sung, where their times are known
+    guide: float = 0.5
     #: the middle letter stands in the middle; if not, as in Jukebox, no place is left empty for
     #: letters before the first or after the last
     centred: bool = True
+    #: whether frames are told where in the words they stand: by the times, and as if words were
+    #: sung evenly
+    hints: bool = True
     # of the encoder
     width: int = 256
     depth: int = 6
@@ -107,7 +113,39 @@ class Lyrics(Conditioner):
         start, end, slot = self.place(song, spelled, window, shape)
         row = np.zeros(self.letters, dtype=np.int64)
         row[slot : slot + end - start] = spelled.ids[start:end]
-        return {"ids": row}
+        first = slot - start  # the slot of the text's first letter, were there one
+        return {
+            "ids": row,
+            "sung": first + self.sung(song, spelled, window, shape),
+            "evenly": self.evenly(song, spelled, window, shape),
+        }
+
+    def evenly(self, song: Song, spelled: Spelled, window: Window, shape: Shape) -> np.ndarray:
+        """The slot of every frame if words were sung evenly around the middle of the window,
+        float32 (frames,)."""
+        import numpy as np
+
+        samples = window.length * (np.arange(shape.frames) / shape.frames - 0.5)
+        pace = len(spelled.ids) / self.total(song, window, shape)
+        slots: np.ndarray = (self.letters // 2 + samples * pace).astype(np.float32)
+        return slots
+
+    def total(self, song: Song, window: Window, shape: Shape) -> int:
+        """The length of the song in samples."""
+        return max(window.total, round((song.get("total") or 0) * shape.sample_rate))
+
+    def sung(self, song: Song, spelled: Spelled, window: Window, shape: Shape) -> np.ndarray:
+        """The letter that is sung at every frame, float32 (frames,); nan where nobody knows."""
+        import numpy as np
+
+        frames = np.arange(shape.frames, dtype=np.float32)
+        if not song.get("lyrics_times"):
+            return np.full_like(frames, np.nan)
+        letters, seconds = zip(*song["lyrics_times"], strict=True)
+        places = np.searchsorted(spelled.origins, letters)
+        at = (window.start + frames * (window.length / shape.frames)) / shape.sample_rate
+        known: np.ndarray = np.interp(at, seconds, places, np.nan, np.nan).astype(np.float32)
+        return known
 
     def spell(self, song: Song) -> Spelled:
         """A song's words in the letters of this model."""
@@ -123,8 +161,7 @@ class Lyrics(Conditioner):
         if times := song.get("lyrics_times"):
             middle = letter_at(half / shape.sample_rate, times, spelled.origins)
         else:
-            total = max(window.total, round((song.get("total") or 0) * shape.sample_rate))
-            middle = int(len(spelled.ids) * half / total)
+            middle = int(len(spelled.ids) * half / self.total(song, window, shape))
         choose = centred if self.centred else moved
         return choose(len(spelled.ids), self.letters, middle)
 

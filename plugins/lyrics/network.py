@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import log
+from math import log, pi
 from typing import TYPE_CHECKING
 
 import torch
@@ -18,13 +18,21 @@ if TYPE_CHECKING:
     from . import Lyrics
 
 
+#: Letters; how far from what is sung it still costs little to look.
+NEAR = 3.0
+
+
+#: Letters that waves of hints are long.
+WAVES = tuple(4.0 * 1.5**n for n in range(12))
+
+
 class Encoder(nn.Module):
     """Reads from left to right, so that each place can foretell its letter."""
 
     def __init__(self, lyrics: Lyrics, shape: Shape) -> None:
         super().__init__()
         known, width = 1 + len(lyrics.alphabet), lyrics.width
-        self.share = lyrics.share
+        self.share, self.guide = lyrics.share, lyrics.guide
         self.per_token = lyrics.letters / shape.frames
         self.letters = nn.Embedding(known, width)
         nn.init.normal_(self.letters.weight, std=0.02)
@@ -44,14 +52,57 @@ class Encoder(nn.Module):
         self.project = Linear(width, shape.width)
         self.norm = nn.LayerNorm(shape.width)
         self.out = nn.Parameter(torch.randn(known, shape.width) * 0.02)
+        self.hints = Hints(shape.width) if lyrics.hints else None
 
-    def forward(self, ids: Tensor) -> Conditioning:  # (B, S)
+    def forward(self, ids: Tensor, sung: Tensor, evenly: Tensor) -> Conditioning:
+        """ids (B, S), and slots of the letters for every frame, sung and evenly, (B, T)."""
         first = self.start.expand(len(ids), 1, -1)
         x = torch.cat([first, self.letters(ids[:, :-1])], dim=1) + self.positions
-        memory = self.norm(self.project(self.transformer(x)))  # (B, S, W)
+        memory: Tensor = self.norm(self.project(self.transformer(x)))  # (B, S, W)
         logits = F.linear(memory, self.out).flatten(0, 1)
         bits = F.cross_entropy(logits.float(), ids.flatten()) / log(2)
-        return Conditioning(memory=memory, loss=self.share * self.per_token * bits)
+        costs = self.guide * off(sung, ids.shape[1]) if self.training and self.guide else None
+        loss = self.share * self.per_token * bits
+        frames = None if self.hints is None else self.hints(self._told(ids, sung), evenly)
+        return Conditioning(frames=frames, memory=memory, memory_costs=costs, loss=loss)
+
+    def _told(self, ids: Tensor, sung: Tensor) -> Tensor:
+        """What is known of when letters are sung; in training, half of the texts are told nothing,
+        so that words without times are followed too. Which half says the text itself."""
+        if not self.training:
+            return sung
+        return sung.masked_fill((ids.sum(1, keepdim=True) % 2).bool(), torch.nan)
+
+
+class Hints(nn.Module):
+    """Slots of letters as smooth functions of their number, which attention is easily led by:
+    (B, T), (B, T) -> (B, T, W); nan where nobody knows."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.sung = Linear(2 * len(WAVES), width, std=0.1)
+        self.evenly = Linear(2 * len(WAVES), width, std=0.1)
+
+    def forward(self, sung: Tensor, evenly: Tensor) -> Tensor:
+        known = ~sung.isnan()
+        told = self.sung(waves(sung.nan_to_num())) * known[..., None]
+        frames: Tensor = told + self.evenly(waves(evenly))
+        return frames
+
+
+def waves(slots: Tensor) -> Tensor:
+    """Sines and cosines (B, T, 2 K) of slots (B, T) (Vaswani et al. 2017, section 3.5)."""
+    angles = slots[..., None] * torch.tensor(WAVES, device=slots.device).reciprocal() * 2 * pi
+    return torch.cat([angles.sin(), angles.cos()], dim=-1)
+
+
+def off(sung: Tensor, slots: int) -> Tensor:
+    """How far from what is sung (B, T) each slot is: (B, T, slots), 0 there and 1 far away; 0 all
+    over where nobody knows (guided attention, Tachibana et al. 2018, section 4.1)."""
+    there = torch.arange(slots, device=sung.device)
+    away = (there - sung[..., None]) / NEAR
+    known = 1 - torch.exp(-0.5 * away**2)
+    return torch.where(away.isnan(), 0.0, known)
 
 
 class Letters(nn.Module):
@@ -65,7 +116,8 @@ class Letters(nn.Module):
         nn.init.normal_(self.letters.weight, std=0.02)
         self.out = None if lyrics.tied else nn.Parameter(torch.randn(known, width) * 0.02)
 
-    def forward(self, ids: Tensor) -> Conditioning:  # (B, P)
+    def forward(self, ids: Tensor, sung: Tensor, evenly: Tensor) -> Conditioning:
+        """ids (B, P); a prefix is not guided."""
         table = self.letters.weight
         share = table.new_full((ids.shape[1],), self.share)
         return Conditioning(prefix=Prefix(ids, table, share, self.out))

@@ -1,0 +1,279 @@
+"""align: which letter is sung when, from where a head looks."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from conftest import LEARNED, TINY, make_tiny
+from jukebox_plugins.lyrics.alignment import Sung, align, clock, level_of, lines, lrc
+from jukebox_plugins.lyrics.following import diagonal, path, pooled, starts
+from jukebox_plugins.lyrics.words import words
+
+from jukebox_cli.folders import Model
+from jukebox_cli.loading import load_prior
+from jukebox_cli.registry import Registry
+from jukebox_cli.requests import reopen
+from jukebox_cli.stages import window_of
+from jukebox_cli.steering import shape_of
+
+FIELDS = {"letters": 16, "width": 16, "depth": 1, "heads": 2, "blocks": 4}
+
+
+def singing(form: str) -> str:
+    """A tiny model whose top level is told lyrics."""
+    data = yaml.safe_load(TINY)
+    top = data["priors"][2]
+    top["conditioners"] = {"artist": {}, "lyrics": {**FIELDS, "form": form}}
+    top["patterns"] = ["row", form, "dense"]
+    top["prefix"] = 16 if form == "prefix" else 0
+    text: str = yaml.safe_dump(data)
+    return text
+
+
+def band(sung: list[int], letters: int, width: float = 1.0) -> np.ndarray:
+    """Attention (T, L) of a head that looks at a letter and a little beside it."""
+    there = np.arange(letters)[None] - np.array(sung)[:, None]
+    looks = np.exp(-((there / width) ** 2))
+    array: np.ndarray = looks / looks.sum(axis=1, keepdims=True)
+    return array
+
+
+# the path
+
+
+def test_a_path_follows_what_is_looked_at_and_never_goes_back() -> None:
+    sung = [0] * 5 + [1] * 3 + [2] * 4 + [4] * 3 + [5] * 5
+    assert path(band(sung, 8)).tolist() == sung
+    muddled = [0, 1, 2, 1, 2, 3, 4, 3, 4, 5]
+    found = path(band(muddled, 8))
+    assert (np.diff(found) >= 0).all()
+    assert np.abs(found - muddled).max() <= 1
+
+
+def test_a_path_waits_through_a_rest_in_which_nothing_is_looked_at() -> None:
+    looks = band([0, 1, 2, *[2] * 20, 3, 4, 5], 8)
+    looks[3:23] = 1 / 8
+    assert path(looks)[[2, 23, 25]].tolist() == [2, 3, 5]
+
+
+def test_letters_begin_where_the_path_comes_to_them() -> None:
+    assert starts(np.array([1, 1, 2, 4, 4]), 7).tolist() == [-1, 0, 2, 3, 3, -1, -1]
+
+
+def test_frames_are_averages_of_tokens() -> None:
+    parts = [np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([[0.0, 1.0]])]
+    assert pooled(parts, 2).tolist() == [[0.5, 0.5], [0.0, 1.0]]
+
+
+# the head
+
+
+def test_a_head_that_follows_the_words_is_told_from_others() -> None:
+    random = np.random.default_rng(0)
+    follows = diagonal(band(list(range(40)), 40))
+    roughly = diagonal(band(list(range(40)), 40, width=12.0))
+    stuck = diagonal(band([7] * 40, 40))
+    wild = diagonal(band(random.integers(0, 40, 40).tolist(), 40))
+    back = diagonal(band(list(range(40))[::-1], 40))
+    assert follows > 0.5
+    assert follows > roughly > 0.05
+    assert max(abs(stuck), abs(wild)) < 0.3
+    assert back < -0.5
+
+
+@pytest.mark.parametrize("shape", [(0, 5), (1, 5), (5, 1), (5, 0)])
+def test_a_window_with_nothing_to_follow_says_nothing(shape: tuple[int, int]) -> None:
+    assert diagonal(np.ones(shape)) == 0
+    assert diagonal(np.zeros((5, 5))) == 0
+
+
+# what is written
+
+
+def test_words_have_times_and_what_is_not_sung_has_none() -> None:
+    text = "we go\nfar off"
+    times = np.array([-1, -1, -1, 0.5, 0.7, 1.0, 1.2, 1.3, 1.5, 2.0, -1, -1, -1])
+    found = lines(text, times, 4.0, [[6, "Verse"]])
+    assert found == [
+        {
+            "text": "we go",
+            "start": 0.5,
+            "end": 1.0,
+            "words": [{"word": "we"}, {"word": "go", "start": 0.5, "end": 1.0}],
+        },
+        {"section": "Verse"},
+        {
+            "text": "far off",
+            "start": 1.2,
+            "end": 2.0,
+            "words": [{"word": "far", "start": 1.2, "end": 2.0}, {"word": "off"}],
+        },
+    ]
+    assert lrc({"lines": found}, words=False) == "[00:00.50]we go\n[00:01.20]far off\n"
+    assert lrc({"lines": found}, words=True) == (
+        "[00:00.50]we <00:00.50>go<00:01.00>\n[00:01.20]<00:01.20>far off<00:02.00>\n"
+    )
+
+
+def test_what_is_written_is_read_again() -> None:
+    text = "we go\nfar off"
+    times = np.arange(13) / 2
+    found = lines(text, times, 9.0, [])
+    again = words(lrc({"lines": found}, words=True))
+    assert again["lyrics"] == text
+    assert dict(map(tuple, again["lyrics_times"]))[6] == 3.0
+
+
+def test_clocks() -> None:
+    assert [clock(s) for s in (0, 1.234, 59.999, 61.5, 3600)] == [
+        "00:00.00",
+        "00:01.23",
+        "01:00.00",
+        "01:01.50",
+        "60:00.00",
+    ]
+
+
+# the command
+
+
+@pytest.fixture(scope="module", params=["memory", "prefix"])
+def singer(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, registry: Registry
+) -> Path:
+    """A model that is told lyrics, with random weights."""
+    form = request.param
+    learned = {**LEARNED, "lyrics": {**FIELDS, "form": form, "alphabet": "\n abefgorwy"}}
+    path = tmp_path_factory.mktemp("models") / f"singer-{form}"
+    return make_tiny(path, registry, singing(form), learned).path
+
+
+@pytest.fixture
+def sung(singer: Path, here: Path, jukebox: Callable[..., Any]) -> Path:
+    """A run of two items with words."""
+    words = ("[Verse]\nwe go far\nfar away", "--seconds", 0.5, "--items", 2)
+    made = jukebox(
+        *("generate", "--model", singer, "--out", "run", "--until", "top", "-q", "--lyrics", *words)
+    )
+    assert made.code == 0, made.err
+    return here / "run"
+
+
+def test_a_run_is_aligned(sung: Path, jukebox: Callable[..., Any]) -> None:
+    done = jukebox("align", sung)
+    assert done.code == 0, done.err
+    files = [sung / "alignment" / f"item-0{n}.json" for n in (0, 1)]
+    assert done.out.split() == [str(f) for f in files]
+    assert "follows the words" in done.err
+    found = json.loads(files[0].read_text())
+    assert (found["format"], found["item"], found["level"], found["layer"]) == (1, 0, 2, 1)
+    assert found["lines"][0] == {"section": "Verse"}
+    assert [line["text"] for line in found["lines"][1:]] == ["we go far", "far away"]
+    times = [w["start"] for line in found["lines"][1:] for w in line["words"] if "start" in w]
+    assert times
+    assert times == sorted(times)
+    assert all(0 <= time <= 0.5 for time in times)
+    assert (sung / "alignment" / "item-00.lrc").exists()
+    assert (sung / "alignment" / "item-00.words.lrc").exists()
+    assert "aligned" in (sung / "log.jsonl").read_text()
+
+
+def test_words_are_found_where_a_head_looks_at_them(
+    singer: Path, here: Path, registry: Registry, jukebox: Callable[..., Any]
+) -> None:
+    text = "we go far\nwe go far away\nfar off we go"
+    words = ("--lyrics", text, "--seconds", 2, "--until", "top", "-q")
+    assert jukebox("generate", "--model", singer, "--out", "run", *words).code == 0
+    job = reopen(here / "run", registry, None)
+    level, lyrics = level_of(job)
+    prior = load_prior(job.model, level, registry, torch.device("cpu"))
+    sung = Sung(job, level, lyrics, prior)
+    spelled, shape = lyrics.spell(job.song(0)), shape_of(job.model.config, level)
+    pace = len(text) / job.total(level, 0)  # letters a token
+    stretches = iter(job.stretches(level, 0, 0))
+
+    def looks(tokens: torch.Tensor, conditions: object, layer: int) -> torch.Tensor:
+        stretch = next(stretches)
+        window = window_of(job, level, 0, stretch)
+        place = lyrics.place(job.song(0), spelled, window, shape)
+        shares = torch.zeros(1, 2, tokens.shape[1], lyrics.letters)
+        for n in range(tokens.shape[1]):
+            letter = int((stretch.start + n) * pace)
+            if place.start <= letter < place.end:
+                shares[0, 1, n, place.slot + letter - place.start] = 1.0
+        return shares
+
+    prior.looks = looks  # type: ignore[method-assign]
+    found = align(sung, 0, (1, 1))
+    starts = [w["start"] for line in found["lines"] for w in line["words"]]
+    seconds = job.total(level, 0) * shape.hop / shape.sample_rate / len(text)  # of a letter
+    wanted = [match.start() * seconds for match in re.finditer(r"\S+", text)]
+    assert starts == pytest.approx(wanted, abs=0.05)
+
+
+def test_a_head_that_is_known_is_not_looked_for(
+    singer: Path, here: Path, registry: Registry, jukebox: Callable[..., Any]
+) -> None:
+    for head in (0, 1):
+        shutil.copytree(singer, here / f"known-{head}")
+        model = Model(here / f"known-{head}")
+        learned = model.learned(2)
+        model.write_learned(2, {**learned, "lyrics": {**learned["lyrics"], "align": [1, head]}})
+        words = ("--lyrics", "we go", "--seconds", 0.2, "--until", "top", "-q")
+        assert jukebox("generate", "--model", model.path, "--out", f"run-{head}", *words).code == 0
+        assert f"head {head} of layer 1" in jukebox("align", f"run-{head}").err
+
+
+def test_a_head_can_be_chosen_and_items_too(sung: Path, jukebox: Callable[..., Any]) -> None:
+    done = jukebox("align", sung, "--head", "1,0", "--items", 1, "--json", "-q")
+    assert (done.code, done.err) == (0, "")
+    (path,) = json.loads(done.out)["alignments"]
+    assert json.loads(Path(path).read_text())["head"] == 0
+    assert not (sung / "alignment" / "item-00.json").exists()
+
+
+def test_what_can_not_be_aligned_is_told(
+    sung: Path, singer: Path, here: Path, tiny: Any, jukebox: Callable[..., Any]
+) -> None:
+    def told(*more: object) -> tuple[str, str]:
+        done = jukebox("align", *more)
+        assert done.code == 2
+        error, _, hint = done.err.partition("\n\n")
+        return error.removeprefix("error: "), hint.removeprefix("hint: ").strip()
+
+    assert told(sung, "--head", "up") == (
+        "can't read --head 'up'",
+        "write layer and head, such as 3,1",
+    )
+    assert told(sung, "--head", "0,0") == (
+        "head 0 of layer 0 looks at no lyrics",
+        "those that do are layers 1, with heads 0 to 1",
+    )
+    half = next((sung / "tokens" / "level-2").glob("item-01*"))
+    jukebox("continue", sung, "--seconds", 0.5, "--until", "top", "--out", "longer", "-q")
+    half.unlink()
+    (sung / "tokens" / "level-1").mkdir()
+    half.with_name("item-00.safetensors").rename(
+        sung / "tokens" / "level-1" / "item-00.safetensors"
+    )
+    assert told(sung, "--items", 0) == (
+        f"item 0 of {sung} is not whole at level 2",
+        "finish it with the command that began it",
+    )
+    common = ("--seconds", 0.2, "--until", "top", "-q")
+    jukebox("generate", "--model", singer, "--out", "silent", *common)
+    assert told("silent") == ("item 0 of silent has no lyrics", "choose others: --items")
+    jukebox("generate", "--model", tiny.path, "--out", "deaf", *common)
+    assert told("deaf") == (
+        "model 'tiny' was not told lyrics",
+        "align a run of a model that sings",
+    )
