@@ -43,14 +43,23 @@ class Memory(NamedTuple):
 
     states: Tensor  # (B, S, W)
     mask: Tensor | None = None  # (B, S), bool; True: look
+    places: Tensor | None = None  # (B, T, W): joins what each position asks with
     #: what it costs, in training, to look from a position of the music at one of these: (B, T, S)
     costs: Tensor | None = None
     #: what the first head of each layer paid, filled in as layers look
     paid: list[Tensor] | None = None
 
     def row(self, item: int) -> Memory:
-        mask = None if self.mask is None else self.mask[item : item + 1]
-        return Memory(self.states[item : item + 1], mask)
+        one = slice(item, item + 1)
+        mask, places = (None if x is None else x[one] for x in (self.mask, self.places))
+        return Memory(self.states[one], mask, places)
+
+    def asking(self, x: Tensor) -> Tensor:
+        """What (B, T, W) asks with; T may be more than there is music, to fill the last row."""
+        if self.places is None:
+            return x
+        places = self.places[:, : x.shape[1]]
+        return x + F.pad(places, (0, 0, 0, x.shape[1] - places.shape[1]))
 
 
 class Cache:
@@ -133,12 +142,14 @@ class MemoryCache(NamedTuple):
     keys: Tensor  # (B * H, S, D)
     values: Tensor
     mask: Tensor | None = None  # (B * H, 1, S)
+    places: Tensor | None = None  # (B, T, W)
 
     def of(self, item: int, heads: int) -> MemoryCache:
         """The part of one item of the batch."""
         rows = slice(item * heads, (item + 1) * heads)
         mask = None if self.mask is None else self.mask[rows]
-        return MemoryCache(self.keys[rows], self.values[rows], mask)
+        places = None if self.places is None else self.places[item : item + 1]
+        return MemoryCache(self.keys[rows], self.values[rows], mask, places)
 
 
 AnyCache = Cache | MemoryCache
@@ -251,7 +262,7 @@ class MemoryAttention(Heads):
 
     def forward(self, x: Tensor, memory: Memory) -> Tensor:
         """(B, T, W) -> (B, T, W)."""
-        q, (k, v) = self.split(self.query(x)), self._seen(memory)
+        q, (k, v) = self.split(self.query(memory.asking(x))), self._seen(memory)
         if memory.costs is not None and memory.paid is not None:
             memory.paid.append(self._paid(q, k, memory.costs, memory.mask))
         if memory.mask is None:
@@ -261,8 +272,9 @@ class MemoryAttention(Heads):
         out: Tensor = self.out(self.merge(mixed))
         return out
 
-    def step(self, x: Tensor, cache: MemoryCache) -> Tensor:
-        """The same for one position: (B, 1, W) -> (B, 1, W)."""
+    def step(self, x: Tensor, n: int, cache: MemoryCache) -> Tensor:
+        """The same for position n alone: (B, 1, W) -> (B, 1, W)."""
+        x = x if cache.places is None else x + cache.places[:, n : n + 1]
         q = self.split(self.query.step(x)).flatten(0, 2)  # (B * H, D)
         return self.out.step(self.mix_one(q, cache.keys, cache.values, cache.mask))
 
@@ -272,12 +284,12 @@ class MemoryAttention(Heads):
         keys, values = (torch.cat(each).flatten(0, 1) for each in zip(*seen, strict=True))
         mask = memory.mask
         mask = mask if mask is None else mask.repeat_interleave(self.heads, 0)[:, None]
-        return MemoryCache(keys, values, mask)
+        return MemoryCache(keys, values, mask, memory.places)
 
     def to_memory(self, x: Tensor, memory: Memory) -> Tensor:
         """How much each position looks at each of the memory: (B, H, T, S)."""
         mask = None if memory.mask is None else memory.mask[:, None, None]
-        return self.weights(self.split(self.query(x)), self._seen(memory)[0], mask)
+        return self.weights(self.split(self.query(memory.asking(x))), self._seen(memory)[0], mask)
 
     def _paid(self, q: Tensor, k: Tensor, costs: Tensor, mask: Tensor | None) -> Tensor:
         """What the first head pays on average for where it looks: ()."""

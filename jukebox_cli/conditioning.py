@@ -56,6 +56,7 @@ class Conditioning:
     start: added up, the first input of the sequence, in place of a token before it.
     frames: added up, joins the input at every position.
     memory, memory_mask: laid end to end, what encoder-decoder attention looks at (True: look).
+    memory_places: added up, joins what each position asks a memory with.
     memory_costs: in training, how wrong it is to look there from each position, 0 to as much as is
         added to the loss, in bits per token, where the first head of a layer looks there alone.
     prefix: laid end to end, goes before the sequence.
@@ -66,6 +67,7 @@ class Conditioning:
     frames: Tensor | None = None  # (B, T, W)
     memory: Tensor | None = None  # (B, S, W)
     memory_mask: Tensor | None = None  # (B, S), bool
+    memory_places: Tensor | None = None  # (B, T, W)
     memory_costs: Tensor | None = None  # (B, T, S)
     prefix: Prefix | None = None
     loss: Tensor | None = None  # ()
@@ -76,6 +78,7 @@ class Conditioning:
             frames=_total(self.frames, other.frames),
             memory=_joined(self.memory, other.memory),
             memory_mask=_joined(*_masks(self, other)),
+            memory_places=_total(self.memory_places, other.memory_places),
             memory_costs=_joined(*_costs(self, other), dim=2),
             prefix=_total(self.prefix, other.prefix),
             loss=_total(self.loss, other.loss),
@@ -90,7 +93,7 @@ class Conditioning:
         return Conditioning(**rows, prefix=None if self.prefix is None else self.prefix.row(item))
 
 
-_TENSORS = ("start", "frames", "memory", "memory_mask", "memory_costs")
+_TENSORS = ("start", "frames", "memory", "memory_mask", "memory_places", "memory_costs")
 
 
 def stack(items: Sequence[Conditioning]) -> Conditioning:

@@ -324,8 +324,17 @@ class Run:
         levels = sorted(int(p.name.removeprefix("level-")) for p in folders)
         return [level for level in levels if self.token_file(level, item).exists()]
 
+    @property
+    def log_file(self) -> Path:
+        return self.path / "log.jsonl"
+
+    @property
+    def report(self) -> Path:
+        """The page that shows it, if no other place was chosen."""
+        return self.path / "report.html"
+
     def log(self, event: Mapping[str, Any]) -> None:
-        append_line(self.path / "log.jsonl", event)
+        append_line(self.log_file, event)
 
 
 @dataclass(frozen=True)

@@ -146,7 +146,7 @@ class Prior(nn.Module):
     def forward(self, tokens: Tensor, conditions: Conditioning) -> Tensor:
         """Tokens (B, T), T up to `frames` -> logits (B, P + T, bins + V), each from what is
         before: the prefix's own first."""
-        return self._forward(tokens, conditions, _memory(conditions))
+        return self._forward(tokens, conditions, self._memory(conditions))
 
     def _forward(self, tokens: Tensor, conditions: Conditioning, memory: Memory | None) -> Tensor:
         x = self.transformer(self._inputs(tokens, conditions), memory=memory)
@@ -159,7 +159,7 @@ class Prior(nn.Module):
     def loss(self, tokens: Tensor, conditions: Conditioning) -> Loss:
         """Of windows (B, T); -1 is past a song's end."""
         paid: list[Tensor] = []
-        logits = self._forward(tokens.clamp_min(0), conditions, _memory(conditions, paid))
+        logits = self._forward(tokens.clamp_min(0), conditions, self._memory(conditions, paid))
         prefix = conditions.prefix
         before = 0 if prefix is None else prefix.ids.shape[1]
         bits = total = _bits(logits[:, before:], tokens).mean()
@@ -176,10 +176,10 @@ class Prior(nn.Module):
         """Where the heads of a `memory` or `prefix` layer look from each token of windows (B, T):
         shares (B, H, T, S) of the memory's or the prefix's positions."""
         x = self._inputs(tokens, conditions)
-        return self.transformer.looks(x, layer, _memory(conditions))
+        return self.transformer.looks(x, layer, self._memory(conditions))
 
     def caches(self, batch: int, conditions: Conditioning) -> list[AnyCache]:
-        return self.transformer.caches(batch, _memory(conditions))
+        return self.transformer.caches(batch, self._memory(conditions))
 
     def prefill(self, tokens: Tensor, conditions: Conditioning, caches: Sequence[AnyCache]) -> None:
         """Fills the caches as the prefix and steps 0 .. T - 1 over `tokens` (B, T) would, up to
@@ -192,7 +192,7 @@ class Prior(nn.Module):
         for i in range(tokens.shape[0]):
             mine = [cache.of(i, self.transformer.heads) for cache in caches]
             alone = conditions.row(i)
-            self.transformer(self._inputs(tokens[i : i + 1], alone), mine, _memory(alone))
+            self.transformer(self._inputs(tokens[i : i + 1], alone), mine, self._memory(alone))
 
     def step(
         self, last: Tensor, n: int, conditions: Conditioning, caches: Sequence[AnyCache]
@@ -257,6 +257,17 @@ class Prior(nn.Module):
         music = conditions.frames[:, : total - prefix]
         return F.pad(music, (0, 0, prefix, 0)) if prefix else music
 
+    def _memory(self, conditions: Conditioning, paid: list[Tensor] | None = None) -> Memory | None:
+        """What memory layers look at; `paid` is filled in with what it costs them in training."""
+        if conditions.memory is None:
+            return None
+        before = (0, 0, self.config.prefix, 0)
+        places, costs = (
+            None if x is None else F.pad(x, before)
+            for x in (conditions.memory_places, conditions.memory_costs)
+        )
+        return Memory(conditions.memory, conditions.memory_mask, places, costs, paid)
+
     def _again(self, x: Tensor, frames: Tensor | None) -> Tensor:
         """The conditions once more, before a tied output layer."""
         return x if frames is None or not self.config.tied else x + frames
@@ -266,12 +277,6 @@ class Prior(nn.Module):
 
     def _each_row(self, x: Tensor, table: Tensor) -> Tensor:  # (B, 1, W) -> (B, 1, len(table))
         return each_row(x, table.T, x.new_zeros(len(table)))
-
-
-def _memory(conditions: Conditioning, paid: list[Tensor] | None = None) -> Memory | None:
-    if conditions.memory is None:
-        return None
-    return Memory(conditions.memory, conditions.memory_mask, conditions.memory_costs, paid)
 
 
 def _bits(logits: Tensor, targets: Tensor) -> Tensor:

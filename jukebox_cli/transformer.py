@@ -64,7 +64,7 @@ class Block(nn.Module):
         normed = self.before_attention(x)
         if isinstance(self.attention, MemoryAttention):
             assert isinstance(cache, MemoryCache)
-            a = self.attention.step(normed, cache)
+            a = self.attention.step(normed, n, cache)
         else:
             assert isinstance(cache, Cache)
             a = self.attention.step(normed, n, cache)

@@ -15,7 +15,7 @@ import torch
 import yaml
 from conftest import LEARNED, TINY, make_tiny
 from jukebox_plugins.lyrics.alignment import Sung, align, clock, level_of, lines, lrc
-from jukebox_plugins.lyrics.following import diagonal, path, pooled, starts
+from jukebox_plugins.lyrics.following import between_silences, diagonal, path, pooled, starts
 from jukebox_plugins.lyrics.words import words
 
 from jukebox_cli.folders import Model
@@ -72,6 +72,14 @@ def test_letters_begin_where_the_path_comes_to_them() -> None:
 def test_frames_are_averages_of_tokens() -> None:
     parts = [np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([[0.0, 1.0]])]
     assert pooled(parts, 2).tolist() == [[0.5, 0.5], [0.0, 1.0]]
+
+
+def test_nothing_is_sung_before_the_first_letter_and_after_the_last() -> None:
+    looks = np.zeros((30, 3))
+    looks[10:13, 0], looks[13:16, 1], looks[16:20, 2] = 1, 1, 1  # elsewhere it looks at no letter
+    whole = between_silences(looks)
+    assert whole.shape == (30, 5)
+    assert starts(path(whole), 5).tolist() == [0, 10, 13, 16, 20]
 
 
 # the head

@@ -214,10 +214,10 @@ def test_frames_are_told_where_they_stand_in_the_words(hints: bool) -> None:
     encoder = Lyrics(**TINY, hints=hints).module(SHAPE).eval()
     evenly = torch.zeros(1, 16)
     unknown, known = (encoder(ids("abcdefgh"), s, evenly) for s in (NOWHERE[0], evenly + 3))
-    assert (unknown.frames is None) is not hints
+    assert (unknown.memory_places is None) is not hints
     if hints:
-        assert unknown.frames.shape == (1, 16, 12)
-        assert not torch.allclose(unknown.frames, known.frames)
+        assert unknown.memory_places.shape == (1, 16, 12)
+        assert not torch.allclose(unknown.memory_places, known.memory_places)
 
 
 def test_half_of_the_texts_are_learned_without_their_times() -> None:
@@ -225,7 +225,7 @@ def test_half_of_the_texts_are_learned_without_their_times() -> None:
     sung, evenly = torch.zeros(2, 16), torch.zeros(2, 16)
     texts = ids("abcdefgh", "abcdefgg")  # of which one is an odd sum of letters
     for training, alike in ((True, False), (False, True)):
-        frames = encoder.train(training)(texts, sung, evenly).frames
+        frames = encoder.train(training)(texts, sung, evenly).memory_places
         assert torch.allclose(frames[0], frames[1]) is alike
 
 

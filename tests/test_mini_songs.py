@@ -2,39 +2,22 @@
 
 from __future__ import annotations
 
-import importlib
 import importlib.util
 import json
 import os
-import sys
-from pathlib import Path
 
 import pytest
+from mini_modules import mini_modules
 
 pretty_midi = pytest.importorskip("pretty_midi", reason="the composer writes pretty_midi objects")
 np = pytest.importorskip("numpy")
 pytest.importorskip("soxr", reason="the renderer resamples with soxr")
 
-MINI = Path(__file__).resolve().parents[1] / "examples" / "mini"
-MODULES = (
-    "theory", "patterns", "melody", "styles", "song_plan", "players", "compose", "render",
-    "make_songs",
-)  # fmt: skip
-
 
 @pytest.fixture(scope="module")
 def mini():
-    """The example's modules by name, imported from its folder and forgotten afterwards."""
-    before = {name: sys.modules.pop(name, None) for name in MODULES}
-    sys.path.insert(0, str(MINI))
-    try:
-        yield {name: importlib.import_module(name) for name in MODULES}
-    finally:
-        sys.path.remove(str(MINI))
-        for name, module in before.items():
-            sys.modules.pop(name, None)
-            if module is not None:
-                sys.modules[name] = module
+    with mini_modules() as modules:
+        yield modules
 
 
 def notes_of(midi) -> list[tuple]:
@@ -165,9 +148,9 @@ def test_a_missing_soundfont_is_one_clear_line(mini, tmp_path, capsys):
 
 def test_songs_are_chosen_round_the_artists_and_held_out_ones_are_new(mini):
     train, held = mini["make_songs"].choose_songs(minutes=30, held_out=12, seed=1)
-    assert {artist for artist, _ in held} == set(mini["styles"].ARTISTS)
+    assert {song.artist for song in held} == set(mini["styles"].ARTISTS)
     assert not set(train) & set(held)
-    assert len({artist for artist, _ in train[:12]}) == 12
+    assert len({song.artist for song in train[:12]}) == 12
 
 
 def test_rendered_songs_and_manifests(mini, tmp_path):

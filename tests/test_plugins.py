@@ -99,6 +99,7 @@ def test_the_module_gives_a_conditioning_of_the_priors_shape(name: str) -> None:
             "start": (batch, width),
             "frames": (batch, SHAPE.frames, width),
             "memory": (batch, tensor.shape[1:2].numel(), width),
+            "memory_places": (batch, SHAPE.frames, width),
             "memory_costs": (batch, SHAPE.frames, tensor.shape[2:3].numel()),
             "memory_mask": (batch, tensor.shape[1:2].numel()),
             "prefix": (batch, tensor.shape[1:2].numel(), width),

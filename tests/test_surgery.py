@@ -34,7 +34,7 @@ SONG = {
     "artist": "Ada Vale",
     "genre": ["rock"],
     "total": 2.0,
-    "lyrics": "la la",
+    "lyrics": "la lala",
     "lyrics_times": [[0, 0.0], [3, 0.1]],
     "midi": [{"program": 0, "drum": False, "name": "", "notes": NOTES}],
     "energy": [0.2, 0.9],

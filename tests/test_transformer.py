@@ -145,23 +145,49 @@ def test_memory_attention_is_one_softmax_over_what_may_be_seen(masked):
     torch.testing.assert_close(part(x, seen), wanted, rtol=1e-10, atol=1e-12)
     cache = part.cache(seen)
     for n in range(FRAMES):
-        step = part.step(x[:, n : n + 1], cache)
+        step = part.step(x[:, n : n + 1], n, cache)
         torch.testing.assert_close(step[:, 0], wanted[:, n], rtol=1e-10, atol=1e-12)
+
+
+def test_places_join_what_the_positions_ask_with():
+    part, x, seen = memory_attention(), inputs(3, FRAMES), memory(0, 1, 2)
+    places = inputs(3, FRAMES - 2)  # of the music: the last row may be longer
+    asked = x + torch.cat([places, torch.zeros_like(x[:, :2])], dim=1)
+    wanted = naive_memory_attention(part, asked, seen)
+    placed = seen._replace(places=places)
+    torch.testing.assert_close(part(x, placed), wanted, rtol=1e-10, atol=1e-12)
+    looks = part.to_memory(x, placed)
+    assert torch.equal(looks, part.to_memory(asked, seen))
+    cache = part.cache(placed)
+    for n in range(FRAMES - 2):
+        step = part.step(x[:, n : n + 1], n, cache)
+        torch.testing.assert_close(step[:, 0], wanted[:, n], rtol=1e-10, atol=1e-12)
+
+
+def test_looking_costs_what_it_is_said_to():
+    part, x, seen = memory_attention(), inputs(3, FRAMES), memory(0, 1, 2)
+    costs = torch.rand(3, FRAMES, seen.states.shape[1], dtype=torch.float64)
+    paid = []
+    part(x, seen._replace(costs=costs, paid=paid))
+    first = part.to_memory(x, seen)[:, 0]
+    assert len(paid) == 1
+    assert paid[0].item() == pytest.approx((first * costs).sum(2).mean().item(), rel=1e-5)
 
 
 def test_an_item_that_may_see_nothing_of_its_memory_sees_zeros():
     part, x, seen = memory_attention(), inputs(2, FRAMES), memory(2, 1)
     nothing = part.out.bias.expand(FRAMES, WIDTH)
     assert torch.equal(part(x, seen)[0], nothing)
-    assert torch.equal(part.step(x[:, :1], part.cache(seen))[0], nothing[:1])
+    assert torch.equal(part.step(x[:, :1], 0, part.cache(seen))[0], nothing[:1])
     assert not torch.equal(part(x, seen)[1], nothing)
 
 
 def test_only_what_may_be_seen_of_a_memory_has_influence():
-    part, x, (states, mask) = memory_attention(), inputs(3, 1), memory(0, 1, 2)
+    part, x, seen = memory_attention(), inputs(3, 1), memory(0, 1, 2)
+    states, mask = seen.states, seen.mask
     states.requires_grad_()
     seen = Memory(states, mask)
-    for out in (part(x, seen), part.step(x, part.cache(seen))):
+    for out in (part(x, seen), part.step(x, 0, part.cache(seen))):
         (slope,) = torch.autograd.grad((out @ inputs(1, 1)[0, 0]).sum(), states)
         assert ((slope.abs().sum(2) > 0) == mask).all()
 
@@ -179,7 +205,8 @@ def test_a_memory_is_read_item_by_item():
     part = memory_attention(200).float()
     generator = torch.Generator().manual_seed(0)
     states = torch.randn(16, 11, 200, generator=generator)
-    seen = Memory(states, torch.rand(16, 11, generator=generator) < 0.5)
+    places = torch.randn(16, 7, 200, generator=generator)
+    seen = Memory(states, torch.rand(16, 11, generator=generator) < 0.5, places)
     together = part.cache(seen)
     for item in range(16):
         alone = part.cache(seen.row(item))

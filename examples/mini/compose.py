@@ -19,7 +19,11 @@ LEAD_IN = 0.03
 
 def compose(artist: str | Artist, seed: int) -> pretty_midi.PrettyMIDI:
     """The whole song as MIDI."""
-    plan = plan_song(ARTISTS[artist] if isinstance(artist, str) else artist, seed)
+    return perform(plan_song(ARTISTS[artist] if isinstance(artist, str) else artist, seed))
+
+
+def perform(plan: Plan) -> pretty_midi.PrettyMIDI:
+    """A planned song as MIDI."""
     midi = pretty_midi.PrettyMIDI(initial_tempo=plan.bpm)
     for part in plan.artist.parts:
         midi.instruments.append(_perform(plan, part))
@@ -36,8 +40,8 @@ def _perform(plan: Plan, part: Part) -> pretty_midi.Instrument:
     rng = Random(f"{plan.artist.name}:{plan.seed}:{part.name}:feel")
     notes = []
     for tone in _play_part(plan, part):
-        start = _seconds(plan, tone.start) + LEAD_IN + rng.gauss(0, plan.artist.loose)
-        end = _seconds(plan, tone.start + tone.length * part.touch) + LEAD_IN
+        start = seconds_at(plan, tone.start) + rng.gauss(0, plan.artist.loose)
+        end = seconds_at(plan, tone.start + tone.length * part.touch)
         velocity = round(max(1, min(127, 92 * tone.accent + rng.gauss(0, 3))))
         start = max(0.0, start)
         notes.append(pretty_midi.Note(velocity, tone.pitch, start, max(end, start + 0.05)))
@@ -45,12 +49,12 @@ def _perform(plan: Plan, part: Part) -> pretty_midi.Instrument:
     return instrument
 
 
-def _seconds(plan: Plan, beat: float) -> float:
+def seconds_at(plan: Plan, beat: float) -> float:
     """A beat's time, swung: the off-beat eighth moves towards the next beat."""
     whole, part = divmod(beat, 1.0)
     swing = plan.artist.swing
     moved = part * 2 * swing if part <= 0.5 else swing + (part - 0.5) * 2 * (1 - swing)
-    return (whole + moved) * 60 / plan.bpm
+    return (whole + moved) * 60 / plan.bpm + LEAD_IN
 
 
 def _without_overlaps(notes: list[pretty_midi.Note]) -> list[pretty_midi.Note]:

@@ -1,10 +1,11 @@
 """Make a data set: compose songs, render them, and write them with their manifests.
 
     python examples/mini/make_songs.py --out songs --minutes 300 --held-out 12 --seed 0
+    python examples/mini/make_songs.py --sung --out sung --minutes 200 --held-out 12 --seed 0
 
-Songs go round the artists in turn. Each is NAME.flac (mono, 22.05 kHz, 16 bit) beside NAME.mid; the
-manifests songs.jsonl and held-out.jsonl name them, one JSON object a line. A song that is already
-there is kept, so an interrupted run can be started again.
+Songs go round the artists in turn. Each is NAME.flac (mono, 22.05 kHz, 16 bit) beside NAME.mid, and
+NAME.lrc if it is sung; the manifests songs.jsonl and held-out.jsonl name them, one JSON object a
+line. A song that is already there is kept, so an interrupted run can be started again.
 """
 
 from __future__ import annotations
@@ -16,39 +17,59 @@ import sys
 import time
 from collections.abc import Iterable
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 import soundfile
 
 from compose import compose
 from render import SAMPLE_RATE, TAIL_SECONDS, Renderer, RenderError, find_soundfont
 from styles import ARTISTS
-
-Song = tuple[str, int]
-
-
-def song_name(artist: str, seed: int) -> str:
-    """The file name of a song, without its extension."""
-    return f"{artist.lower().replace(' ', '-')}-{seed:06d}"
+from sung import compose_sung, render_sung, write_lrc
+from voice import check_voice
 
 
-def song_seconds(artist: str, seed: int) -> float:
-    """How long a song will be once rendered."""
-    return compose(artist, seed).get_end_time() + TAIL_SECONDS
+@dataclass(frozen=True)
+class Song:
+    """Which song: an artist's, of a seed, with a voice or without."""
+
+    artist: str
+    seed: int
+    sung: bool = False
+
+    @property
+    def name(self) -> str:
+        """The name of the song's files, without their extensions."""
+        artist = self.artist.lower().replace(" ", "-")
+        return f"{artist}-{'sung-' * self.sung}{self.seed:06d}"
+
+    @property
+    def files(self) -> dict[str, str]:
+        """The song's files as a manifest names them."""
+        files = {"audio": f"{self.name}.flac", "midi": f"{self.name}.mid"}
+        return files | ({"lyrics": f"{self.name}.lrc"} if self.sung else {})
+
+    def seconds(self) -> float:
+        """How long the song will be once rendered."""
+        band = compose_sung(self.artist, self.seed).band if self.sung else None
+        return float((band or compose(self.artist, self.seed)).get_end_time()) + TAIL_SECONDS
 
 
-def choose_songs(minutes: float, held_out: int, seed: int) -> tuple[list[Song], list[Song]]:
+def choose_songs(
+    minutes: float, held_out: int, seed: int, sung: bool = False
+) -> tuple[list[Song], list[Song]]:
     """The songs to train on, `minutes` of them in all, and after them the ones to hold out."""
     names = list(ARTISTS)
     train: list[Song] = []
     total = 0.0
     while total < minutes * 60:
-        song = (names[len(train) % len(names)], seed * 100_000 + len(train) // len(names))
-        train.append(song)
-        total += song_seconds(*song)
+        number, artist = divmod(len(train), len(names))
+        train.append(Song(names[artist], seed * 100_000 + number, sung))
+        total += train[-1].seconds()
     first = seed * 100_000 + 90_000
-    held = [(names[i % len(names)], first + i // len(names)) for i in range(held_out)]
+    held = [Song(names[i % len(names)], first + i // len(names), sung) for i in range(held_out)]
     return train, held
 
 
@@ -60,17 +81,31 @@ def _renderer(soundfont: str) -> Renderer:
 
 def make_song(song: Song, out: Path, soundfont: str) -> float:
     """Compose, render and write one song; a finished one is left alone. Returns its seconds."""
-    audio = out / f"{song_name(*song)}.flac"
-    score = audio.with_suffix(".mid")
-    if audio.exists() and score.exists():
-        return soundfile.info(audio).duration
-    midi = compose(*song)
-    samples = _renderer(soundfont).render(midi)
-    midi.write(str(score))
+    audio = out / song.files["audio"]
+    if all((out / name).exists() for name in song.files.values()):
+        return float(soundfile.info(audio).duration)
+    write = _write_sung if song.sung else _write_played
+    samples = write(song, out, _renderer(soundfont))
     partial = audio.with_suffix(".part")
     soundfile.write(partial, samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
     os.replace(partial, audio)
     return len(samples) / SAMPLE_RATE
+
+
+def _write_played(song: Song, out: Path, renderer: Renderer) -> np.ndarray:
+    """Write a song's notes; returns its samples."""
+    midi = compose(song.artist, song.seed)
+    midi.write(str(out / song.files["midi"]))
+    return renderer.render(midi)
+
+
+def _write_sung(song: Song, out: Path, renderer: Renderer) -> np.ndarray:
+    """Write a song's notes and timed words; returns its samples."""
+    score = compose_sung(song.artist, song.seed)
+    samples, lines = render_sung(score, renderer)
+    score.midi().write(str(out / song.files["midi"]))
+    (out / song.files["lyrics"]).write_text(write_lrc(lines), encoding="utf-8")
+    return samples
 
 
 def write_manifest(
@@ -78,14 +113,12 @@ def write_manifest(
 ) -> None:
     """Write a manifest in one move, so that a reader never sees half of it."""
     lines = []
-    for artist, seed in songs:
-        name = song_name(artist, seed)
+    for song in songs:
         entry = {
-            "audio": f"{name}.flac",
-            "midi": f"{name}.mid",
-            "artist": artist,
-            "genre": ARTISTS[artist].genre,
-            "seconds": round(seconds[artist, seed], 2),
+            **song.files,
+            "artist": song.artist,
+            "genre": ARTISTS[song.artist].genre,
+            "seconds": round(seconds[song], 2),
             "held_out": held_out,
         }
         lines.append(json.dumps(entry) + "\n")
@@ -121,6 +154,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description="Compose and render songs to train on.")
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
+    parser.add_argument("--sung", action="store_true", help="songs with words and a voice")
     parser.add_argument("--minutes", type=float, default=300, help="music to train on")
     parser.add_argument("--held-out", type=int, default=12, help="songs kept for evaluation")
     parser.add_argument("--seed", type=int, default=0, help="which songs: a seed gives its own")
@@ -135,11 +169,13 @@ def main(arguments: list[str] | None = None) -> int:
     try:
         soundfont = str(find_soundfont(options.soundfont))
         _renderer(soundfont)
+        if options.sung:
+            check_voice()
     except RenderError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     options.out.mkdir(parents=True, exist_ok=True)
-    train, held = choose_songs(options.minutes, options.held_out, options.seed)
+    train, held = choose_songs(options.minutes, options.held_out, options.seed, options.sung)
     seconds = make_all(train + held, options.out, soundfont, options.jobs)
     write_manifest(options.out / "songs.jsonl", train, seconds, False)
     write_manifest(options.out / "held-out.jsonl", held, seconds, True)

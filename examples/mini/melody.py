@@ -51,19 +51,24 @@ def chord_at(spans: list[Span], beat: float) -> Chord:
 
 
 def make_motif(rng: Random, cells: tuple[str, ...], beats: int, leap: float) -> Motif:
-    """Draw two bars of rhythm and a contour that mostly steps and turns back after a leap."""
+    """Draw two bars of rhythm and a contour for them."""
     first, second = rng.choice(cells), rng.choice(cells)
     rhythm = [(s, n) for s, n, _ in read_steps(first)]
     rhythm += [(s + beats, n) for s, n, _ in read_steps(second)]
+    return Motif(tuple(rhythm), draw_steps(rng, len(rhythm), leap))
+
+
+def draw_steps(rng: Random, count: int, leap: float) -> tuple[int, ...]:
+    """A contour of `count` notes that mostly steps, and turns back after a leap."""
     steps = [0]
-    for _ in rhythm[1:]:
+    for _ in range(count - 1):
         if abs(steps[-1]) >= 3:
             steps.append(-1 if steps[-1] > 0 else 1)
         elif rng.random() < leap:
             steps.append(rng.choice((-4, -3, 3, 4, 5)))
         else:
             steps.append(rng.choice((-2, -1, -1, -1, 0, 1, 1, 1, 2)))
-    return Motif(tuple(rhythm), tuple(steps))
+    return tuple(steps)
 
 
 def cadence(rng: Random, cells: tuple[str, ...], beats: int) -> Motif:

@@ -61,8 +61,13 @@ class Renderer:
 
     def render(self, midi: pretty_midi.PrettyMIDI) -> np.ndarray:
         """A song as float32 mono samples at 22.05 kHz."""
-        raw = soxr.resample(self._synthesise(midi), SYNTH_RATE, SAMPLE_RATE, quality="HQ")
-        return master(raw)
+        return master(self.play(midi))
+
+    def play(self, midi: pretty_midi.PrettyMIDI) -> np.ndarray:
+        """The same at the level that the notes have, before it is mastered."""
+        raw = self._synthesise(midi)
+        samples: np.ndarray = soxr.resample(raw, SYNTH_RATE, SAMPLE_RATE, quality="HQ")
+        return samples
 
     def _synthesise(self, midi: pretty_midi.PrettyMIDI) -> np.ndarray:
         """Play every note through the synthesiser, in time, at its own rate."""

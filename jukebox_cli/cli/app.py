@@ -13,8 +13,8 @@ import typer
 from typer.core import TyperGroup
 
 from jukebox_cli import __version__
-from jukebox_cli.cli import listing, making, models, training
-from jukebox_cli.cli.reporting import Exit, complain, warn
+from jukebox_cli.cli import listing, making, models, report, training
+from jukebox_cli.cli.reporting import Exit, complain, warn, warnings_told
 from jukebox_cli.plugin import InputError
 from jukebox_cli.registry import Registry, installed
 
@@ -33,7 +33,8 @@ class Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            return super().invoke(ctx)
+            with warnings_told():
+                return super().invoke(ctx)
         except InputError as error:
             if ctx.params.get("traceback"):
                 raise
@@ -104,6 +105,7 @@ def build_app(registry: Registry) -> typer.Typer:
     making.add(app, registry)
     training.add(app, registry)
     models.add(app, registry)
+    report.add(app, registry)
     listing.add(app, registry)
     registry.manager.hook.jukebox_commands(app=app)
     return app

@@ -56,8 +56,8 @@ class Lyrics(Conditioner):
     #: the middle letter stands in the middle; if not, as in Jukebox, no place is left empty for
     #: letters before the first or after the last
     centred: bool = True
-    #: whether frames are told where in the words they stand: by the times, and as if words were
-    #: sung evenly
+    #: whether attention is told where in the words a frame stands: by the times, and as if words
+    #: were sung evenly
     hints: bool = True
     # of the encoder
     width: int = 256

@@ -18,7 +18,7 @@ from jukebox_cli.plugin import InputError
 from jukebox_cli.stages import Job, conditions_of, window_of
 from jukebox_cli.steering import conditioners, shape_of
 
-from .following import diagonal, path, pooled, starts
+from .following import between_silences, diagonal, path, pooled, starts
 from .spelling import Spelled
 
 if TYPE_CHECKING:
@@ -88,16 +88,17 @@ def align(sung: Sung, item: int, head: Head) -> dict[str, Any]:
     song, spelled = sung.job.song(item), sung.lyrics.spell(sung.job.song(item))
     shape = shape_of(sung.job.model.config, sung.level)
     frame = max(1, round(FRAME * shape.sample_rate / shape.hop))
-    looks = np.zeros((0, len(spelled.ids)), np.float32)
     parts = []
     for each, told, place in _windows(sung, item, head[0]):
         whole = np.zeros((each.shape[1], len(spelled.ids)), np.float32)
         whole[:, place] = each[head[1]][:, told]
-        parts.append(whole)
+        parts.append(between_silences(whole))
     looks = pooled(parts, frame)
     seconds = frame * shape.hop / shape.sample_rate
-    times = _of_text(starts(path(looks), len(spelled.ids)) * seconds, spelled, song["lyrics"])
-    end = min(sung.job.samples(item) / shape.sample_rate, len(looks) * seconds)
+    found = starts(path(looks), looks.shape[1]) * seconds
+    times = _of_text(found[1:-1], spelled, song["lyrics"])
+    whole_song = min(sung.job.samples(item) / shape.sample_rate, len(looks) * seconds)
+    end = float(found[-1]) if found[-1] >= 0 else whole_song
     return {
         "format": 1,
         "item": item,

@@ -57,6 +57,13 @@ def diagonal(looks: np.ndarray) -> float:
     return follows * float(1 - entropy)
 
 
+def between_silences(looks: np.ndarray) -> np.ndarray:
+    """Attention (T, L) with a letter before the first and one after the last, (T, L + 2), for where
+    it looks at no letter: so nothing is sung while an instrument plays on."""
+    nothing = (1 - looks.sum(axis=1, keepdims=True)).clip(0)
+    return np.concatenate([nothing, looks, nothing], axis=1)
+
+
 def starts(letters: np.ndarray, count: int) -> np.ndarray:
     """The first frame at which the path has come to each of `count` letters; that of a letter it
     does not come to, or has passed before it began, is -1: float (count,)."""

@@ -63,8 +63,11 @@ class Encoder(nn.Module):
         bits = F.cross_entropy(logits.float(), ids.flatten()) / log(2)
         costs = self.guide * off(sung, ids.shape[1]) if self.training and self.guide else None
         loss = self.share * self.per_token * bits
-        frames = None if self.hints is None else self.hints(self._told(ids, sung), evenly)
-        return Conditioning(frames=frames, memory=memory, memory_costs=costs, loss=loss)
+        places = None
+        if self.hints is not None:
+            memory = memory + self.hints.slots(ids.shape[1])
+            places = self.hints(self._told(ids, sung), evenly)
+        return Conditioning(memory=memory, memory_places=places, memory_costs=costs, loss=loss)
 
     def _told(self, ids: Tensor, sung: Tensor) -> Tensor:
         """What is known of when letters are sung; in training, half of the texts are told nothing,
@@ -75,23 +78,30 @@ class Encoder(nn.Module):
 
 
 class Hints(nn.Module):
-    """Slots of letters as smooth functions of their number, which attention is easily led by:
-    (B, T), (B, T) -> (B, T, W); nan where nobody knows."""
+    """What leads attention: slots of letters as waves that both sides of it know, the memory and
+    what asks it. (B, T), (B, T) -> (B, T, W); nan where nobody knows."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.sung = Linear(2 * len(WAVES), width, std=0.1)
-        self.evenly = Linear(2 * len(WAVES), width, std=0.1)
+        self.sung = Linear(2 * len(WAVES), width, std=1.0)
+        self.evenly = Linear(2 * len(WAVES), width, std=1.0)
+        self.each = Linear(2 * len(WAVES), width, std=1.0)
+
+    def slots(self, count: int) -> Tensor:
+        """What the memory's slots have of their place: (count, W)."""
+        numbers = torch.arange(count, device=self.each.weight.device)
+        places: Tensor = self.each(waves(numbers))
+        return places
 
     def forward(self, sung: Tensor, evenly: Tensor) -> Tensor:
         known = ~sung.isnan()
         told = self.sung(waves(sung.nan_to_num())) * known[..., None]
-        frames: Tensor = told + self.evenly(waves(evenly))
-        return frames
+        places: Tensor = told + self.evenly(waves(evenly))
+        return places
 
 
 def waves(slots: Tensor) -> Tensor:
-    """Sines and cosines (B, T, 2 K) of slots (B, T) (Vaswani et al. 2017, section 3.5)."""
+    """Sines and cosines (..., 2 K) of slots (...) (Vaswani et al. 2017, section 3.5)."""
     angles = slots[..., None] * torch.tensor(WAVES, device=slots.device).reciprocal() * 2 * pi
     return torch.cat([angles.sin(), angles.cos()], dim=-1)
 

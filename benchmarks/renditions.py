@@ -1,0 +1,124 @@
+"""Renditions of held-out songs: as recorded, as a codec gives them back, and as a model makes them
+when it is told what is known of them. Each is a file in a work folder, made once."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from jukebox_cli import audio, codec, requests, stages
+from jukebox_cli.folders import Asked, Model, Run
+from jukebox_cli.loading import load_vqvae, pick_device
+from jukebox_cli.registry import Registry
+from jukebox_cli.songs import Recording
+from jukebox_cli.tokenizing import encode_file
+from jukebox_cli.vqvae import VQVAE
+
+
+@dataclass(frozen=True)
+class Renditions:
+    """The first `seconds` of songs in a work folder, which may be that of other models too."""
+
+    model: Model
+    registry: Registry
+    work: Path
+    seconds: float
+    device: str = "auto"
+    seed: int = 0
+
+    @property
+    def levels(self) -> int:
+        return self.model.config.vqvae.levels
+
+    @property
+    def rate(self) -> int:
+        return self.model.config.vqvae.sample_rate
+
+    @cached_property
+    def vqvae(self) -> VQVAE:
+        return load_vqvae(self.model, pick_device(self.device))
+
+    def of_codec(self) -> Path:
+        """The folder of what depends on the autoencoders."""
+        return self._folder("codec", "vqvae-*.safetensors")
+
+    def of_model(self) -> Path:
+        """The folder of what depends on any weights, or on what conditioners learned."""
+        return self._folder("model", "*.safetensors", "prior-*.json", "config.yaml")
+
+    def _folder(self, kind: str, *patterns: str) -> Path:
+        files = sorted(path for pattern in patterns for path in self.model.path.glob(pattern))
+        return self.work / f"{kind}-{self.model.name}-{audio.digest(files)}"
+
+    def recorded(self, piece: Recording) -> Path:
+        """A song as it was recorded, at the model's sample rate."""
+        path = self.work / f"recorded-{self.rate}" / self._name(piece)
+        if not path.exists():
+            audio.write(path, _first(audio.stream(piece.audio, self.rate), self.samples), self.rate)
+        return path
+
+    def coded(self, piece: Recording) -> list[Path]:
+        """A song as each level of the codec gives it back, level 0 first."""
+        folders = [self.of_codec() / f"level-{level}" for level in range(self.levels)]
+        paths = [folder / self._name(piece) for folder in folders]
+        if not all(path.exists() for path in paths):
+            tokens, length = encode_file(self.vqvae, piece.audio, seconds=self.seconds)
+            for level, path in enumerate(paths):
+                audio.write(path, codec.decode(self.vqvae, level, tokens[level], length), self.rate)
+        return paths
+
+    @property
+    def samples(self) -> int:
+        return round(self.seconds * self.rate)
+
+    def _name(self, piece: Recording) -> str:
+        return f"{piece.audio.stem}-{_short(str(piece.audio.resolve()))}-{self.seconds:g}s.wav"
+
+    def generated(self, pieces: Sequence[Recording], what: str) -> list[Path]:
+        """Songs as the model makes them, told of everything that it takes. One run, so that they
+        are drawn side by side; stopped and begun again, it goes on."""
+        songs = [self.told(piece) for piece in pieces]
+        items = {number: (self.samples, song) for number, song in enumerate(songs)}
+        settings = json.dumps([self.seconds, self.seed, songs], sort_keys=True)
+        run = Run(self.of_model() / f"generated-{what}-{_short(settings)}")
+        want = requests.Request(self.model.name, self.seconds, tuple(items), self.seed, {})
+        config = requests.new_config(self.model, self.registry, want)
+        asked = Asked(self.samples, {}, items)
+        bar = stages.Bar(begin=lambda name, *_: print(f"{run.path}: {name}", file=sys.stderr))
+        job = stages.Job(run, self.model, self.registry, want.items, config, asked, bar=bar)
+        job = replace(job, device=self.device)
+        requests.refuse_other(run, config, asked, want.items)
+        stages.check(job)
+        requests.begin(job)
+        stages.finish(job)
+        return [run.audio_file(number) for number in items]
+
+    def takes(self, conditioner: str) -> bool:
+        """Whether a level of the model knows a conditioner."""
+        return any(conditioner in self.model.learned(level) for level in range(self.levels))
+
+    def told(self, piece: Recording) -> dict[str, Any]:
+        """What a model is told of a song: what it takes of what is known, and how long it is."""
+        song = {**piece.song, "total": round(audio.seconds_in(piece.audio), 2)}
+        strange = [c for name, c in self.registry.conditioners.items() if not self.takes(name)]
+        unused = {field.name for each in strange for field in fields(each.Input)}
+        return {key: value for key, value in song.items() if key not in unused}
+
+
+def _short(text: str) -> str:
+    return sha256(text.encode()).hexdigest()[:8]
+
+
+def _first(blocks: Iterator[audio.Audio], samples: int) -> Iterator[audio.Audio]:
+    """The first `samples` of a stream."""
+    for block in blocks:
+        yield block[:samples]
+        samples -= len(block)
+        if samples <= 0:
+            return

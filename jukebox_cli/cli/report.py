@@ -1,0 +1,56 @@
+"""The command report: a run as a page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from jukebox_cli.cli.making import Chosen, Device, DeviceFlag, Json, ModelName, Quiet, RunFolder
+from jukebox_cli.cli.reporting import note, progress, show
+from jukebox_cli.registry import Registry
+
+LARGE = 50_000_000  # bytes; more takes long to open, or to send
+
+Out = Annotated[Path | None, typer.Option(help="The page; RUN/report.html if not given.")]
+Levels = Annotated[
+    str | None, typer.Option(help="Only these levels: 0 or 0,2; 0 is the finest.", metavar="LIST")
+]
+
+
+def add(app: typer.Typer, registry: Registry) -> None:
+    """Puts the command on the app."""
+
+    @app.command()
+    def report(
+        run: RunFolder,
+        out: Out = None,
+        items: Chosen = None,
+        levels: Levels = None,
+        model: ModelName = None,
+        device: DeviceFlag = Device.auto,
+        as_json: Json = False,
+        quiet: Quiet = False,
+    ) -> None:
+        """Show a run as one web page: sound, pictures, lyrics, and how to make it again."""
+        from jukebox_cli.folders import Run
+        from jukebox_cli.report.page import write
+        from jukebox_cli.report.planning import check_out, plan
+
+        path = check_out(out or Run(run).report)
+        page = plan(run, registry, items=items, levels=levels, model=model, device=device.value)
+        with progress(quiet, "samples") as bar:
+            bar.begin("report", 0, page.samples)
+            size = write(page, path, bar.tick)
+        if size >= LARGE:
+            note(f"{path} is large: --items and --levels make it smaller", quiet)
+        note(f"wrote {path}: {_of(page.players, size)}", quiet or as_json)
+        numbers = [item.number for item in page.facts.items]
+        data = {"report": str(path), "items": numbers, "players": page.players, "bytes": size}
+        show(data, str(path), as_json)
+
+
+def _of(players: int, size: int) -> str:
+    """`6 players, 1.4 MB`."""
+    return f"{players} player{'s' if players > 1 else ''}, {size / 1e6:.1f} MB"
