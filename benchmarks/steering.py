@@ -22,6 +22,7 @@ from __future__ import annotations
 import argparse
 import json
 import shlex
+import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -45,7 +46,7 @@ from word_times import Word, sung_words, without_times
 
 from jukebox_cli import requests, tokenizing
 from jukebox_cli.audio import seconds_in
-from jukebox_cli.folders import Corpus, Run, find_model
+from jukebox_cli.folders import Asked, Corpus, Run, find_model
 from jukebox_cli.loading import pick_device
 from jukebox_cli.plugin import InputError
 from jukebox_cli.registry import installed
@@ -213,11 +214,27 @@ def _aligned(bench: Bench, pieces: Sequence[Recording]) -> list[list[Word]]:
     run = Run(renditions.of_model() / f"recorded-{_short(known)}")
     config = requests.recorded(run, renditions.model, renditions.registry, known)
     if not run.exists:
-        tokenizing.to_run(known, renditions.model, renditions.vqvae, run, config)
+        heard = _tokenized(bench)
+        shutil.copytree(heard.path / "tokens", run.path / "tokens", dirs_exist_ok=True)
+        lengths = [heard.asked().of(item)[0] for item in range(len(known))]
+        songs = {n: (lengths[n], dict(piece.song)) for n, piece in enumerate(known)}
+        run.write_asked(Asked(0, {}, songs))
+        run.write_config(config)
     files = [run.alignment_file(item) for item in range(len(known))]
     if not all(file.exists() for file in files):
         alignment_error.align(run.path, renditions.device)
     return [alignment_error.aligned_words(file) for file in files]
+
+
+def _tokenized(bench: Bench) -> Run:
+    """The songs with singing as tokens of the codec, whatever is to be told of them."""
+    renditions = bench.of_sung
+    silent = [replace(piece, song={}) for piece in bench.sung]
+    run = Run(renditions.of_codec() / f"tokens-{_short(silent)}")
+    config = requests.recorded(run, renditions.model, renditions.registry, silent)
+    if not run.exists:
+        tokenizing.to_run(silent, renditions.model, renditions.vqvae, run, config)
+    return run
 
 
 def add_conditioners(bench: Bench) -> list[Row]:

@@ -342,7 +342,7 @@ def singer(tiny: Model, tmp_path: Path, registry: Registry, pieces: list[Recordi
     """The tiny model, whose top prior takes words too."""
     model = Model(tmp_path / "singer")
     songs = [piece.song for piece in pieces]
-    knobs = {"letters": 16, "width": 16, "depth": 1, "heads": 2, "blocks": 4}
+    knobs = {"letters": 4, "width": 16, "depth": 1, "heads": 2, "blocks": 4}
     operate(tiny, model, 2, Addition({"lyrics": knobs}), songs, registry)
     return model
 

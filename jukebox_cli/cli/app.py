@@ -15,6 +15,7 @@ from typer.core import TyperGroup
 from jukebox_cli import __version__
 from jukebox_cli.cli import listing, making, models, report, training
 from jukebox_cli.cli.reporting import Exit, complain, warn, warnings_told
+from jukebox_cli.config import did_you_mean
 from jukebox_cli.plugin import InputError
 from jukebox_cli.registry import Registry, installed
 
@@ -73,7 +74,8 @@ def _usage(error: Any) -> InputError:
     command = error.ctx.command_path.split()[1:] if error.ctx else []
     hint = f"see `{' '.join(['jukebox', *command, '--help'])}`"
     if meant:
-        hint = f"did you mean '{meant[0].rstrip(chr(39) + ').?')}'?"
+        known = [word.strip("'\"().? ") for word in re.split(r",| or ", meant[0])]
+        hint = did_you_mean(text.rpartition(" ")[2].strip("'"), known) or hint
     return InputError(text[:1].lower() + text[1:].rstrip("."), hint)
 
 

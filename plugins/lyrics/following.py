@@ -17,9 +17,10 @@ MOST = 2
 
 def path(looks: np.ndarray) -> np.ndarray:
     """The letter of every frame, (T,): the likeliest path through attention (T, L) that never
-    goes back. It may begin and end anywhere."""
+    goes back. It begins at the first and may end anywhere."""
     scores = np.log(looks + FLOOR)
-    best = scores[0]
+    best = np.full(looks.shape[1], -np.inf)
+    best[0] = scores[0, 0]
     steps = np.zeros(looks.shape, np.uint8)
     for t in range(1, len(scores)):
         ways = np.stack([_from(best, step) for step in range(MOST + 1)])  # (3, L)
