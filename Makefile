@@ -47,12 +47,12 @@ $(VENV)/installed: $(SOURCES) pyproject.toml constraints.txt | $(VENV)/bin/pytho
 	test -e $(VENV)/with-tests || test -e $(VENV)/with-tools || $(PIP) .
 	touch $@
 
-# For songs that tests make; without these the tests are skipped. tinysoundfont names a sound card
+# For songs that tests make and judge; without these the tests are skipped. tinysoundfont names a sound card
 # library that rendering does not need, and pyworld may want a compiler.
 $(VENV)/with-tests: pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) -e '.[test]'
 	-$(PIP) --no-deps tinysoundfont
-	-$(PIP) pyworld
+	-$(PIP) pyworld mir_eval
 	touch $@
 
 $(VENV)/with-tools: pyproject.toml constraints.txt | $(VENV)/bin/python

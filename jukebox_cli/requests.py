@@ -78,18 +78,28 @@ def _song(
     registry: Registry, said: SongPreset, path: Path | None, given: Mapping[str, Any]
 ) -> dict[str, Any]:
     """What preset and flags say; a preset's own paths are relative to it, those of flags to where
-    the person is. A conditioner of which both say something is told it together."""
+    the person is. A conditioner that can't be told a part by each is told both together."""
     there = path.parent if path else Path()
-    shared = [
-        key
-        for kind in registry.conditioners.values()
-        if (names := {f.name for f in fields(kind.Input)}) & set(said.song) - set(given)
-        for key in names & set(given)
-    ]
     kept = {key: value for key, value in said.song.items() if key not in given}
-    kept |= {key: _found(given[key]) for key in shared}
-    rest = {key: value for key, value in given.items() if key not in shared}
-    return {**read_song(registry, kept, there), **read_song(registry, rest, Path())}
+    try:
+        return {**read_song(registry, kept, there), **read_song(registry, given, Path())}
+    except InputError as apart:
+        shared, rest = _shared(registry, kept, given)
+        try:
+            both = {**kept, **{key: _found(value) for key, value in shared.items()}}
+            return {**read_song(registry, both, there), **read_song(registry, rest, Path())}
+        except InputError:
+            raise apart from None
+
+
+def _shared(
+    registry: Registry, kept: Mapping[str, Any], given: Mapping[str, Any]
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What is given to conditioners that a preset says something of too, and the rest."""
+    fields_of = [{f.name for f in fields(kind.Input)} for kind in registry.conditioners.values()]
+    common = {key for names in fields_of if names & set(kept) for key in names}
+    shared = {key: value for key, value in given.items() if key in common}
+    return shared, {key: value for key, value in given.items() if key not in shared}
 
 
 def _found(value: Any) -> Any:

@@ -241,6 +241,10 @@ def test_a_head_that_is_known_is_not_looked_for(
         assert f"head {head} of layer 1" in jukebox("align", f"run-{head}").err
 
 
+def test_a_model_tells_its_letters(singer: Path, jukebox: Callable[..., Any]) -> None:
+    assert "\nlyrics: a, b, e, f, g, o, r, w, y\n" in jukebox("model", "show", singer).out
+
+
 def test_a_head_can_be_chosen_and_items_too(sung: Path, jukebox: Callable[..., Any]) -> None:
     done = jukebox("align", sung, "--head", "1,0", "--items", 1, "--json", "-q")
     assert (done.code, done.err) == (0, "")
