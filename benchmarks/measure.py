@@ -6,10 +6,14 @@ compared is measured by turns, and the median of the rounds is what counts.
 
 from __future__ import annotations
 
+import argparse
+import json
+import shlex
 import statistics
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import date
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,27 @@ def table(rows: Iterable[Row]) -> str:
     widths = [max(len(cells[i]) for cells in (head, *body)) for i in range(len(head))]
     rule = tuple("-" * width for width in widths)
     return "\n".join(_line(cells, widths) for cells in (head, rule, *body))
+
+
+def page(title: str, program: str, facts: Iterable[str], about: str, rows: Iterable[Row]) -> str:
+    """The table with all one must know to believe it: the command, facts, what the rows are."""
+    command = shlex.join(["python", f"benchmarks/{program}", *sys.argv[1:]])
+    lines = [f"* {fact}" for fact in facts]
+    heading = f"# {title}, {date.today().isoformat()}"
+    return "\n".join([heading, "", f"    {command}", "", *lines, "", about, "", table(rows), ""])
+
+
+def keep(
+    given: argparse.Namespace, machine: Mapping[str, str], rows: Sequence[Row], text: str
+) -> None:
+    """Prints the table; keeps the rows in --json FILE, and the page in --write FILE."""
+    print(table(rows))
+    if given.json:
+        data = {"model": given.model, "machine": machine, "rows": [asdict(r) for r in rows]}
+        given.json.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
+    if given.write:
+        given.write.parent.mkdir(parents=True, exist_ok=True)
+        given.write.write_text(text, encoding="utf-8")
 
 
 def _line(cells: Sequence[str], widths: Sequence[int]) -> str:

@@ -10,19 +10,15 @@ the machine. `--quick` measures once and little: to see that everything runs.
 from __future__ import annotations
 
 import argparse
-import json
-import shlex
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict
-from datetime import date
 from pathlib import Path
 
 import machine
 from codec_speed import codec_speed
 from convergence import convergence
 from main_job import main_job
-from measure import Row, table
+from measure import Row, keep, page
 from sampling import sampling
 from startup import startup
 
@@ -60,14 +56,12 @@ def measure(given: argparse.Namespace, model: Model) -> list[Row]:
 
 def report(given: argparse.Namespace, facts: dict[str, str], rows: Sequence[Row]) -> str:
     """The table with all one must know to believe it."""
-    command = shlex.join(["python", "benchmarks/run.py", *sys.argv[1:]])
-    lines = [f"* {name}: {fact}" for name, fact in facts.items()]
-    title = f"# Model `{Path(given.model).name}`, {date.today().isoformat()}"
+    lines = [f"{name}: {fact}" for name, fact in facts.items()]
     about = (
         "Medians; what is compared was measured by turns. The rows of spectral convergence are "
         "means over clips of 3 s, with the best and the worst song."
     )
-    return "\n".join([title, "", f"    {command}", "", *lines, "", about, "", table(rows), ""])
+    return page(f"Model `{Path(given.model).name}`", "run.py", lines, about, rows)
 
 
 def main() -> None:
@@ -78,13 +72,7 @@ def main() -> None:
         rows = measure(given, find_model(given.model))
     except InputError as error:
         sys.exit(f"error: {error.message}\n\nhint: {error.hint}")
-    print(table(rows))
-    if given.json:
-        data = {"model": given.model, "machine": facts, "rows": [asdict(r) for r in rows]}
-        given.json.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-    if given.write:
-        given.write.parent.mkdir(parents=True, exist_ok=True)
-        given.write.write_text(report(given, facts, rows), encoding="utf-8")
+    keep(given, facts, rows, report(given, facts, rows))
 
 
 if __name__ == "__main__":

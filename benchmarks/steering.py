@@ -21,12 +21,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import shlex
 import shutil
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
-from datetime import date
+from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import TypeVar
@@ -37,7 +35,7 @@ import whisper
 from judges import judge, remembered
 from lyric_loss import Listener, lyric_loss
 from lyric_reading import reading, sung_within
-from measure import Row, table
+from measure import Row, keep, page
 from midi_adherence import adherence, heard_within, written
 from renditions import Renditions
 from surgery import Heard, surgery
@@ -295,18 +293,15 @@ def check(given: argparse.Namespace, parts: Sequence[str], bench: Bench) -> None
 
 def report(given: argparse.Namespace, facts: dict[str, str], bench: Bench, rows: list[Row]) -> str:
     """The table with all one must know to believe it."""
-    command = shlex.join(["python", "benchmarks/steering.py", *sys.argv[1:]])
-    lines = [f"* {name}: {fact}" for name, fact in facts.items()]
-    notes = [f"* not measured: {note}" for note in bench.notes]
-    title = f"# What model `{Path(given.model).name}` is told and does, {date.today().isoformat()}"
+    lines = [f"{name}: {fact}" for name, fact in facts.items()]
+    lines += [f"not measured: {note}" for note in bench.notes]
+    title = f"What model `{Path(given.model).name}` is told and does"
     about = (
         f"Songs are judged by their first {given.seconds:g} s, those with singing by "
         f"{given.sung_seconds:g} s. Medians of songs, with the lowest and the highest; losses, "
         "differences and what is called a mean are means, and word error rates are of all words."
     )
-    return "\n".join(
-        [title, "", f"    {command}", "", *lines, *notes, "", about, "", table(rows), ""]
-    )
+    return page(title, "steering.py", lines, about, rows)
 
 
 def main() -> None:
@@ -320,13 +315,7 @@ def main() -> None:
         rows = [row for part in parts for row in PARTS[part](what)]
     except InputError as error:
         sys.exit(f"error: {error.message}\n\nhint: {error.hint}")
-    print(table(rows))
-    if given.json:
-        data = {"model": given.model, "machine": facts, "rows": [asdict(r) for r in rows]}
-        given.json.write_text(json.dumps(data, indent=1) + "\n", encoding="utf-8")
-    if given.write:
-        given.write.parent.mkdir(parents=True, exist_ok=True)
-        given.write.write_text(report(given, facts, what, rows), encoding="utf-8")
+    keep(given, facts, rows, report(given, facts, what, rows))
 
 
 if __name__ == "__main__":

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import torch
 from torch import Tensor
 
-from jukebox_cli.conditioning import Conditioning
+from jukebox_cli.conditioning import Conditioning, tensors
 from jukebox_cli.plugin import Conditioner, Shape, Song, Window
 from jukebox_cli.prior import Prior
 from jukebox_cli.steering import encode_window
@@ -22,9 +21,5 @@ def told(
     above: Tensor | None = None,
 ) -> Conditioning:
     """The conditions of one window, where the prior is. above: tokens (1, T / ratio)."""
-    device = prior.positions.device
-    arrays = {
-        name: {key: torch.from_numpy(array).to(device) for key, array in each.items()}
-        for name, each in encode_window(parts, [song], window, shape).items()
-    }
-    return prior.condition(arrays, above)
+    arrays = encode_window(parts, [song], window, shape)
+    return prior.condition(tensors(arrays, prior.positions.device), above)

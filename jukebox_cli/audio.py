@@ -36,18 +36,34 @@ def stream(path: Path, sample_rate: int) -> Iterator[Audio]:
 
     Raises InputError for what is missing, not audio, or empty.
     """
+    with open_audio(path) as file:
+        yield from resampled(_blocks(file), file.samplerate, sample_rate)
+
+
+def _blocks(file: soundfile.SoundFile) -> Iterator[Audio]:
+    """The whole file; the last block is a shorter one, if only by being empty."""
+    while True:
+        block = _read(file, BLOCK)
+        yield block
+        if len(block) < BLOCK:
+            return
+
+
+def resampled(blocks: Iterable[Audio], before: int, after: int) -> Iterator[Audio]:
+    """Blocks of mono at `before` Hz as blocks at `after` Hz."""
+    if before == after:
+        yield from blocks
+        return
     import soxr
 
-    with open_audio(path) as file:
-        resample = soxr.ResampleStream(file.samplerate, sample_rate, 1, dtype="float32")
-        while True:
-            block = _read(file, BLOCK)
-            last = len(block) < BLOCK
-            if file.samplerate != sample_rate:
-                block = resample.resample_chunk(block, last=last)
-            yield block
-            if last:
-                return
+    resample = soxr.ResampleStream(before, after, 1, dtype="float32")
+    held: Audio | None = None  # whether it is the last, the next one tells
+    for block in blocks:
+        if held is not None:
+            yield resample.resample_chunk(held)
+        held = block
+    if held is not None:
+        yield resample.resample_chunk(held, last=True)
 
 
 def open_audio(path: Path) -> soundfile.SoundFile:

@@ -6,10 +6,11 @@ prefix is written in, W the prior's width.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -77,9 +78,9 @@ class Conditioning:
             start=_total(self.start, other.start),
             frames=_total(self.frames, other.frames),
             memory=_joined(self.memory, other.memory),
-            memory_mask=_joined(*_masks(self, other)),
+            memory_mask=_joined(*_of_memories(_all_seen, self, other, of="memory_mask")),
             memory_places=_total(self.memory_places, other.memory_places),
-            memory_costs=_joined(*_costs(self, other), dim=2),
+            memory_costs=_joined(*_of_memories(_free, self, other, of="memory_costs"), dim=2),
             prefix=_total(self.prefix, other.prefix),
             loss=_total(self.loss, other.loss),
         )
@@ -94,6 +95,16 @@ class Conditioning:
 
 
 _TENSORS = ("start", "frames", "memory", "memory_mask", "memory_places", "memory_costs")
+
+
+def tensors(
+    arrays: Mapping[str, Mapping[str, np.ndarray]], device: torch.device | str
+) -> dict[str, dict[str, Tensor]]:
+    """What conditioners made of a window, as tensors on a device."""
+    return {
+        name: {key: torch.from_numpy(array).to(device) for key, array in each.items()}
+        for name, each in arrays.items()
+    }
 
 
 def stack(items: Sequence[Conditioning]) -> Conditioning:
@@ -117,29 +128,28 @@ def _total(a: Addable | None, b: Addable | None) -> Addable | None:
     return b if a is None else a if b is None else a + b
 
 
-def _masks(*both: Conditioning) -> list[Tensor | None]:
-    """The masks of memories, where one has one: without one, all may be seen."""
-    if all(each.memory_mask is None for each in both):
-        return [None, None]
-    return [
-        torch.ones_like(each.memory[..., 0], dtype=torch.bool)
-        if each.memory is not None and each.memory_mask is None
-        else each.memory_mask
-        for each in both
-    ]
-
-
-def _costs(*both: Conditioning) -> list[Tensor | None]:
-    """The costs of memories, where one has some: those of the other are 0."""
-    known = next((each.memory_costs for each in both if each.memory_costs is not None), None)
+def _of_memories(
+    usual: Callable[[Tensor, Tensor], Tensor], *both: Conditioning, of: str
+) -> list[Tensor | None]:
+    """What two memories have, where one has some: the other, what is usual."""
+    own: list[Tensor | None] = [getattr(each, of) for each in both]
+    known = next((tensor for tensor in own if tensor is not None), None)
     if known is None:
-        return [None, None]
+        return own
     return [
-        known.new_zeros(*known.shape[:2], each.memory.shape[1])
-        if each.memory is not None and each.memory_costs is None
-        else each.memory_costs
-        for each in both
+        usual(each.memory, known) if each.memory is not None and mine is None else mine
+        for each, mine in zip(both, own, strict=True)
     ]
+
+
+def _all_seen(memory: Tensor, known: Tensor) -> Tensor:
+    """The mask of a memory that has none."""
+    return torch.ones_like(memory[..., 0], dtype=torch.bool)
+
+
+def _free(memory: Tensor, known: Tensor) -> Tensor:
+    """The costs of a memory that has none: it costs nothing to look there."""
+    return known.new_zeros(*known.shape[:2], memory.shape[1])
 
 
 def _joined(a: Tensor | None, b: Tensor | None, *, dim: int = 1) -> Tensor | None:

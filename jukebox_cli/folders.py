@@ -253,12 +253,27 @@ class Run:
         files = (self.path / "tokens").glob("level-*/item-*.safetensors")
         return sorted({int(p.stem.removeprefix("item-")) for p in files})
 
+    def chosen(self, items: Sequence[int] | None) -> tuple[int, ...]:
+        """These items, or all of them. InputError for one that is not there."""
+        there = self.items()
+        if missing := [i for i in items or () if i not in there]:
+            known = f"it has {', '.join(map(str, there)) or 'none'}"
+            raise InputError(f"{self.path} has no item {missing[0]}", known)
+        return tuple(there if items is None else items)
+
     def token_file(self, level: int, item: int) -> Path:
         return self.path / "tokens" / f"level-{level}" / f"item-{item:02}.safetensors"
 
     def audio_file(self, item: int, level: int = 0, suffix: str = "wav") -> Path:
         folder = self.path / "audio"
         return (folder if level == 0 else folder / f"level-{level}") / f"item-{item:02}.{suffix}"
+
+    def has_audio(self, item: int, level: int, suffix: str = "wav") -> bool:
+        """Whether there is audio that is not older than the tokens it is of."""
+        audio, tokens = self.audio_file(item, level, suffix), self.token_file(level, item)
+        if not audio.exists():
+            return False
+        return not tokens.exists() or audio.stat().st_mtime >= tokens.stat().st_mtime
 
     def alignment_file(self, item: int) -> Path:
         """When the words of an item are sung."""

@@ -33,7 +33,8 @@ def jukebox_samplers() -> Sequence[type[Sampler]]:  # type: ignore[empty-body]
 def jukebox_commands(app: typer.Typer) -> None:
     """Adds commands to the command line.
 
-    :param app: the `jukebox` command; use `@app.command()`.
+    :param app: the `jukebox` command; use `@app.command()`. A command that has a parameter
+        `ctx: typer.Context` finds the registry of all plugins in `ctx.obj`.
     """
 
 

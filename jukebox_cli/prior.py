@@ -253,17 +253,19 @@ class Prior(nn.Module):
         """The conditions at the first `total` positions (B, total, W): none at the prefix."""
         if conditions.frames is None:
             return None
+        return self._after_prefix(conditions.frames[:, : total - self.config.prefix])
+
+    def _after_prefix(self, x: Tensor) -> Tensor:
+        """What is of positions of the music (B, T, ...) as of all: 0 at the prefix."""
         prefix = self.config.prefix
-        music = conditions.frames[:, : total - prefix]
-        return F.pad(music, (0, 0, prefix, 0)) if prefix else music
+        return F.pad(x, (0, 0, prefix, 0)) if prefix else x
 
     def _memory(self, conditions: Conditioning, paid: list[Tensor] | None = None) -> Memory | None:
         """What memory layers look at; `paid` is filled in with what it costs them in training."""
         if conditions.memory is None:
             return None
-        before = (0, 0, self.config.prefix, 0)
         places, costs = (
-            None if x is None else F.pad(x, before)
+            None if x is None else self._after_prefix(x)
             for x in (conditions.memory_places, conditions.memory_costs)
         )
         return Memory(conditions.memory, conditions.memory_mask, places, costs, paid)

@@ -216,11 +216,7 @@ def reopen(path: Path, registry: Registry, items: str | None, model: str | None 
             f"{path} is a run of another model than '{found.name}'",
             "name the folder of the model it was made with: --model",
         )
-    there = run.items()
-    chosen = parse_items(items, count=False) if items else tuple(there)
-    if missing := [i for i in chosen if i not in there]:
-        known = f"it has {', '.join(map(str, there)) or 'none'}"
-        raise InputError(f"{path} has no item {missing[0]}", known)
+    chosen = run.chosen(parse_items(items, count=False) if items else None)
     return Job(run, found, registry, chosen, config, run.asked())
 
 

@@ -205,9 +205,7 @@ def conditions_of(
 ) -> Callable[[Stretch], Conditioning]:
     """What steers a prior in each window of some items: arrays to the device once, and one
     Conditioning, made item by item."""
-    import torch
-
-    from jukebox_cli.conditioning import stack
+    from jukebox_cli.conditioning import stack, tensors
 
     parts = conditioners(job.model, level, job.registry)
     shape = shape_of(job.model.config, level)
@@ -216,12 +214,10 @@ def conditions_of(
     def one(item: int, stretch: Stretch) -> Conditioning:
         window = window_of(job, level, item, stretch)
         arrays = encode_window(parts, [job.song(item)], window, shape)
-        tensors = {
-            name: {key: torch.from_numpy(a).to(device) for key, a in each.items()}
-            for name, each in arrays.items()
-        }
         above = _above(job, level, item, stretch, shape.frames)
-        return prior.condition(tensors, above if above is None else above.to(device))
+        return prior.condition(
+            tensors(arrays, device), above if above is None else above.to(device)
+        )
 
     return lambda stretch: stack([one(item, stretch) for item in items])
 
@@ -249,7 +245,7 @@ def window_of(job: Job, level: int, item: int, stretch: Stretch) -> Window:
 def decode(job: Job, level: int = 0, suffix: str = "wav") -> list[str]:
     """Writes the audio of a level's tokens that is not there yet; gives the files."""
     files = {i: job.run.audio_file(i, level, suffix) for i in job.items}
-    missing = [i for i in job.items if _stale(job, level, i, files[i])]
+    missing = [i for i in job.items if not job.run.has_audio(i, level, suffix)]
     for item in missing:
         if job.have(level, item) < job.total(level, item):
             raise InputError(
@@ -271,14 +267,6 @@ def decode(job: Job, level: int = 0, suffix: str = "wav") -> list[str]:
             audio.write(files[item], _ticked(blocks, job.bar), rate)
         job.event("decoded", level=level, items=missing, format=suffix)
     return [str(files[i]) for i in job.items]
-
-
-def _stale(job: Job, level: int, item: int, path: Any) -> bool:
-    """Whether the audio is missing or older than the tokens it is of."""
-    tokens = job.run.token_file(level, item)
-    if not path.exists():
-        return True
-    return bool(tokens.exists() and tokens.stat().st_mtime > path.stat().st_mtime)
 
 
 def _ticked(blocks: Iterator[np.ndarray], bar: Bar) -> Iterator[np.ndarray]:

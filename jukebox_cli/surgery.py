@@ -17,7 +17,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from jukebox_cli.conditioning import Conditioning
+from jukebox_cli.conditioning import Conditioning, tensors
 from jukebox_cli.config import Knobs, PriorConfig
 from jukebox_cli.folders import Model
 from jukebox_cli.loading import new_prior
@@ -121,9 +121,9 @@ def is_new(name: str, added: Collection[str], layers: Collection[int]) -> bool:
 def _effect(part: Conditioner, shape: Shape) -> Conditioning:
     """What a conditioner makes of a song that says nothing."""
     window = Window(0, shape.frames * shape.hop, shape.frames * shape.hop)
-    arrays = encode_window({"it": part}, [{}], window, shape)["it"]
+    arrays = tensors(encode_window({"it": part}, [{}], window, shape), "cpu")["it"]
     with torch.inference_mode():
-        made = part.module(shape)(**{key: torch.from_numpy(a) for key, a in arrays.items()})
+        made = part.module(shape)(**arrays)
     assert isinstance(made, Conditioning), f"module() of {part.name} must give a Conditioning"
     return made
 

@@ -96,13 +96,15 @@ def build_app(registry: Registry) -> typer.Typer:
 
     @app.callback()
     def root(
+        ctx: typer.Context,
         traceback: Annotated[
             bool, typer.Option("--traceback", help="Show where an error came from.")
         ] = False,
         version: Annotated[
             bool, typer.Option("--version", callback=_version, is_eager=True, help="The version.")
         ] = False,
-    ) -> None: ...
+    ) -> None:
+        ctx.obj = registry  # for commands of plugins
 
     making.add(app, registry)
     training.add(app, registry)

@@ -10,7 +10,7 @@ from typing import Any
 
 from jukebox_cli.disk import damaged, read_lines
 from jukebox_cli.folders import Asked, Run, RunConfig
-from jukebox_cli.plugin import InputError, Song
+from jukebox_cli.plugin import Song
 
 LOSSLESS = ("wav", "flac")
 
@@ -111,11 +111,7 @@ def facts(path: Path, items: Sequence[int] | None) -> Facts:
     """The facts of a run's items, of all when `items` is None. InputError for what isn't there."""
     run = Run(path)
     levels = len(run.config.hop)
-    there, asked = run.items(), run.asked()
-    chosen = there if items is None else list(items)
-    if missing := [i for i in chosen if i not in there]:
-        known = f"it has {', '.join(map(str, there)) or 'none'}"
-        raise InputError(f"{path} has no item {missing[0]}", known)
+    chosen, asked = run.chosen(items), run.asked()
     return Facts(run, tuple(_item(run, asked, number, levels) for number in chosen))
 
 
@@ -159,9 +155,8 @@ def _hop(path: Path) -> int:
 
 
 def _audio(run: Run, item: int, level: int) -> Path | None:
-    since = run.token_file(level, item).stat().st_mtime
-    files = (run.audio_file(item, level, suffix) for suffix in LOSSLESS)
-    return next((f for f in files if f.is_file() and f.stat().st_mtime >= since), None)
+    there = (suffix for suffix in LOSSLESS if run.has_audio(item, level, suffix))
+    return next((run.audio_file(item, level, suffix) for suffix in there), None)
 
 
 def told(song: Song) -> dict[str, str]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jukebox_cli import audio
-from jukebox_cli.audio import Audio
+from jukebox_cli.audio import Audio, resampled
 from jukebox_cli.report.facts import Facts, Item, Part
 from jukebox_cli.report.pictures import Mel, MelSpectrogram
 
@@ -75,18 +75,6 @@ def embedded(facts: Facts, item: Item) -> int:
 def playable(rate: int) -> int:
     """The rate to embed a sound at: its own, or the next that MP3 has."""
     return next((known for known in RATES if known >= rate), RATES[-1])
-
-
-def resampled(blocks: Iterable[Audio], before: int, after: int) -> Iterator[Audio]:
-    if before == after:
-        yield from blocks
-        return
-    import soxr
-
-    resample = soxr.ResampleStream(before, after, 1, dtype="float32")
-    for block in blocks:
-        yield resample.resample_chunk(block)
-    yield resample.resample_chunk(np.zeros(0, np.float32), last=True)
 
 
 def encode(blocks: Iterable[Audio], rate: int) -> bytes:

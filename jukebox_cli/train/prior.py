@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from jukebox_cli.conditioning import tensors
 from jukebox_cli.config import PriorConfig
 from jukebox_cli.folders import Corpus, Entry, Model
 from jukebox_cli.loading import new_prior
@@ -148,12 +149,8 @@ class PriorTask:
         return {k: v.detach().half() for k, v in self.module.state_dict().items()}
 
     def _loss(self, batch: Batch) -> Loss:
-        arrays = {
-            name: {key: torch.from_numpy(a).to(self.device) for key, a in each.items()}
-            for name, each in batch.arrays.items()
-        }
         above = None if batch.above is None else torch.from_numpy(batch.above).to(self.device)
-        conditions = self.module.condition(arrays, above)
+        conditions = self.module.condition(tensors(batch.arrays, self.device), above)
         return self.module.loss(torch.from_numpy(batch.tokens).to(self.device), conditions)
 
 

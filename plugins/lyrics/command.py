@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
-from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -12,12 +12,20 @@ from jukebox_cli.cli.making import Chosen, Device, DeviceFlag, Json, Quiet, RunF
 from jukebox_cli.cli.reporting import note, progress, show
 from jukebox_cli.plugin import InputError
 
+if TYPE_CHECKING:
+    from jukebox_cli.folders import Run
+    from jukebox_cli.stages import Job
+
+    from . import Lyrics
+    from .alignment import Head, Sung
+
 
 def add(app: typer.Typer) -> None:
     """Puts `jukebox align` on the app."""
 
     @app.command()
     def align(
+        ctx: typer.Context,
         run: RunFolder,
         items: Chosen = None,
         head: Annotated[
@@ -36,13 +44,11 @@ def add(app: typer.Typer) -> None:
 
         Writes alignment/item-00.json, and .lrc files of lines and of words, into the run.
         """
-        from jukebox_cli.cli.reporting import warn
-        from jukebox_cli.registry import installed
         from jukebox_cli.requests import reopen
 
         from .alignment import check, level_of
 
-        job = replace(reopen(run, installed(warn), items, model), device=device.value)
+        job = replace(reopen(run, ctx.obj, items, model), device=device.value)
         level, lyrics = level_of(job)
         check(job, level)
         job.model.need(f"prior-{level}")
@@ -52,7 +58,7 @@ def add(app: typer.Typer) -> None:
         show({"run": str(run), "alignments": made}, "\n".join(made), as_json)
 
 
-def _align(job: Any, level: int, lyrics: Any, chosen: Any, quiet: bool) -> list[str]:
+def _align(job: Job, level: int, lyrics: Lyrics, chosen: Head | None, quiet: bool) -> list[str]:
     from jukebox_cli.loading import load_prior, pick_device
 
     from .alignment import Sung, align, find_head
@@ -71,21 +77,19 @@ def _align(job: Any, level: int, lyrics: Any, chosen: Any, quiet: bool) -> list[
     return made
 
 
-def _write(run: Any, item: int, found: dict[str, Any]) -> str:
-    import json
-
+def _write(run: Run, item: int, found: dict[str, Any]) -> str:
     from jukebox_cli.disk import write_text
 
     from .alignment import lrc
 
-    path: Path = run.alignment_file(item)
+    path = run.alignment_file(item)
     write_text(path.with_suffix(".lrc"), lrc(found, words=False))
     write_text(path.with_suffix(".words.lrc"), lrc(found, words=True))
     write_text(path, json.dumps(found, indent=1, ensure_ascii=False) + "\n")
     return str(path)
 
 
-def _head(said: str) -> tuple[int, int]:
+def _head(said: str) -> Head:
     try:
         layer, head = (int(part) for part in said.split(","))
     except ValueError:
@@ -95,7 +99,7 @@ def _head(said: str) -> tuple[int, int]:
     return layer, head
 
 
-def _refuse_blind(sung: Any, head: tuple[int, int]) -> None:
+def _refuse_blind(sung: Sung, head: Head) -> None:
     heads = sung.prior.transformer.heads
     if head[0] not in sung.layers or not 0 <= head[1] < heads:
         there = ", ".join(map(str, sung.layers))

@@ -178,14 +178,14 @@ def _pedalled(part: pretty_midi.Instrument, notes: list[Any]) -> list[float]:
     pedal = sorted((c.time, c.value >= 64) for c in part.control_changes if c.number == PEDAL)
     times = [time for time, _ in pedal]
     last = max([note.end for note in notes] + times)
-    ups = [time for time, down in pedal if not down]
+    ups = [time for time, down in pedal if not down] + [last]
     again: dict[int, float] = {}
     ends = []
     for note in reversed(notes):
         end = note.end
         at = bisect_right(times, end) - 1
         if at >= 0 and pedal[at][1]:
-            end = next((up for up in ups if up > end), last)
+            end = ups[min(bisect_right(ups, end), len(ups) - 1)]
         ends.append(max(note.end, min(end, again.get(note.pitch, end))))
         again[note.pitch] = note.start
     return ends[::-1]

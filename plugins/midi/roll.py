@@ -8,7 +8,7 @@ long ago it was.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -50,20 +50,13 @@ def piano_roll(
     per_second = shape.sample_rate / shape.hop
     first = window.start / shape.hop
     fading = midi.decay * per_second  # frames
-    for row, start, end, velocity in _notes(midi, instruments):
-        begin, stop = start * per_second - first, end * per_second - first
-        if stop > 0 and begin < shape.frames:
-            _mark(roll, row, begin, stop, velocity / 127, fading)
-    return {"roll": roll}
-
-
-def _notes(
-    midi: Midi, instruments: Sequence[Instrument]
-) -> Iterator[tuple[Rows, float, float, int]]:
-    """Every note: its rows, its beginning and end in seconds, its velocity."""
     for instrument in instruments:
         for start, end, pitch, velocity in instrument["notes"]:
-            yield _rows_of(midi, instrument, int(pitch)), start, end, velocity
+            begin, stop = start * per_second - first, end * per_second - first
+            if stop > 0 and begin < shape.frames:
+                row = _rows_of(midi, instrument, int(pitch))
+                _mark(roll, row, begin, stop, velocity / 127, fading)
+    return {"roll": roll}
 
 
 def _rows_of(midi: Midi, instrument: Instrument, pitch: int) -> Rows:
