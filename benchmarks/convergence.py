@@ -27,7 +27,7 @@ from jukebox_cli.plugin import InputError
 from jukebox_cli.registry import Registry, installed
 from jukebox_cli.songs import recordings
 from jukebox_cli.tokenizing import encode_file
-from jukebox_cli.train.autoencoder import convergence_db
+from jukebox_cli.train.losses import convergence_db
 from jukebox_cli.vqvae import VQVAE
 
 CLIP = 3.0  # seconds

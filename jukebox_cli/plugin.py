@@ -105,6 +105,13 @@ class Conditioner(ABC):
         """A copy that has learned its vocabulary from the songs of a corpus."""
         return replace(self)
 
+    def vary(self, song: Song, random: np.random.Generator) -> Song:
+        """What `encode` is told of a song at one step of training, and at no other time.
+
+        Less than is known, for instance, so that a prior learns to do with less.
+        """
+        return song
+
     @abstractmethod
     def encode(self, song: Song, window: Window, shape: Shape) -> dict[str, np.ndarray]:
         """Arrays of fixed shape for one window; an empty song must work too.

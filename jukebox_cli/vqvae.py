@@ -284,39 +284,3 @@ class VQVAE(nn.Module):
         level = self.levels[number]
         assert isinstance(level, Autoencoder)
         return level
-
-
-#: n_fft, hop and window of the paper's three spectrograms (section 3.2), in samples.
-RESOLUTIONS = ((2048, 240, 1200), (1024, 120, 600), (512, 50, 240))
-
-
-def spectral_loss(target: Tensor, audio: Tensor) -> Tensor:
-    """Multi-resolution spectral loss of (B, N) waveforms (paper, section 3.2, equation 6).
-
-    The norm of the difference of magnitudes, over the batch's mean norm of the target, so that
-    quiet corpora do not learn slower; the mean over the three resolutions.
-    """
-    losses = []
-    for n_fft, hop, window in RESOLUTIONS:
-        wanted, got = (magnitudes(x, n_fft, hop, window) for x in (target, audio))
-        scale = wanted.flatten(1).norm(dim=1).mean().clamp_min(1e-3)
-        losses.append((wanted - got).flatten(1).norm(dim=1).mean() / scale)
-    return torch.stack(losses).mean()
-
-
-def magnitudes(audio: Tensor, n_fft: int, hop: int, window: int) -> Tensor:
-    """|STFT| of (B, N), Hann window: (B, n_fft // 2 + 1, frames)."""
-    hann = torch.hann_window(window, device=audio.device)
-    spectrum = torch.stft(audio, n_fft, hop, window, hann, return_complex=True, pad_mode="constant")
-    return (spectrum.real.square() + spectrum.imag.square() + 1e-10).sqrt()
-
-
-def time_loss(target: Tensor, audio: Tensor, worst: int = 2048, share: float = 0.02) -> Tensor:
-    """The mixed time loss of (B, N) waveforms: squared error plus `share` times the mean of the
-    `worst` squared errors of each example, both over the variance of the target.
-
-    The released Jukebox calls it lmix.
-    """
-    error = (target - audio).square()
-    peak = error.topk(min(worst, error.shape[1]), dim=1).values.mean()
-    return (error.mean() + share * peak) / target.var().clamp_min(1e-4)

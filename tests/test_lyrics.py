@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import exp, log2
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from conftest import refusal
@@ -18,7 +19,8 @@ from jukebox_cli.plugin import Shape, Window
 from jukebox_cli.prior import Prior
 
 SHAPE = Shape(width=12, frames=16, hop=128, sample_rate=8000)
-NOWHERE = torch.full((1, 16), torch.nan), torch.zeros(1, 16)  # told no times
+UNKNOWN = torch.full((1, 16), torch.nan)
+NOWHERE = UNKNOWN, torch.zeros(1, 16), UNKNOWN  # told no times
 TINY = {"letters": 8, "width": 16, "depth": 3, "heads": 2, "blocks": 4, "alphabet": "abcdefgh"}
 
 
@@ -188,7 +190,7 @@ def test_heads_learn_to_follow_what_is_sung(guide: float) -> None:
     prior = Prior(config, 8, {"lyrics": encoder}).train()
     letters = torch.arange(16).remainder(8).add(1).expand(4, -1)
     there = torch.arange(16.0).expand(4, -1)
-    arrays = {"lyrics": {"ids": letters, "sung": there, "evenly": there}}
+    arrays = {"lyrics": {"ids": letters, "sung": there, "evenly": there, "guide": there}}
     tokens = letters.remainder(8)
     learn = torch.optim.Adam(prior.parameters(), 3e-3)
 
@@ -213,20 +215,29 @@ def test_heads_learn_to_follow_what_is_sung(guide: float) -> None:
 def test_frames_are_told_where_they_stand_in_the_words(hints: bool) -> None:
     encoder = Lyrics(**TINY, hints=hints).module(SHAPE).eval()
     evenly = torch.zeros(1, 16)
-    unknown, known = (encoder(ids("abcdefgh"), s, evenly) for s in (NOWHERE[0], evenly + 3))
+    told = (UNKNOWN, evenly + 3)
+    unknown, known = (encoder(ids("abcdefgh"), sung, evenly, UNKNOWN) for sung in told)
     assert (unknown.memory_places is None) is not hints
     if hints:
         assert unknown.memory_places.shape == (1, 16, 12)
         assert not torch.allclose(unknown.memory_places, known.memory_places)
 
 
-def test_half_of_the_texts_are_learned_without_their_times() -> None:
-    encoder = Lyrics(**TINY).module(SHAPE)
-    sung, evenly = torch.zeros(2, 16), torch.zeros(2, 16)
-    texts = ids("abcdefgh", "abcdefgg")  # of which one is an odd sum of letters
-    for training, alike in ((True, False), (False, True)):
-        frames = encoder.train(training)(texts, sung, evenly).memory_places
-        assert torch.allclose(frames[0], frames[1]) is alike
+def test_half_of_the_time_only_the_guide_knows_when_words_are_sung() -> None:
+    lyrics = Lyrics(**{**TINY, "letters": 16})
+    song = {"lyrics": "abcdefgh", "lyrics_times": [[0, 0.0], [8, 1.0]]}
+    random = np.random.default_rng(0)
+    varied = [lyrics.vary(song, random) for _ in range(200)]
+    untold = [each for each in varied if each is not song]
+    assert 70 < len(untold) < 130
+    window = Window(7000, 2048, 80_000)  # the end of the words, at the beginning of the song
+    whole, less = (lyrics.encode(each, window, SHAPE) for each in (song, untold[0]))
+    without = lyrics.encode({"lyrics": "abcdefgh"}, window, SHAPE)
+    assert without["ids"].tolist() == less["ids"].tolist() != whole["ids"].tolist()
+    assert np.isnan(less["sung"]).all()
+    said, heard = (slots["ids"][int(slots["guide"][0])] for slots in (whole, less))
+    assert said == heard == lyrics.alphabet.index("h") + 1
+    assert lyrics.vary({"lyrics": "abc"}, random) == {"lyrics": "abc"}
 
 
 def test_the_guide_is_no_part_of_what_is_measured() -> None:

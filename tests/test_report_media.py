@@ -17,6 +17,7 @@ from conftest import Result, make_tiny
 from report_pages import Reader, likeness
 from run_files import write_chord
 
+from jukebox_cli import mel as mel_scale
 from jukebox_cli.registry import Registry
 from jukebox_cli.report import pictures, sound
 from jukebox_cli.report.views import pitches, seconds, times
@@ -60,9 +61,9 @@ def pixels(png: bytes) -> np.ndarray:
 @pytest.mark.parametrize("hertz", [150.0, 440.0, 3000.0])
 def test_a_tone_is_a_line_at_its_pitch(rate: int, hertz: float) -> None:
     mel = seen(sine(hertz, 2.0, rate), rate)
-    loudest = pictures.centres(rate)[mel.decibels.argmax(axis=0)]
+    loudest = mel_scale.centres(rate, pictures.HEIGHT)[mel.decibels.argmax(axis=0)]
     middle = loudest[5:-5]
-    assert np.all(np.abs(pictures.mel(middle) - pictures.mel(hertz)) < 40)
+    assert np.all(np.abs(mel_scale.mel(middle) - mel_scale.mel(hertz)) < 40)
     found = re.match(r"most of its power is near ([\d,]+) Hz", mel.words())
     assert found
     assert abs(float(found[1].replace(",", "")) - hertz) < 0.08 * hertz + 10

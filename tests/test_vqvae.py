@@ -10,16 +10,22 @@ import torch
 from torch import Tensor
 
 from jukebox_cli.config import VQVAEConfig
-from jukebox_cli.train.autoencoder import convergence_db, entropy_bits
+from jukebox_cli.mel import filters
+from jukebox_cli.train.autoencoder import entropy_bits
+from jukebox_cli.train.losses import (
+    convergence_db,
+    log_mel_loss,
+    magnitudes,
+    spectra,
+    spectral_loss,
+    time_loss,
+)
 from jukebox_cli.vqvae import (
     VQVAE,
     Autoencoder,
     Codebook,
     ResidualConv,
-    magnitudes,
     residual_stack,
-    spectral_loss,
-    time_loss,
 )
 
 CONFIG = VQVAEConfig(
@@ -263,14 +269,49 @@ def test_the_spectral_loss_is_its_formula():
         )
         away = np.sqrt(np.square(wanted - got).sum((1, 2))).mean()
         losses.append(away / np.sqrt(np.square(wanted).sum((1, 2))).mean())
-    assert spectral_loss(target, audio).item() == pytest.approx(np.mean(losses), rel=1e-4)
+    assert spectral_loss(spectra(target), spectra(audio)).item() == pytest.approx(
+        np.mean(losses), rel=1e-4
+    )
+
+
+def bels_of_lines(audio: np.ndarray, n_fft: int, hop: int, window: int) -> np.ndarray:
+    lines = plain_magnitudes(audio, n_fft, hop, window)
+    full = np.hanning(window + 1).sum() ** 2 / 4
+    return np.log10(filters(22050, n_fft, 64).T @ np.square(lines) / full + 1e-7)
+
+
+def test_the_log_mel_loss_is_its_formula():
+    target, audio = noise(2, 3000), 0.01 * noise(2, 3000, seed=1)
+    losses = []
+    for shape in ((2048, 240, 1200), (1024, 120, 600), (512, 50, 240)):
+        wanted, got = (
+            np.stack([bels_of_lines(row, *shape) for row in x.double().numpy()])
+            for x in (target, audio)
+        )
+        losses.append(np.abs(wanted - got).mean())
+    loss = log_mel_loss(spectra(target), spectra(audio), 22050)
+    assert loss.item() == pytest.approx(np.mean(losses), rel=1e-4)
+
+
+def test_the_log_mel_loss_of_sound_ten_times_softer_is_two_bels():
+    audio = noise(2, 3000)
+    loss = log_mel_loss(spectra(audio), spectra(0.1 * audio), 22050)
+    assert loss.item() == pytest.approx(2.0, abs=1e-3)
+
+
+def test_the_log_mel_loss_of_silence_has_a_gradient():
+    silence = torch.zeros(2, 3000, requires_grad=True)
+    loss = log_mel_loss(spectra(silence.detach()), spectra(silence), 22050)
+    loss.backward()
+    assert loss.item() == 0
+    assert silence.grad.isfinite().all()
 
 
 @pytest.mark.parametrize("scale", [1.0, 0.0], ids=["sound", "silence"])
 def test_the_spectral_loss_of_equal_audio_is_0_and_has_a_gradient(scale):
     target = scale * noise(2, 3000)
     same = target.clone().requires_grad_()
-    loss = spectral_loss(target, same)
+    loss = spectral_loss(spectra(target), spectra(same))
     loss.backward()
     assert loss.item() == 0
     assert same.grad.isfinite().all()
@@ -278,11 +319,11 @@ def test_the_spectral_loss_of_equal_audio_is_0_and_has_a_gradient(scale):
 
 def test_the_spectral_loss_falls_along_its_gradient():
     target, audio = noise(2, 3000), (0.1 * noise(2, 3000, seed=1)).requires_grad_()
-    loss = spectral_loss(target, audio)
+    loss = spectral_loss(spectra(target), spectra(audio))
     loss.backward()
     assert audio.grad.isfinite().all()
     step = 0.05 * audio.grad / audio.grad.norm()
-    assert spectral_loss(target, (audio - step).detach()) < loss
+    assert spectral_loss(spectra(target), spectra((audio - step).detach())) < loss
 
 
 @pytest.mark.parametrize("length", [50, 3000])

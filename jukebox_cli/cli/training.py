@@ -46,6 +46,9 @@ def add(app: typer.Typer, registry: Registry) -> None:
         rate: Rate = 1e-3,
         batch: BatchSize = 4,
         crop: Annotated[float, typer.Option(min=0.1, help="Seconds per example.")] = 1.5,
+        mel: Annotated[
+            float, typer.Option(min=0, help="Weight of the log-mel loss; 0 is the paper's.")
+        ] = 0.2,
         save_every: Save = 250,
         seed: TrainSeed = 0,
         precision: Precision = "auto",
@@ -86,6 +89,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
                 crops,
                 Crops.of(held, length, config.sample_rate, seed + 1) if held else None,
                 batch=batch,
+                mel=mel,
                 device=where,
             )
             _train(task, folder, plan, quiet)
@@ -200,7 +204,9 @@ def _plan(
 
 def _train(task: Task, model: Model, plan: Plan, quiet: bool) -> None:
     from jukebox_cli.train.loop import train
+    from jukebox_cli.train.memory import keep_freed_memory
 
+    keep_freed_memory()
     with progress(quiet, "steps") as bar:
         metrics = train(task, model, plan, _watch(task, bar, quiet))
     words = ", ".join(f"{k} {v:.3f}" for k, v in metrics.items())

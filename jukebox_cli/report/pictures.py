@@ -10,39 +10,13 @@ from functools import cache
 import numpy as np
 
 from jukebox_cli.audio import Audio
+from jukebox_cli.mel import centres, filters
 
 WIDTH, HEIGHT = 960, 128  # columns at most, and mel bands
 WINDOW = 0.046  # seconds that a spectrum is of
 RANGE = 75.0  # dB below the loudest that can be told from silence
 SHADES = 64
 FRAMES_AT_ONCE = 256
-
-
-def mel(hertz: np.ndarray | float) -> np.ndarray:
-    """Pitch as it is heard (O'Shaughnessy 1987)."""
-    return np.asarray(2595.0 * np.log10(1.0 + np.asarray(hertz) / 700.0))
-
-
-def hertz(mels: np.ndarray | float) -> np.ndarray:
-    return np.asarray(700.0 * (10.0 ** (np.asarray(mels) / 2595.0) - 1.0))
-
-
-def centres(sample_rate: int, bands: int = HEIGHT) -> np.ndarray:
-    """The middle of each mel band in Hz, lowest first: (bands,)."""
-    return hertz(mel(sample_rate / 2) * (np.arange(bands) + 1) / (bands + 1))
-
-
-def filters(sample_rate: int, window: int, bands: int = HEIGHT) -> np.ndarray:
-    """Triangles that sum a power spectrum into mel bands: float32 (window / 2 + 1, bands).
-
-    Low bands are narrower than the spectrum can tell; they are as wide as it can.
-    """
-    lines = np.arange(window // 2 + 1) * sample_rate / window  # Hz
-    middle = centres(sample_rate, bands)
-    spacing = mel(sample_rate / 2) / (bands + 1)
-    width = np.maximum(spacing, mel(middle + sample_rate / window) - mel(middle))
-    triangles = np.maximum(0.0, 1.0 - np.abs(mel(lines)[:, None] - mel(middle)) / width)
-    return np.asarray(triangles / triangles.sum(axis=0), np.float32)
 
 
 class MelSpectrogram:
@@ -53,7 +27,7 @@ class MelSpectrogram:
         self.window = 1 << max(4, round(np.log2(WINDOW * sample_rate)))
         self.hop = max(1, min(self.window // 4, self.samples // WIDTH))
         self.columns = min(WIDTH, self.samples)
-        self._filters = filters(sample_rate, self.window)
+        self._filters = filters(sample_rate, self.window, HEIGHT)
         self._taper = np.hanning(self.window + 1)[:-1].astype(np.float32)
         self._power = np.zeros((self.columns, HEIGHT))
         self._count = np.zeros(self.columns)
@@ -108,7 +82,7 @@ class Mel:
         if self.silent:
             return "nothing but silence"
         power = 10.0 ** (self.decibels / 10.0)
-        strongest = centres(self.sample_rate)[int(power.mean(axis=1).argmax())]
+        strongest = centres(self.sample_rate, HEIGHT)[int(power.mean(axis=1).argmax())]
         column = int(power.mean(axis=0).argmax()) + 0.5
         at = column / self.decibels.shape[1] * self.samples / self.sample_rate
         return f"most of its power is near {strongest:,.0f} Hz, and it is loudest at {at:.1f} s"

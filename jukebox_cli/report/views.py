@@ -6,10 +6,11 @@ import base64
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from jukebox_cli.mel import mel
 from jukebox_cli.report import lyrics
 from jukebox_cli.report.facts import Facts, Item, Part, told
 from jukebox_cli.report.lyrics import Line
-from jukebox_cli.report.pictures import HEIGHT, Mel, mel
+from jukebox_cli.report.pictures import HEIGHT, Mel
 from jukebox_cli.report.sound import Source, Tick
 
 PIECE = 3 << 16  # bytes that become base64 at a time; a multiple of three

@@ -14,7 +14,14 @@ from jukebox_cli import audio
 from jukebox_cli.config import VQVAEConfig
 from jukebox_cli.plugin import InputError
 from jukebox_cli.train.loop import Metrics
-from jukebox_cli.vqvae import Autoencoder, magnitudes, spectral_loss, time_loss
+from jukebox_cli.train.losses import (
+    convergence_db,
+    log_mel_loss,
+    spectra,
+    spectral_loss,
+    time_loss,
+)
+from jukebox_cli.vqvae import Autoencoder
 
 
 @dataclass(frozen=True)
@@ -59,13 +66,15 @@ class AutoencoderTask:
         *,
         batch: int = 8,
         commit: float = 0.02,
+        mel: float = 0.0,
         device: torch.device | str = "cpu",
     ) -> None:
         torch.manual_seed(crops.seed)
         self.part = f"vqvae-{level}"
         self.module = Autoencoder(level, config).to(device)
         self.crops, self.examples = crops, held_out
-        self.size, self.commit, self.device = batch, commit, device
+        self.size, self.device = batch, device
+        self.commit, self.mel = commit, mel  # their shares in the loss
 
     def loss(self, step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
         target = self.crops.batch(step, self.size).to(self.device)
@@ -77,12 +86,15 @@ class AutoencoderTask:
         out = self.module(target)
         with torch.autocast(target.device.type, enabled=False):
             wanted, got = target[:, 0], out.audio[:, 0].float()
-            time, spectral = time_loss(wanted, got), spectral_loss(wanted, got)
-            loss = time + spectral + self.commit * out.commit
+            time, (one, other) = time_loss(wanted, got), (spectra(wanted), spectra(got))
+            spectral = spectral_loss(one, other)
+            mel = log_mel_loss(one, other, self.crops.sample_rate)
+            loss = time + spectral + self.mel * mel + self.commit * out.commit
         codebook.update(out.latents, out.codes, generator)
         return loss, {
             "time": time.detach(),
             "spectral": spectral.detach(),
+            "log_mel": mel.detach(),
             "commit": out.commit.detach(),
             "entropy_bits": entropy_bits(codebook.usage),
             "convergence_db": convergence_db(wanted, got.detach()),
@@ -93,14 +105,17 @@ class AutoencoderTask:
         if self.examples is None:
             return {}
         used = torch.zeros(self.module.codebook.vectors.shape[0])
-        ratios = []
+        ratios, mels = [], []
         for step in range(batches):
             target = self.examples.batch(step, self.size).to(self.device)
             out = self.module(target)
             used += torch.bincount(out.codes.flatten().cpu(), minlength=len(used))
-            ratios.append(convergence_db(target[:, 0], out.audio[:, 0]))
+            wanted, got = target[:, 0], out.audio[:, 0]
+            ratios.append(convergence_db(wanted, got))
+            mels.append(log_mel_loss(spectra(wanted), spectra(got), self.crops.sample_rate))
         return {
             "convergence_db": float(torch.stack(ratios).mean()),
+            "log_mel": float(torch.stack(mels).mean()),
             "entropy_bits": float(entropy_bits(used)),
             "codes_used": float((used > 0).sum()),
         }
@@ -113,11 +128,3 @@ def entropy_bits(counts: Tensor) -> Tensor:
     """Entropy of a codebook's use in bits; log2(bins) when every code is as frequent."""
     share = counts / counts.sum().clamp_min(1)
     return torch.special.entr(share).sum() / np.log(2)
-
-
-def convergence_db(target: Tensor, got: Tensor) -> Tensor:
-    """Spectral convergence of (B, N) waveforms, || |S| - |S'| || / || |S| ||, in dB, the mean over
-    the batch; n_fft 2048, hop 256, window 1536 (the measure of the paper's tables 1 to 3)."""
-    wanted, made = (magnitudes(x, 2048, 256, 1536).flatten(1) for x in (target, got))
-    ratio = (wanted - made).norm(dim=1) / wanted.norm(dim=1).clamp_min(1e-3)
-    return 20 * ratio.clamp_min(1e-6).log10().mean()

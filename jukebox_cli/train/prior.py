@@ -14,7 +14,7 @@ from jukebox_cli.conditioning import tensors
 from jukebox_cli.config import PriorConfig
 from jukebox_cli.folders import Corpus, Entry, Model
 from jukebox_cli.loading import new_prior
-from jukebox_cli.plugin import Conditioner, InputError, Shape, Window
+from jukebox_cli.plugin import Conditioner, InputError, Shape, Song, Window
 from jukebox_cli.prior import Loss
 from jukebox_cli.registry import Registry
 from jukebox_cli.steering import Arrays, encode_window, shape_of
@@ -39,8 +39,9 @@ class CorpusWindows:
     """Random windows of a corpus: batch `step` is a pure function of `seed` and `step`.
 
     A tenth of them are the beginning of a song, since that is where every song that is made
-    from nothing begins. Each conditioner is told nothing in a share `untold` of them, so that a
-    prior learns what to do when a person does not say.
+    from nothing begins. Where songs are `varied`, each conditioner is told nothing in a share
+    UNTOLD of them, so that a prior learns what to do when a person does not say, and else what
+    its `vary` makes of the song.
     """
 
     corpus: Corpus
@@ -50,7 +51,7 @@ class CorpusWindows:
     parts: Mapping[str, Conditioner]
     seed: int = 0
     beginnings: float = 0.1
-    untold: float = 0.0
+    varied: bool = False
 
     @cached_property
     def _share(self) -> np.ndarray:
@@ -91,12 +92,15 @@ class CorpusWindows:
         return start, tokens, np.pad(codes.astype(np.int64), pad, "edge")
 
     def _arrays(self, entry: Entry, start: int, random: np.random.Generator) -> Arrays:
-        """What the conditioners make of a window, some of them told nothing of the song."""
-        told = {n: p for n, p in self.parts.items() if random.random() >= self.untold}
-        untold = {n: p for n, p in self.parts.items() if n not in told}
-        window = self._samples(entry, start)
-        arrays = encode_window(told, [entry.song], window, self.shape)
-        return {**arrays, **encode_window(untold, [{}], window, self.shape)}
+        """What the conditioners make of a window of a song."""
+        window, arrays = self._samples(entry, start), {}
+        for name, part in self.parts.items():
+            song = self._told(part, entry.song, random) if self.varied else entry.song
+            arrays |= encode_window({name: part}, [song], window, self.shape)
+        return arrays
+
+    def _told(self, part: Conditioner, song: Song, random: np.random.Generator) -> Song:
+        return part.vary(song, random) if random.random() >= UNTOLD else {}
 
     def _samples(self, entry: Entry, start: int) -> Window:
         hop = self.shape.hop
@@ -187,11 +191,11 @@ def prepare(
     training = tuple(e for e in entries if not e.held_out)
     held_out = tuple(e for e in entries if e.held_out)
 
-    def windows(chosen: tuple[Entry, ...], number: int, untold: float) -> CorpusWindows:
-        return CorpusWindows(corpus, chosen, level, shape, parts, number, untold=untold)
+    def windows(chosen: tuple[Entry, ...], number: int, varied: bool) -> CorpusWindows:
+        return CorpusWindows(corpus, chosen, level, shape, parts, number, varied=varied)
 
-    known = windows(training, seed, UNTOLD)
-    examples = windows(held_out, seed + 1, 0.0) if held_out else None
+    known = windows(training, seed, varied=True)
+    examples = windows(held_out, seed + 1, varied=False) if held_out else None
     return PriorTask(model, level, known, examples, batch=batch, freeze=freeze, device=device)
 
 

@@ -33,6 +33,10 @@ if TYPE_CHECKING:
     from .spelling import Place, Spelled
 
 FILES = (".txt", ".lrc")
+#: Where a song's times are put, in training, of which only the guide is to know.
+HEARD = "lyrics_heard"
+
+Times = Sequence[tuple[int, float]]  # letters of the text, and the seconds at which they begin
 
 
 @dataclass(frozen=True)
@@ -103,6 +107,13 @@ class Lyrics(Conditioner):
         used = {letter for song in songs for letter in song.get("lyrics") or ""}
         return replace(self, alphabet="".join(sorted(used)))
 
+    def vary(self, song: Song, random: np.random.Generator) -> Song:
+        """Half the time nobody says when words are sung, though the heads are still guided there:
+        so they learn to hear it."""
+        if not song.get("lyrics_times") or random.random() < 0.5:
+            return song
+        return {**song, "lyrics_times": [], HEARD: song["lyrics_times"]}
+
     def encode(self, song: Song, window: Window, shape: Shape) -> dict[str, np.ndarray]:
         import numpy as np
 
@@ -114,10 +125,12 @@ class Lyrics(Conditioner):
         row = np.zeros(self.letters, dtype=np.int64)
         row[slot : slot + end - start] = spelled.ids[start:end]
         first = slot - start  # the slot of the text's first letter, were there one
+        told = song.get("lyrics_times")
         return {
             "ids": row,
-            "sung": first + self.sung(song, spelled, window, shape),
+            "sung": first + self.sung(told, spelled, window, shape),
             "evenly": self.evenly(song, spelled, window, shape),
+            "guide": first + self.sung(told or song.get(HEARD), spelled, window, shape),
         }
 
     def evenly(self, song: Song, spelled: Spelled, window: Window, shape: Shape) -> np.ndarray:
@@ -134,14 +147,16 @@ class Lyrics(Conditioner):
         """The length of the song in samples."""
         return max(window.total, round((song.get("total") or 0) * shape.sample_rate))
 
-    def sung(self, song: Song, spelled: Spelled, window: Window, shape: Shape) -> np.ndarray:
+    def sung(
+        self, times: Times | None, spelled: Spelled, window: Window, shape: Shape
+    ) -> np.ndarray:
         """The letter that is sung at every frame, float32 (frames,); nan where nobody knows."""
         import numpy as np
 
         frames = np.arange(shape.frames, dtype=np.float32)
-        if not song.get("lyrics_times"):
+        if not times:
             return np.full_like(frames, np.nan)
-        letters, seconds = zip(*song["lyrics_times"], strict=True)
+        letters, seconds = zip(*times, strict=True)
         places = np.searchsorted(spelled.origins, letters)
         at = (window.start + frames * (window.length / shape.frames)) / shape.sample_rate
         known: np.ndarray = np.interp(at, seconds, places, np.nan, np.nan).astype(np.float32)

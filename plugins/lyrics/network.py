@@ -54,27 +54,21 @@ class Encoder(nn.Module):
         self.out = nn.Parameter(torch.randn(known, shape.width) * 0.02)
         self.hints = Hints(shape.width) if lyrics.hints else None
 
-    def forward(self, ids: Tensor, sung: Tensor, evenly: Tensor) -> Conditioning:
-        """ids (B, S), and slots of the letters for every frame, sung and evenly, (B, T)."""
+    def forward(self, ids: Tensor, sung: Tensor, evenly: Tensor, guide: Tensor) -> Conditioning:
+        """ids (B, S), and slots of the letters for every frame (B, T): those that are sung as far
+        as it is told, those if words were sung evenly, those where heads are guided to."""
         first = self.start.expand(len(ids), 1, -1)
         x = torch.cat([first, self.letters(ids[:, :-1])], dim=1) + self.positions
         memory: Tensor = self.norm(self.project(self.transformer(x)))  # (B, S, W)
         logits = F.linear(memory, self.out).flatten(0, 1)
         bits = F.cross_entropy(logits.float(), ids.flatten()) / log(2)
-        costs = self.guide * off(sung, ids.shape[1]) if self.training and self.guide else None
+        costs = self.guide * off(guide, ids.shape[1]) if self.training and self.guide else None
         loss = self.share * self.per_token * bits
         places = None
         if self.hints is not None:
             memory = memory + self.hints.slots(ids.shape[1])
-            places = self.hints(self._told(ids, sung), evenly)
+            places = self.hints(sung, evenly)
         return Conditioning(memory=memory, memory_places=places, memory_costs=costs, loss=loss)
-
-    def _told(self, ids: Tensor, sung: Tensor) -> Tensor:
-        """What is known of when letters are sung; in training, half of the texts are told nothing,
-        so that words without times are followed too. Which half says the text itself."""
-        if not self.training:
-            return sung
-        return sung.masked_fill((ids.sum(1, keepdim=True) % 2).bool(), torch.nan)
 
 
 class Hints(nn.Module):
@@ -126,7 +120,7 @@ class Letters(nn.Module):
         nn.init.normal_(self.letters.weight, std=0.02)
         self.out = None if lyrics.tied else nn.Parameter(torch.randn(known, width) * 0.02)
 
-    def forward(self, ids: Tensor, sung: Tensor, evenly: Tensor) -> Conditioning:
+    def forward(self, ids: Tensor, sung: Tensor, evenly: Tensor, guide: Tensor) -> Conditioning:
         """ids (B, P); a prefix is not guided."""
         table = self.letters.weight
         share = table.new_full((ids.shape[1],), self.share)
