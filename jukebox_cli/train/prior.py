@@ -93,7 +93,8 @@ class CorpusWindows:
 
     def _arrays(self, entry: Entry, start: int, random: np.random.Generator) -> Arrays:
         """What the conditioners make of a window of a song."""
-        window, arrays = self._samples(entry, start), {}
+        window = self._samples(entry, start)
+        arrays: Arrays = {}
         for name, part in self.parts.items():
             song = self._told(part, entry.song, random) if self.varied else entry.song
             arrays |= encode_window({name: part}, [song], window, self.shape)
