@@ -57,7 +57,7 @@ def extend(job: Job, more: Job) -> None:
 
     What is there becomes given: it is not drawn again, and steers what follows.
     """
-    if more.run.exists and more.run.asked() == more.asked:
+    if _is_there(more):
         return
     for item in job.items:
         for level in job.run.levels_of(item):
@@ -66,10 +66,18 @@ def extend(job: Job, more: Job) -> None:
             kept = tokens.tokens[: _whole(job, level, job.samples(item))]
             given = Tokens(kept, len(kept))
             more.run.write_tokens(level, item, given, job.model.config.vqvae)
-    more.run.write_asked(more.asked)
+    more.run.write_asked(more.asked, job.items)
     more.run.write_config(more.config)
     seconds = [round(more.samples(i) / more.config.sample_rate, 3) for i in more.items]
     more.event("continue", items=list(more.items), seconds=seconds, seed=more.config.seed)
+
+
+def _is_there(job: Job) -> bool:
+    """Whether its items have been begun at their length."""
+    if not job.run.exists or not set(job.items) <= set(job.run.items()):
+        return False
+    asked = job.run.asked()
+    return all(asked.of(item) == job.asked.of(item) for item in job.items)
 
 
 def _begun(job: Job) -> list[int]:

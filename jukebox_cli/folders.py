@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from importlib import resources
@@ -198,8 +198,8 @@ class Tokens:
 
 @dataclass(frozen=True)
 class Asked:
-    """song.json: length in samples and conditions of every item, and those of single items that
-    differ."""
+    """Length in samples and conditions of every item (song.json), and those of single items that
+    differ (items/item-00.json)."""
 
     samples: int
     song: dict[str, Any]
@@ -211,10 +211,11 @@ class Asked:
 
 @dataclass(frozen=True)
 class Run:
-    """runs/NAME: run.yaml, song.json, tokens/level-N/item-00.safetensors, audio/, log.jsonl.
+    """runs/NAME: run.yaml, song.json, tokens/level-N/item-00.safetensors, audio/, log.jsonl, and
+    items/item-00.json for an item that is not as song.json says.
 
-    An item's tokens of a level are a file of their own, so that the tasks of a job array, each
-    with items of its own, never write the same file.
+    An item's tokens of a level are a file of their own, and so is what was asked for of it alone,
+    so that the tasks of a job array, each with items of its own, never write the same file.
     """
 
     path: Path
@@ -236,22 +237,46 @@ class Run:
         self.__dict__["config"] = config
 
     def asked(self) -> Asked:
-        """What was asked for (song.json)."""
+        """What was asked for."""
         path = self.path / "song.json"
         data = read_json(path)
         with damaged(path):
-            items = {int(i): (each["samples"], each["song"]) for i, each in data["items"].items()}
-            return Asked(data["samples"], data["song"], items)
+            early = data.get("items", {})  # of runs made before items had files of their own
+            items = {int(i): (each["samples"], each["song"]) for i, each in early.items()}
+            samples, song = data["samples"], data["song"]
+        files = (self.path / "items").glob("item-*.json")
+        items |= {_item_of(path): self._asked_of(path) for path in files}
+        return Asked(samples, song, dict(sorted(items.items())))
 
-    def write_asked(self, asked: Asked) -> None:
-        items = {str(i): {"samples": n, "song": song} for i, (n, song) in asked.items.items()}
-        data = {"format": FORMAT, "samples": asked.samples, "song": asked.song, "items": items}
-        write_text(self.path / "song.json", json.dumps(data, indent=1, ensure_ascii=False) + "\n")
+    def _asked_of(self, path: Path) -> tuple[int, dict[str, Any]]:
+        data = read_json(path)
+        with damaged(path):
+            return data["samples"], data["song"]
+
+    def write_asked(self, asked: Asked, items: Iterable[int] | None = None) -> None:
+        """Writes what was asked for: of single items all that differ, or `items` and leaves those
+        of other tasks alone."""
+        self._write_song(self.path / "song.json", asked.samples, asked.song)
+        for item in asked.items if items is None else items:
+            self._write_song(self._item_file(item), *asked.items[item])
+        if items is None:
+            for path in (self.path / "items").glob("item-*.json"):
+                if _item_of(path) not in asked.items:
+                    path.unlink()
+
+    def _write_song(self, path: Path, samples: int, song: Mapping[str, Any]) -> None:
+        data = {"format": FORMAT, "samples": samples, "song": song}
+        text = json.dumps(data, indent=1, ensure_ascii=False) + "\n"
+        if not path.exists() or path.read_text(encoding="utf-8") != text:
+            write_text(path, text)
+
+    def _item_file(self, item: int) -> Path:
+        return self.path / "items" / f"item-{item:02}.json"
 
     def items(self) -> list[int]:
         """The items that have a file of tokens at any level."""
         files = (self.path / "tokens").glob("level-*/item-*.safetensors")
-        return sorted({int(p.stem.removeprefix("item-")) for p in files})
+        return sorted({_item_of(path) for path in files})
 
     def chosen(self, items: Sequence[int] | None) -> tuple[int, ...]:
         """These items, or all of them. InputError for one that is not there."""
@@ -286,7 +311,8 @@ class Run:
 
     def outgrew_audio(self, item: int) -> bool:
         """Whether an item was made longer, and stopped before its audio was."""
-        files = (self.token_file(0, item), self.path / "song.json")
+        own = self._item_file(item)
+        files = (self.token_file(0, item), own if own.exists() else self.path / "song.json")
         audio = self.audio_file(item)
         if not audio.exists() or not all(f.exists() for f in files):
             return False
@@ -350,6 +376,10 @@ class Run:
 
     def log(self, event: Mapping[str, Any]) -> None:
         append_line(self.log_file, event)
+
+
+def _item_of(path: Path) -> int:
+    return int(path.stem.removeprefix("item-"))
 
 
 @dataclass(frozen=True)

@@ -240,7 +240,7 @@ def refuse_foreign(path: Path, *also: str) -> None:
     is being written this moment.
     """
     names = {p.name for p in path.iterdir() if p.suffix != ".part"} if path.is_dir() else set()
-    if path.is_file() or not names <= {"song.json", "tokens", "log.jsonl", *also}:
+    if path.is_file() or not names <= {"song.json", "items", "tokens", "log.jsonl", *also}:
         raise InputError(f"{path} is there already and is not a run", "choose another --out")
 
 
@@ -256,17 +256,18 @@ def refuse_other(run: Run, config: RunConfig, asked: Asked, items: Sequence[int]
 def differences(run: Run, config: RunConfig, asked: Asked, items: Sequence[int] = ()) -> list[str]:
     """In what a run that is there differs from a request; nothing for one that is not there.
 
-    `items` are those that have a length and a song of their own.
+    `items` are those that have a length and a song of their own; they count where the run has begun
+    them, since other tasks of a job array may have made the run.
     """
     if not run.exists:
         return []
-    was = run.asked()
+    was, begun = run.asked(), sorted({*items} & {*run.items()})
 
     def lengths(each: Asked) -> list[int]:
-        return [each.samples, *(each.of(item)[0] for item in items)]
+        return [each.samples, *(each.of(item)[0] for item in begun)]
 
     def songs(each: Asked) -> list[Mapping[str, Any]]:
-        return [each.song, *(each.of(item)[1] for item in items)]
+        return [each.song, *(each.of(item)[1] for item in begun)]
 
     pairs = {
         "model": (run.config.fingerprint, config.fingerprint),

@@ -21,7 +21,10 @@ from run_files import all_tokens, contents, tokens, write_chord
 
 from jukebox_cli import __version__, codec, sample
 from jukebox_cli.cli.reporting import progress
+from jukebox_cli.continuing import extend, longer
 from jukebox_cli.folders import Corpus, Model, Run
+from jukebox_cli.registry import installed
+from jukebox_cli.requests import reopen
 
 Jukebox = Callable[..., Result]
 
@@ -316,6 +319,36 @@ def test_only_the_chosen_items_go_on(
     generate("--out", out, "--items", 2, "--until", "top")
     made(jukebox("continue", out, "--items", 1, "--seconds", SECONDS, "--until", "top"))
     assert [len(tokens(out, 2, item)) for item in (0, 1)] == [25, 50]
+
+
+@pytest.mark.parametrize("copied", [False, True])
+def test_tasks_that_make_items_of_their_own_longer_leave_the_others_alone(
+    copied: bool, generate: Callable[..., str], jukebox: Jukebox, tmp_path: Path
+) -> None:
+    at_once, one_by_one = tmp_path / "a", tmp_path / "b"
+    for run in (at_once, one_by_one):
+        generate("--out", run, "--items", 2, "--until", "top")
+    words = ("--seconds", SECONDS, "--until", "top")
+    made(jukebox("continue", at_once, *words))
+    copy = tmp_path / "copy"
+    where = ("--out", copy) if copied else ()
+    for item in (1, 0):
+        made(jukebox("continue", one_by_one, "--items", item, *words, *where))
+    grown = copy if copied else one_by_one
+    assert Run(grown).asked() == Run(at_once).asked()
+    assert all_tokens(grown) == all_tokens(at_once)
+
+
+def test_tasks_that_began_before_another_was_done_keep_its_lengths(
+    generate: Callable[..., str], tmp_path: Path
+) -> None:
+    generate("--out", tmp_path / "run", "--items", 2, "--until", "top")
+    jobs = [reopen(tmp_path / "run", installed(print), str(item)) for item in (0, 1)]
+    tasks = [(job, longer(job, SECONDS, {}, None, None, False)) for job in jobs]
+    for job, more in tasks:
+        extend(job, more)
+    asked = Run(tmp_path / "run").asked()
+    assert [asked.of(item)[0] for item in (0, 1)] == [800, 800]
 
 
 def stop_at(monkeypatch: pytest.MonkeyPatch, module: Any, name: str, calls: int) -> None:

@@ -523,10 +523,16 @@ def test_what_a_damaged_file_says_to_do_works(place: Path, jukebox: Jukebox) -> 
         (
             "song.json",
             "{}",
-            "run/song.json is damaged: KeyError: 'items'",
+            "run/song.json is damaged: KeyError: 'samples'",
             "restore it from a copy, or make it again",
         ),
         ("song.json", "[]", "run/song.json: damaged: not a mapping", "restore it from a copy"),
+        (
+            "items/item-00.json",
+            '{"samples": 800}',
+            "run/items/item-00.json is damaged: KeyError: 'song'",
+            "restore it from a copy, or make it again",
+        ),
         (
             "run.yaml",
             "format: 1\nmodel: [\n",
@@ -545,7 +551,9 @@ def test_what_a_damaged_file_says_to_do_works(place: Path, jukebox: Jukebox) -> 
 def test_a_damaged_file_of_a_run(
     name: str, text: str, error: str, hint: str, place: Path, refused: Refused
 ) -> None:
-    (place / "run" / name).write_text(text)
+    path = place / "run" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
     refused("upsample", "run", error=error, hint=hint)
 
 

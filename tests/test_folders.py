@@ -296,6 +296,24 @@ def test_a_run_comes_back(tmp_path: Path) -> None:
     ]
 
 
+def test_what_tasks_ask_for_of_their_own_items_is_kept_apart(tmp_path: Path) -> None:
+    run = Run(tmp_path / "run")
+    run.write_asked(Asked(100, {}, {7: (1, {})}))
+    run.write_asked(Asked(100, {}))
+    assert run.asked() == Asked(100, {})  # what a request before it left is gone
+    before = run.asked()  # which both of these tasks have read
+    for item in (1, 0):
+        mine = Asked(before.samples, before.song, {item: (200 + item, {"genre": ["jazz"]})})
+        run.write_asked(mine, [item])
+    assert run.asked() == Asked(100, {}, {n: (200 + n, {"genre": ["jazz"]}) for n in (0, 1)})
+
+
+def test_items_in_the_song_file_of_an_early_run_are_read(tmp_path: Path) -> None:
+    old = {"format": 1, "samples": 9, "song": {}, "items": {"3": {"samples": 5, "song": {"a": 1}}}}
+    (tmp_path / "song.json").write_text(json.dumps(old))
+    assert Run(tmp_path).asked() == Asked(9, {}, {3: (5, {"a": 1})})
+
+
 def test_tokens_come_back_with_how_many_were_given(tmp_path: Path) -> None:
     run = Run(tmp_path)
     assert run.read_tokens(1, 3) is None
