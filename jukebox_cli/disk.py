@@ -10,6 +10,7 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -132,6 +133,31 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
                 f"{path}:{number}: bad JSON: {error.msg}", "correct that line"
             ) from None
     return rows
+
+
+def last_row(path: Path) -> dict[str, Any] | None:
+    """The last row of a .jsonl file that ends well, without reading the others."""
+    if not path.exists() or path.stat().st_size == 0:
+        return None
+    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as text:
+        begins = text.rfind(b"\n", 0, len(text) - 1) + 1
+        row: dict[str, Any] = json.loads(text[begins:])
+        return row
+
+
+@contextmanager
+def alone(folder: Path) -> Iterator[None]:
+    """Waits until no other process is within such a block of the same folder. Where the system has
+    no such locks, as on Windows, it does not wait."""
+    try:
+        import fcntl
+    except ImportError:
+        yield
+        return
+    path = folder / ".lock"
+    with disk_errors(path), path.open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 def save_tensors(path: Path, tensors: Weights, about: Mapping[str, str] | None = None) -> None:

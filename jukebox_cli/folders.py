@@ -26,9 +26,11 @@ from jukebox_cli.config import (
     unknown,
 )
 from jukebox_cli.disk import (
+    alone,
     append_line,
     damaged,
     disk_errors,
+    last_row,
     mend,
     read_json,
     read_lines,
@@ -453,19 +455,27 @@ class Corpus:
         held_out: bool,
         tokens: Sequence[np.ndarray],
     ) -> None:
-        """Adds a song; its line in songs.jsonl comes last, and what has no line is overwritten."""
-        entries = self.entries()
-        start = entries[-1].start + entries[-1].length if entries else 0
-        top = len(tokens[-1])
-        for level, codes in enumerate(tokens):
-            path = self.path / f"level-{level}.bin"
-            with disk_errors(path), path.open("r+b" if path.exists() else "w+b") as file:
-                file.seek(start * self.ratio(level) * 2)
-                file.write(codes.astype("<u2").tobytes())
-                file.truncate()
-        entry = Entry(name, start, top, samples, song, held_out)
-        mend(self.path / "songs.jsonl")
-        append_line(self.path / "songs.jsonl", asdict(entry))
+        """Adds a song; its line in songs.jsonl comes last, and what has no line is overwritten.
+
+        Several processes may add songs to a corpus at once.
+        """
+        path = self.path / "songs.jsonl"
+        with alone(self.path):
+            mend(path)
+            with damaged(path):
+                last = Entry(**row) if (row := last_row(path)) else None
+            start = last.start + last.length if last else 0
+            for level, codes in enumerate(tokens):
+                self._write_level(level, start, codes)
+            append_line(path, asdict(Entry(name, start, len(tokens[-1]), samples, song, held_out)))
+
+    def _write_level(self, level: int, start: int, codes: np.ndarray) -> None:
+        """`start` is in tokens of the top level."""
+        path = self.path / f"level-{level}.bin"
+        with disk_errors(path), path.open("r+b" if path.exists() else "w+b") as file:
+            file.seek(start * self.ratio(level) * 2)
+            file.write(codes.astype("<u2").tobytes())
+            file.truncate()
 
     def check(self) -> None:
         """InputError when a level has fewer tokens than songs.jsonl says."""

@@ -61,7 +61,7 @@ def to_corpus(
         bins=model.config.vqvae.bins,
     )
     if not corpus.exists:
-        if corpus.path.exists() and any(corpus.path.iterdir()):
+        if corpus.path.exists() and any(p.suffix != ".part" for p in corpus.path.iterdir()):
             hint = "choose another --out"
             raise InputError(f"{corpus.path} is there already and is not a corpus", hint)
         corpus.write_config(config)

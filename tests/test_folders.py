@@ -8,6 +8,7 @@ import json
 import os
 import shutil
 import threading
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -410,6 +411,28 @@ def test_a_line_that_lost_only_its_end_counts(corpus: Corpus) -> None:
     path.write_text(path.read_text().removesuffix("\n"))
     add(corpus, "b", 3, 2)
     assert songs(corpus) == [("a", [1] * 14), ("b", [2] * 21)]
+
+
+def add_many(path: Path, name: str, value: int) -> None:
+    for number in range(40):
+        add(Corpus(path), f"{name}{number}", 1 + number % 3, value)
+
+
+def test_processes_add_to_a_corpus_side_by_side(corpus: Corpus) -> None:
+    started = get_context("spawn")
+    tasks = [
+        started.Process(target=add_many, args=(corpus.path, name, value))
+        for name, value in (("a", 1), ("b", 2))
+    ]
+    for task in tasks:
+        task.start()
+    for task in tasks:
+        task.join(60)
+    corpus.check()
+    found = dict(songs(corpus))
+    for name, value in (("a", 1), ("b", 2)):
+        for number in range(40):
+            assert found[f"{name}{number}"] == [value] * 7 * (1 + number % 3)
 
 
 def test_a_corpus_that_is_not_one_is_told(tmp_path: Path, corpus: Corpus) -> None:
