@@ -233,10 +233,23 @@ def _letters(word: str) -> str:
     return " ".join(re.findall(r"[^\W_]+", kept)) or word
 
 
+class _Once(yaml.SafeLoader):
+    """YAML that says no key of a mapping twice; plain YAML keeps the last and says nothing."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value in seen:
+                problem = f"'{key.value}' is said twice; keep one"
+                raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+            seen.add(key.value if isinstance(key, yaml.ScalarNode) else None)
+        return super().construct_mapping(node, deep)
+
+
 def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file; mistakes are InputErrors with their line."""
     try:
-        data = yaml.safe_load(read_text(path))
+        data = yaml.load(read_text(path), _Once)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         line = f":{mark.line + 1}" if mark else ""

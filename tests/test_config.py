@@ -210,6 +210,11 @@ YAML_HINT = "check the indentation and the quotes around that line"
             "my.yaml:3: bad YAML: expected ',' or ']', but got ':'",
             YAML_HINT,
         ),
+        (
+            "seed: 1\nsong:\n  genre: rock\n  genre: jazz\n",
+            "my.yaml:4: bad YAML: 'genre' is said twice; keep one",
+            YAML_HINT,
+        ),
         ("a: b: c\n", "my.yaml:1: bad YAML: mapping values are not allowed here", YAML_HINT),
         (
             "model: a\n\tseconds: 1\n",

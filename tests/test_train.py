@@ -300,6 +300,7 @@ def test_a_loss_that_is_not_a_number_ends_the_training_and_spoils_no_checkpoint(
     at = step + 1 if log_every == 1 else min(5, step // 2 * 2 + 2)
     assert caught.value.message == f"the loss of {task.part} is not a number at step {at}"
     assert caught.value.hint == "train with a lower --rate; the last checkpoint is untouched"
+    assert not model.log.exists() or "NaN" not in model.log.read_text()
     for path in (model.checkpoint(task.part), model.weights(task.part)):
         assert all(tensor.isfinite().all() for tensor in load_tensors(path).values())
 

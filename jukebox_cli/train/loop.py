@@ -99,15 +99,15 @@ def train(task: Task, model: Model, plan: Plan, watch: Watch = lambda _: None) -
             step += 1
             saving = step % plan.save_every == 0 or step == plan.steps or stopped()
             if step % plan.log_every == 0 or saving:
-                row = {k: float(v) for k, v in metrics.items()}
-                progress = Progress(step, plan.steps, float(loss), row, monotonic() - began)
-                append_line(model.log, {"part": task.part, **_row(progress, plan)})
-                watch(progress)
                 if not torch.isfinite(loss + metrics["gradient"]):
                     raise InputError(
                         f"the loss of {task.part} is not a number at step {step}",
                         "train with a lower --rate; the last checkpoint is untouched",
                     )
+                row = {k: float(v) for k, v in metrics.items()}
+                progress = Progress(step, plan.steps, float(loss), row, monotonic() - began)
+                append_line(model.log, {"part": task.part, **_row(progress, plan)})
+                watch(progress)
             if saving:
                 save(task, optimizer, model, step)
             if saving and stopped():
