@@ -21,6 +21,7 @@ from main_job import main_job
 from measure import Row, keep, page
 from sampling import sampling
 from startup import startup
+from training import training
 
 from jukebox_cli.folders import Model, find_model
 from jukebox_cli.plugin import InputError
@@ -48,6 +49,7 @@ def measure(given: argparse.Namespace, model: Model) -> list[Row]:
     rows = main_job(given.preset, chosen, rounds=min(rounds, 3))
     rows += sampling(model, registry, rounds=rounds, quick=quick)
     rows += codec_speed(model, rounds=rounds, quick=quick)
+    rows += training(model, rounds=min(rounds, 3), quick=quick)
     rows += startup(rounds=1 if quick else 11)
     if given.songs:
         rows += convergence(model, registry, given.songs, given.seconds)

@@ -18,6 +18,11 @@ ROWS = [
     *(f"sampling, level {level}, batch {batch}" for level in (2, 1, 0) for batch in (1, 16)),
     *(f"{way}, level {level}" for level in (0, 1, 2) for way in ("encode", "decode")),
     "encode, all levels, as tokenize does",
+    *(
+        f"train prior, level {level}, a step of 4 windows{how}"
+        for level in (2, 1, 0)
+        for how in ("", ", memory not kept")
+    ),
     "jukebox --help",
     "python -c pass",
     *(f"spectral convergence, level {level}, mean of 1 songs" for level in (0, 1, 2)),
