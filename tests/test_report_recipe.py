@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import pretty_midi
 import pytest
 from conftest import Result
 from report_pages import Reader
@@ -22,9 +23,6 @@ from jukebox_cli.report.recipe import command, items_text, seconds_text
 
 Jukebox = Callable[..., Result]
 Repeated = Callable[..., str]
-
-
-NOTES = [[0.0, 0.5, 60, 90], [0.5, 12.25, 64, 90]]
 
 
 # how it is made again
@@ -232,6 +230,19 @@ def test_items_as_generate_takes_them(items: list[int], text: str) -> None:
     assert parse_items(text, count=True) == tuple(items)
 
 
+def write_band(path: Path) -> None:
+    """Two pianos, one of them with a pedal, and drums; at a tempo that no tick of ours divides."""
+    band = pretty_midi.PrettyMIDI(resolution=97, initial_tempo=133.7)
+    for program, drum, name in ((0, False, "left"), (0, False, "r\u00efght"), (0, True, "kit")):
+        part = pretty_midi.Instrument(program, drum, name)
+        part.notes = [
+            pretty_midi.Note(60 + n, 35 + n % 3, 0.31 * n, 0.31 * n + 0.3) for n in range(9)
+        ]
+        band.instruments.append(part)
+    band.instruments[0].control_changes = [pretty_midi.ControlChange(64, 100, 0.5)]
+    band.write(str(path))
+
+
 LRC = "[00:01.50]We sing\n[00:03.250]<00:03.250>all <00:04.000>night\n[Chorus]\n[01:02.003]hold on"
 
 
@@ -249,29 +260,39 @@ LRC = "[00:01.50]We sing\n[00:03.250]<00:03.250>all <00:04.000>night\n[Chorus]\n
         {"lyrics": "[00:10.00]one\n[00:12.00]\n[00:20.00]two\n[00:21.50]three"},
         {"lyrics": "[00:10.00]one\n[Bridge]\n[00:20.00]two\n[00:21.50]three\n[00:59.9996]"},
         {"lyrics": "song.txt", "artist": "--out"},
+        {"midi": "band.mid"},
+        {"midi": "band.mid", "midi_transpose": 3, "genre": "rock"},
+        {"midi": "band.mid", "midi_program": "drums"},
     ],
 )
 def test_what_was_said_is_said_again(said: dict[str, Any], here: Path, registry: Registry) -> None:
     """The flags and files of a page are read as what the run has."""
     from jukebox_cli.songs import read_song
 
+    write_band(here / "band.mid")
     if str(said.get("lyrics")).endswith(".txt"):
         Path("song.txt").write_text("these are words\nof a file\n")
     song = json.loads(json.dumps(read_song(registry, said, here)))
     words = saying(registry, song)
     for file in words.files:
-        Path(file.name).write_text(file.text, encoding="utf-8")
+        Path(file.name).write_bytes(file.data)
     given = {flag.removeprefix("--"): value for flag, value in words.flags}
     assert read_song(registry, given, here) == song
     assert words.notes == ()
 
 
-def test_what_no_flag_says(registry: Registry) -> None:
-    words = saying(registry, {"midi": [{"program": 0, "drum": False, "name": "", "notes": NOTES}]})
+@pytest.mark.parametrize(
+    "row", [{"program": 0}, {"program": 0, "drum": False, "name": "", "notes": [[0, 1, 200, 64]]}]
+)
+def test_notes_that_make_no_file_are_named(row: dict[str, Any], registry: Registry) -> None:
+    words = saying(registry, {"midi": [row]})
     assert words.flags == (("--midi", "song.mid"),)
     assert words.notes == (
         "What --midi song.mid was read from; song.json keeps what was read, but not the file.",
     )
+
+
+def test_what_no_flag_says(registry: Registry) -> None:
     words = saying(registry, {"swing": {"amount": 0.5}})
     assert words.flags == ()
     assert words.notes == ("What song.json has for “swing”; no flag here says it.",)

@@ -16,17 +16,22 @@ from typing import Any
 
 from jukebox_cli.plugin import Conditioner, InputError, InputWarning, Song
 from jukebox_cli.registry import Registry
-from jukebox_cli.report import lyrics
+from jukebox_cli.report import lyrics, notes
 
 Flag = tuple[str, ...]
 
 
 @dataclass(frozen=True)
 class File:
-    """A text file that a command reads."""
+    """A file that a command reads."""
 
     name: str
-    text: str
+    data: bytes
+
+    @property
+    def text(self) -> str | None:
+        """What it says, if it is a text."""
+        return None if self.name.endswith(".mid") else self.data.decode("utf-8")
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,8 @@ def _tries(
 ) -> Iterator[tuple[Words, Mapping[str, Any] | None]]:
     """Ways to say what a conditioner may have been told, and what it makes of each."""
     names = [field.name for field in fields(conditioner.Input) if field.name in song]
+    if names == ["midi"] and (played := notes.midi_file(notes.instruments(song["midi"]))):
+        yield _try_file(conditioner, "midi", File("song.mid", played))
     given = {name: _text(song[name]) for name in names}
     if not names or None in given.values():
         return
@@ -97,10 +104,16 @@ def _try(
 ) -> tuple[Words, Mapping[str, Any] | None]:
     """Flags for what is given, texts in files if there is a suffix for these; what is read then."""
     texts = [name for name, value in given.items() if isinstance(value, str) and suffix]
-    files = {name: File(f"{name}{suffix}", given[name]) for name in texts}
+    files = {name: File(f"{name}{suffix}", given[name].encode()) for name in texts}
     told = {**given, **{name: file.name for name, file in files.items()}}
     flags = tuple(flag(name, value) for name, value in told.items())
     return Words(flags, tuple(files.values())), _read(conditioner, told, tuple(files.values()))
+
+
+def _try_file(
+    conditioner: Conditioner, name: str, file: File
+) -> tuple[Words, Mapping[str, Any] | None]:
+    return Words((flag(name, file.name),), (file,)), _read(conditioner, {name: file.name}, (file,))
 
 
 def _read(
@@ -110,7 +123,7 @@ def _read(
     with TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore", InputWarning)
         for file in files:
-            (Path(folder) / file.name).write_text(file.text, encoding="utf-8")
+            (Path(folder) / file.name).write_bytes(file.data)
         try:
             values: dict[str, Any] = json.loads(json.dumps(conditioner.read(given, Path(folder))))
         except InputError:

@@ -11,6 +11,7 @@ from typing import Any
 from jukebox_cli.disk import damaged, read_lines
 from jukebox_cli.folders import Asked, Run, RunConfig
 from jukebox_cli.plugin import Song
+from jukebox_cli.report import notes
 
 LOSSLESS = ("wav", "flac")
 
@@ -168,7 +169,7 @@ def told(song: Song) -> dict[str, str]:
 def in_words(key: str, value: Any, song: Song) -> str:
     if key == "lyrics" and isinstance(value, str):
         return _lyrics(value, song)
-    if key == "midi" and (instruments := _instruments(value)):
+    if key == "midi" and (instruments := notes.instruments(value)):
         return _midi(instruments)
     if key == "total":
         return f"the beginning of a song of {value:g} s" if _is_number(value) else str(value)
@@ -188,32 +189,11 @@ def _lyrics(text: str, song: Song) -> str:
     return f"{words}, with the times of their singing" if song.get("lyrics_times") else words
 
 
-def _instruments(value: Any) -> list[Mapping[str, Any]]:
-    """What the midi conditioner keeps, if that is what it is: instruments with their notes, each
-    [start, end, pitch, velocity] in seconds."""
-    rows = value if isinstance(value, list) else []
-    whole = all(isinstance(row, dict) and isinstance(row.get("notes"), list) for row in rows)
-    notes = [note for row in rows for note in row["notes"]] if whole else []
-    timed = all(isinstance(n, list) and len(n) > 1 and _is_number(n[1]) for n in notes)
-    return rows if whole and timed else []
-
-
 def _midi(instruments: Sequence[Mapping[str, Any]]) -> str:
-    notes = [note for each in instruments for note in each["notes"]]
-    names = dict.fromkeys(_instrument(each) for each in instruments)
-    end = max((note[1] for note in notes), default=0.0)
-    return f"{count(len(notes), 'note')} for {', '.join(names)}; {end:.1f} s"
-
-
-def _instrument(instrument: Mapping[str, Any]) -> str:
-    from pretty_midi import program_to_instrument_name
-
-    if instrument.get("drum"):
-        return "drums"
-    program = instrument.get("program")
-    known = isinstance(program, int) and 0 <= program < 128
-    named = program_to_instrument_name(program).lower() if known else "an instrument"
-    return str(named)
+    played = [note for each in instruments for note in each["notes"]]
+    names = dict.fromkeys(notes.name(each) for each in instruments)
+    end = max((note[1] for note in played), default=0.0)
+    return f"{count(len(played), 'note')} for {', '.join(names)}; {end:.1f} s"
 
 
 def _is_number(value: Any) -> bool:

@@ -98,4 +98,5 @@ def _hash(text: str) -> str:
 
 
 def _data_uri(file: File) -> str:
-    return f"data:text/plain;charset=utf-8;base64,{''.join(encoded(file.text.encode()))}"
+    kind = "audio/midi" if file.text is None else "text/plain;charset=utf-8"
+    return f"data:{kind};base64,{''.join(encoded(file.data))}"

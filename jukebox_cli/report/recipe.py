@@ -150,7 +150,7 @@ def _sampling(facts: Facts, registry: Registry, model: Model | None) -> Words:
     for knobs in ({}, _alike(sampling)):
         if model and _draws_so(model, registry, knobs, facts):
             return Words(tuple(flag(name, value) for name, value in knobs.items()))
-    preset = File("sampling.yaml", _preset(SamplingConfig(hop, sampling)))
+    preset = File("sampling.yaml", _preset(SamplingConfig(hop, sampling)).encode())
     return Words((("--preset", preset.name),), (preset,))
 
 
