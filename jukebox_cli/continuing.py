@@ -69,7 +69,8 @@ def extend(job: Job, more: Job) -> None:
     more.run.write_asked(more.asked, job.items)
     more.run.write_config(more.config)
     seconds = [round(more.samples(i) / more.config.sample_rate, 3) for i in more.items]
-    more.event("continue", items=list(more.items), seconds=seconds, seed=more.config.seed)
+    seeds = {"seed": more.config.seed, "before": job.config.seed}
+    more.event("continue", items=list(more.items), seconds=seconds, **seeds)
 
 
 def _is_there(job: Job) -> bool:

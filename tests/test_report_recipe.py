@@ -125,8 +125,29 @@ def test_a_run_that_was_made_longer(
     text = repeated(run)
     assert "jukebox continue song --seconds 0.1 " in text
     assert "jukebox continue song --seconds 0.123 --items 1 --seed 9 --genre jazz" in text
-    assert "a run knows only that of the last part" in text
+    assert "The seed of the beginning" not in text
     assert "a run that was made longer several times knows only the last" in text
+
+
+def test_a_run_that_was_made_longer_with_another_seed(
+    here: Path, jukebox: Jukebox, tiny: Model, repeated: Repeated
+) -> None:
+    run = generate(jukebox, tiny, "--seed", 4)
+    jukebox("continue", run, "--seconds", "0.1", "--seed", 9)
+    assert Run(run).config.seed == 9
+    text = repeated(run)
+    assert "--seconds 0.2 --seed 4 " in text
+    assert "jukebox continue song --seconds 0.1 --seed 9" in text
+
+
+def test_a_log_that_does_not_tell_the_first_seed(here: Path, jukebox: Jukebox, tiny: Model) -> None:
+    run = generate(jukebox, tiny)
+    jukebox("continue", run, "--seconds", "0.1")
+    log = Run(run).log_file
+    log.write_text(log.read_text().replace(', "before": 0', ""))
+    jukebox("report", run)
+    text = Reader(run / "report.html").text
+    assert "The seed of the beginning, if it was made longer with another: this run's log" in text
 
 
 def test_a_run_that_goes_on_from_a_recording(

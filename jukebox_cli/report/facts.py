@@ -45,10 +45,12 @@ class Item:
 
 @dataclass(frozen=True)
 class Longer:
-    """One time that items were made longer: seconds they then had, the seed of what was added."""
+    """One time that items were made longer: seconds they then had, the seed of what was added, and
+    that of what was there before, if the log tells it."""
 
     seconds: Mapping[int, float]
     seed: int
+    before: int | None
 
 
 @dataclass(frozen=True)
@@ -123,7 +125,8 @@ def _continued(event: Mapping[str, Any]) -> set[int]:
 
 def _longer(event: Mapping[str, Any], items: Set[int]) -> Longer:
     seconds = zip(event["items"], event["seconds"], strict=True)
-    return Longer({i: float(s) for i, s in seconds if i in items}, int(event["seed"]))
+    ends, before = {i: float(s) for i, s in seconds if i in items}, event.get("before")
+    return Longer(ends, int(event["seed"]), None if before is None else int(before))
 
 
 def _item(run: Run, asked: Asked, number: int, levels: int) -> Item:

@@ -18,7 +18,7 @@ from jukebox_cli.requests import Request, sampling_of
 LINE = 76  # letters of a command before it goes on in the next line
 SEED = (
     "The seed of the beginning, if it was made longer with another: "
-    "a run knows only that of the last part."
+    "this run's log does not tell it."
 )
 MANY = (
     "Which conditions each part was told, if they changed: "
@@ -95,7 +95,7 @@ def _core(facts: Facts, samples: int) -> Iterator[tuple[str, ...]]:
     numbers = [item.number for item in facts.items]
     if numbers != [0]:
         yield "--items", items_text(numbers)
-    yield "--seed", str(facts.longer[0].seed if facts.longer else facts.config.seed)
+    yield "--seed", str(_seeds(facts)[0])
 
 
 def _where(facts: Facts) -> Words:
@@ -180,7 +180,7 @@ def _longer(facts: Facts, registry: Registry) -> Iterator[Words]:
     if facts.asked.samples == 0 and facts.longer:
         yield Words(notes=(LENGTH,))
         return
-    ends = {item.number: facts.asked.samples for item in facts.items}
+    ends, seeds = {item.number: facts.asked.samples for item in facts.items}, _seeds(facts)
     for number, time in enumerate(facts.longer):
         before, ends = ends, {**ends, **_ends(facts, number)}
         item = next(iter(time.seconds))
@@ -188,9 +188,18 @@ def _longer(facts: Facts, registry: Registry) -> Iterator[Words]:
         flags = [("continue", _folder(facts)), ("--seconds", text)]
         if len(time.seconds) < len(facts.items):
             flags.append(("--items", ",".join(map(str, time.seconds))))
-        if number and time.seed != facts.longer[number - 1].seed:
+        if time.seed != seeds[number]:
             flags.append(("--seed", str(time.seed)))
-        yield Words(tuple(flags), notes=(SEED,)) + _changed(facts, registry, number)
+        notes = (SEED,) if facts.longer[0].before is None else ()
+        yield Words(tuple(flags), notes=notes) + _changed(facts, registry, number)
+
+
+def _seeds(facts: Facts) -> list[int]:
+    """The seed of the beginning, taken for that of the next part where nobody knows it, and then
+    that of each time that items were made longer."""
+    times = facts.longer
+    start = times[0].before if times else facts.config.seed
+    return [times[0].seed if start is None else start, *(time.seed for time in times)]
 
 
 def _ends(facts: Facts, number: int) -> dict[int, int]:
