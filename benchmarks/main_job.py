@@ -9,6 +9,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from measure import Row, row
 
@@ -37,7 +38,7 @@ def _once(preset: str, more: Sequence[str], out: Path) -> dict[str, float]:
     return {**stages, "start-up and loading": whole - sum(stages.values()), "in all": whole}
 
 
-def _stages(events: Sequence[dict[str, float]]) -> dict[str, float]:
+def _stages(events: Sequence[dict[str, Any]]) -> dict[str, float]:
     """Seconds of each stage, from a run's log."""
     drawn = [e for e in events if e["event"] == "drawn"]
     stages = {f"level {e['level']}": e["seconds"] for e in drawn}
