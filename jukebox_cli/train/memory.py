@@ -15,7 +15,7 @@ def keep_freed_memory() -> bool:
     could be arranged, which is where the C library is glibc.
 
     By default glibc maps every large tensor anew, and the system has to clear its pages each time:
-    that was a fifth of the time of a step on a CPU (benchmarks/training.py).
+    without that, a step on a CPU takes a tenth less time (benchmarks/training.py).
     """
     if not sys.platform.startswith("linux"):
         return False
