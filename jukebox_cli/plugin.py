@@ -1,8 +1,9 @@
 """What a plugin author needs, and nothing else: no torch, no numpy.
 
 A *conditioner* steers a prior (artist, genre, lyrics ...). A *sampler* turns logits into the
-distribution a token is drawn from. Both are frozen dataclasses, so that their fields can become
-flags, YAML keys and a file beside the weights without being written down twice.
+distribution a token is drawn from; a *guide* is one that also sees them where nothing is told. All
+are frozen dataclasses, so that their fields can become flags, YAML keys and a file beside the
+weights without being written down twice.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Conditioner",
+    "Guide",
     "InputError",
     "InputWarning",
     "Sampler",
@@ -146,3 +148,24 @@ class Sampler(ABC):
 
         -inf forbids a token. Must not wait for the device (`.item()`, `if tensor`).
         """
+
+
+@dataclass(frozen=True)
+class Guide(Sampler):
+    """A sampler that also sees what would come next were no conditioner told anything.
+
+    It runs before those that don't, whatever its order, and makes drawing cost twice as much.
+    """
+
+    @property
+    def looks(self) -> bool:
+        """Whether it wants to see that: at what its fields say, it may change nothing."""
+        return True
+
+    @abstractmethod
+    def guide(self, told: Tensor, untold: Tensor) -> Tensor:
+        """Logits (B, bins) and those of a prior that was told nothing -> (B, bins); rows must not
+        mix."""
+
+    def __call__(self, logits: Tensor, history: Tensor) -> Tensor:
+        return logits

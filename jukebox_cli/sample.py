@@ -18,11 +18,12 @@ from torch import Tensor
 
 from jukebox_cli.conditioning import Conditioning
 from jukebox_cli.draw import draw, uniforms
-from jukebox_cli.plugin import Sampler
+from jukebox_cli.plugin import Guide, Sampler
 from jukebox_cli.prior import Prior
 from jukebox_cli.windows import Stretch
 
-#: Conditions of a batch for one window; called once per window, before its first token.
+#: Conditions of a batch for one window; called once per window, before its first token. Where a
+#: level is guided, those of a batch twice as large: as it is told, and told nothing.
 Conditions = Callable[[Stretch], Conditioning]
 
 
@@ -43,6 +44,16 @@ class Level:
     prior: Prior
     samplers: Sequence[Sampler]
     seed: int
+
+    @property
+    def guides(self) -> list[Guide]:
+        """Those that want to see what comes where nothing is told."""
+        return [s for s in self.samplers if isinstance(s, Guide) and s.looks]
+
+    @property
+    def looks(self) -> int:
+        """How many rows of a prior it takes to draw a token of an item."""
+        return 2 if self.guides else 1
 
 
 @dataclass(frozen=True)
@@ -90,8 +101,8 @@ def _sample_window(
     limits = torch.tensor(settled, device=device)
     wide = torch.float32 if device.type == "mps" else torch.float64
     numbers = _uniforms(level, drafts, stretch).to(device, wide)  # (B, length - prefix)
-    caches = prior.caches(len(drafts), conditions)
-    prior.prefill(tokens[:, :prefix], conditions, caches)
+    caches = prior.caches(len(drafts) * level.looks, conditions)
+    prior.prefill(tokens[:, :prefix].repeat(level.looks, 1), conditions, caches)
 
     def settle(upto: int) -> None:
         drawn = tokens[:, :upto].cpu().numpy()
@@ -105,7 +116,7 @@ def _sample_window(
     n, told, saved = prefix, prefix, monotonic()
     try:
         while n < length:
-            logits = prior.step(tokens[:, n - 1], n, conditions, caches)
+            logits = prior.step(tokens[:, n - 1].repeat(level.looks), n, conditions, caches)
             if n >= min(settled):  # before that it is a replay, to fill the caches
                 token = _draw(level, logits, tokens[:, :n], numbers[:, n - prefix])
                 tokens[:, n] = torch.where(n < limits, tokens[:, n], token)
@@ -122,6 +133,10 @@ def _sample_window(
 
 
 def _draw(level: Level, logits: Tensor, history: Tensor, number: Tensor) -> Tensor:
+    if guides := level.guides:
+        logits, untold = logits.chunk(2)
+        for guide in guides:
+            logits = guide.guide(logits, untold)
     for sampler in level.samplers:
         logits = sampler(logits, history)
     return draw(logits, number)

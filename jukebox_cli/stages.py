@@ -193,7 +193,9 @@ def _sample_batch(job: Job, level: int, prior: Prior, items: Sequence[int]) -> N
     samplers = job.registry.sampling(config.sampling[level])
     what = Level(level, prior, samplers, config.seed)
     stretches = job.stretches(level, items[0], given)
-    conditions = conditions_of(job, level, prior, items)
+    songs = [(item, job.song(item)) for item in items]
+    untold: list[tuple[int, Song]] = [(item, {}) for item in items] if what.guides else []
+    conditions = conditions_of(job, level, prior, [*songs, *untold])
     try:
         sample_level(what, drafts, stretches, conditions, Pulse(job.bar.tick, save))
     finally:
@@ -201,25 +203,25 @@ def _sample_batch(job: Job, level: int, prior: Prior, items: Sequence[int]) -> N
 
 
 def conditions_of(
-    job: Job, level: int, prior: Prior, items: Sequence[int]
+    job: Job, level: int, prior: Prior, songs: Sequence[tuple[int, Song]]
 ) -> Callable[[Stretch], Conditioning]:
-    """What steers a prior in each window of some items: arrays to the device once, and one
-    Conditioning, made item by item."""
+    """What steers a prior in each window of some items that are told of as songs: arrays to the
+    device once, and one Conditioning, made item by item."""
     from jukebox_cli.conditioning import stack, tensors
 
     parts = conditioners(job.model, level, job.registry)
     shape = shape_of(job.model.config, level)
     device = prior.positions.device
 
-    def one(item: int, stretch: Stretch) -> Conditioning:
+    def one(item: int, song: Song, stretch: Stretch) -> Conditioning:
         window = window_of(job, level, item, stretch)
-        arrays = encode_window(parts, [job.song(item)], window, shape)
+        arrays = encode_window(parts, [song], window, shape)
         above = _above(job, level, item, stretch, shape.frames)
         return prior.condition(
             tensors(arrays, device), above if above is None else above.to(device)
         )
 
-    return lambda stretch: stack([one(item, stretch) for item in items])
+    return lambda stretch: stack([one(item, song, stretch) for item, song in songs])
 
 
 def _above(job: Job, level: int, item: int, stretch: Stretch, frames: int) -> torch.Tensor | None:

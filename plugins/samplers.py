@@ -5,10 +5,33 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from jukebox_cli.plugin import Sampler, hookimpl
+from jukebox_cli.plugin import Guide, Sampler, hookimpl
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Guidance(Guide):
+    """Goes further in the direction that what is told leads to (classifier-free guidance, Ho and
+    Salimans 2022, equation 6, on logits: `told + (guidance - 1) * (told - untold)`)."""
+
+    name: ClassVar[str] = "guidance"
+    order: ClassVar[int] = 5
+    guidance: Annotated[float | None, "Above 1 keeps closer to what is told; takes longer."] = None
+
+    def __post_init__(self) -> None:
+        if self.guidance is not None and not 0 <= self.guidance < float("inf"):
+            raise ValueError("must be 0 or more")
+
+    @property
+    def looks(self) -> bool:
+        return self.guidance not in (None, 1.0)
+
+    def guide(self, told: Tensor, untold: Tensor) -> Tensor:
+        if self.guidance is None:
+            return told
+        return told + (self.guidance - 1) * (told - untold)
 
 
 @dataclass(frozen=True)
@@ -108,4 +131,4 @@ class Greedy(Sampler):
 
 @hookimpl
 def jukebox_samplers() -> list[type[Sampler]]:
-    return [Temperature, TopK, TopP, MinP, Greedy]
+    return [Guidance, Temperature, TopK, TopP, MinP, Greedy]

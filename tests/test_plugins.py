@@ -320,6 +320,7 @@ def test_lengths_and_places_beyond_the_longest_are_clamped() -> None:
 # every sampler
 
 ON: dict[str, list[Any]] = {
+    "guidance": [0.0, 1.0, 3.0],
     "temperature": [0.001, 0.5, 1.0, 3.0],
     "top_k": [1, 3, 1000],
     "top_p": [1e-9, 0.5, 1.0],
@@ -406,6 +407,7 @@ COLD = "sampler 'temperature': must be 0.001 or more (for the likeliest token us
             for value in (0, 1.5, -1, nan)
         ],
         *[("min_p", value, "sampler 'min-p': must be from 0 to 1") for value in (-0.1, 1.1, nan)],
+        *[("guidance", v, "sampler 'guidance': must be 0 or more") for v in (-1, nan, inf)],
     ],
 )
 def test_a_bad_knob_is_told(knob: str, value: Any, message: str) -> None:
@@ -414,6 +416,26 @@ def test_a_bad_knob_is_told(knob: str, value: Any, message: str) -> None:
 
 
 # each sampler
+
+
+@pytest.mark.parametrize(
+    ("guidance", "goes"), [(0.0, "untold"), (1.0, "told"), (3.0, "told + 2 * (told - untold)")]
+)
+def test_guidance_goes_on_from_untold_to_told(guidance: float, goes: str) -> None:
+    [guide] = EVERY.sampling({"guidance": guidance})
+    told, untold = torch.randn(2, 4, 10).unbind()
+    wanted = eval(goes, {"told": told, "untold": untold})
+    torch.testing.assert_close(guide.guide(told, untold), wanted)
+
+
+@pytest.mark.parametrize(("guidance", "looks"), [(None, False), (1.0, False), (1.5, True)])
+def test_guidance_looks_again_only_where_it_changes_something(
+    guidance: float | None, looks: bool
+) -> None:
+    guide = EVERY.samplers["guidance"](guidance)
+    assert guide.looks is looks
+    told, untold = torch.randn(2, 4, 10).unbind()
+    assert torch.equal(guide.guide(told, untold), told) is not looks
 
 
 def kept(sampler: Sampler, shares: list[float]) -> list[int]:

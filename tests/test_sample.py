@@ -14,6 +14,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jukebox_plugins.samplers import Guidance
 from safetensors import safe_open
 from torch import Tensor, nn
 
@@ -23,7 +24,7 @@ from jukebox_cli.config import ModelConfig, PriorConfig, load
 from jukebox_cli.disk import save_tensors
 from jukebox_cli.folders import Asked, Model, Run, RunConfig, Tokens
 from jukebox_cli.loading import new_prior
-from jukebox_cli.plugin import Conditioner, Shape, Song, Window, hookimpl
+from jukebox_cli.plugin import Conditioner, Sampler, Shape, Song, Window, hookimpl
 from jukebox_cli.prior import Prior
 from jukebox_cli.registry import Registry
 from jukebox_cli.sample import Draft, Level, Pulse, sample_level
@@ -255,6 +256,8 @@ def test_samplers_shape_the_distribution_in_their_order():
 
 
 BINS = 24
+#: Steers as an item does that is told nothing.
+NOBODY = 99
 
 
 @cache
@@ -291,10 +294,12 @@ def draw_on(
     at: int | None = None,
     seed: int = 3,
     prefix: int = 0,
+    samplers: Sequence[Sampler] = (),
 ) -> None:
     kill, stretches = Kill(at), windows(TOTAL, FRAMES, 0.5, given)
-    conditions = steered([d.item for d in working], prefix)
-    level = Level(2, one_prior(prefix), [], seed)
+    level = Level(2, one_prior(prefix), samplers, seed)
+    nobody = [NOBODY] * len(working) if level.guides else []
+    conditions = steered([*(d.item for d in working), *nobody], prefix)
     try:
         sample_level(level, working, stretches, conditions, kill.pulse(working))
     except KeyboardInterrupt:
@@ -332,6 +337,35 @@ def test_a_song_does_not_depend_on_what_it_is_drawn_with(items):
     draw_on(working)
     for draft in working:
         assert draft.tokens.tolist() == songs()[draft.item]
+
+
+@cache
+def guided(guidance: float) -> dict[int, list[int]]:
+    working = blank(range(4))
+    draw_on(working, samplers=[Guidance(guidance)])
+    return tokens_of(working)
+
+
+def test_a_song_that_is_guided_by_1_is_the_one_that_is_not_guided():
+    assert guided(1.0) == {item: songs()[item] for item in range(4)}
+    assert not any(guided(1.5)[item] == songs()[item] for item in range(4))
+
+
+def test_a_song_that_is_guided_by_0_is_the_one_of_nobody():
+    working = blank([3])
+    level = Level(2, one_prior(), [], 3)
+    stretches = windows(TOTAL, FRAMES, 0.5)
+    sample_level(level, working, stretches, steered([NOBODY]), Pulse())
+    assert working[0].tokens.tolist() == guided(0.0)[3]
+
+
+@pytest.mark.parametrize("at", [1, 15, 16, 23, 44])
+@pytest.mark.parametrize("items", [[0], [3, 1]])
+def test_a_guided_song_is_the_same_whatever_it_is_drawn_with_and_wherever_it_was_stopped(at, items):
+    working = blank(items)
+    draw_on(working, at=at, samplers=[Guidance(1.5)])
+    draw_on(working, samplers=[Guidance(1.5)])
+    assert tokens_of(working) == {item: guided(1.5)[item] for item in items}
 
 
 @settings(max_examples=12, deadline=None)
@@ -506,6 +540,27 @@ def test_items_begun_apart_are_finished_together(job, whole):
     assert lengths == {0: 64, 1: 100}
     stages.finish(together, "tokens")
     assert on_disk(together) == whole
+
+
+def guided_by(job: Job, *strengths: float) -> Job:
+    return replace(job, config=replace(CONFIG, sampling=[{"guidance": g} for g in strengths]))
+
+
+def test_a_run_may_be_guided_at_each_level_by_what_its_items_are_told(job, whole):
+    plain, mine = guided_by(job([0]), 1, 1, 1), guided_by(job([0]), 1, 4, 1)
+    for each in (plain, mine):
+        stages.finish(each, "tokens")
+    assert on_disk(plain) == {key: song for key, song in whole.items() if key[1] == 0}
+    assert on_disk(mine)[2, 0] == whole[2, 0]
+    assert on_disk(mine)[1, 0] != whole[1, 0]
+
+
+def test_items_are_guided_away_from_what_is_made_when_nothing_is_told(job):
+    silent, mine = job([0, 1]), guided_by(job([0, 1]), 0, 0, 0)
+    silent = replace(silent, asked=Asked(SAMPLES, {}))
+    for each in (silent, mine):
+        stages.finish(each, "tokens")
+    assert on_disk(mine) == on_disk(silent)
 
 
 def prime(job: Job, lengths: dict[int, int]) -> None:

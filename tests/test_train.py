@@ -24,7 +24,7 @@ from jukebox_cli.mapped import load_tensors
 from jukebox_cli.plugin import Conditioner, InputError, Shape, Song, Window
 from jukebox_cli.train.autoencoder import AutoencoderTask, Crops
 from jukebox_cli.train.loop import Plan, Progress, Task, train
-from jukebox_cli.train.prior import UNTOLD, CorpusWindows, PriorTask, prepare
+from jukebox_cli.train.prior import ALL_UNTOLD, UNTOLD, CorpusWindows, PriorTask, prepare
 
 CODEC = VQVAEConfig(
     sample_rate=8000, strides=((4,), (2,)), bins=16, embed=4, widths=(8, 8), depths=(1, 1)
@@ -490,9 +490,9 @@ def test_a_window_its_codes_above_and_its_conditions_are_of_one_place(tmp_path, 
         assert np.array_equal(batch.above.repeat(2, axis=1)[inside], (batch.tokens // 2)[inside])
 
 
-@pytest.mark.parametrize(("varied", "share"), [(False, 1.0), (True, 1 - UNTOLD)])
-def test_each_conditioner_is_told_nothing_in_a_share_of_the_windows(
-    tmp_path, model, varied: bool, share: float
+@pytest.mark.parametrize("varied", [False, True])
+def test_conditioners_are_told_nothing_in_a_share_of_the_windows_one_by_one_and_together(
+    tmp_path, model, varied: bool
 ):
     corpus = Corpus(tmp_path / "c")
     corpus.write_config(numbered(tmp_path / "other", model, [1]).config)
@@ -504,10 +504,13 @@ def test_each_conditioner_is_told_nothing_in_a_share_of_the_windows(
     source = CorpusWindows(corpus, tuple(corpus.entries()), 1, shape, parts, varied=varied)
     arrays = source.batch(0, 1000).arrays
     told = {name: arrays[name]["ids"][:, 0] == 1 for name in parts}
+    any_told, each_told = (1 - ALL_UNTOLD, 1 - UNTOLD) if varied else (1.0, 1.0)
     for each in told.values():
-        assert each.mean() == pytest.approx(share, abs=0.03)
+        assert each.mean() == pytest.approx(any_told * each_told, abs=0.03)
     both = (told["artist"] & told["genre"]).mean()
-    assert both == pytest.approx(share**2, abs=0.04)
+    assert both == pytest.approx(any_told * each_told**2, abs=0.04)
+    neither = (~told["artist"] & ~told["genre"]).mean()
+    assert neither == pytest.approx(1 - any_told * (1 - (1 - each_told) ** 2), abs=0.02)
 
 
 @dataclass(frozen=True)

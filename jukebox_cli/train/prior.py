@@ -21,8 +21,9 @@ from jukebox_cli.steering import Arrays, encode_window, shape_of
 from jukebox_cli.surgery import Addition, is_new, operate
 from jukebox_cli.train.loop import Metrics
 
-#: How often a conditioner is told nothing in training.
+#: How often a conditioner is told nothing in training, and how often all of them.
 UNTOLD = 0.1
+ALL_UNTOLD = 0.05
 
 
 @dataclass(frozen=True)
@@ -41,7 +42,7 @@ class CorpusWindows:
     A tenth of them are the beginning of a song, since that is where every song that is made
     from nothing begins. Where songs are `varied`, each conditioner is told nothing in a share
     UNTOLD of them, so that a prior learns what to do when a person does not say, and else what
-    its `vary` makes of the song.
+    its `vary` makes of the song; all are told nothing in a share ALL_UNTOLD, which guidance needs.
     """
 
     corpus: Corpus
@@ -95,8 +96,9 @@ class CorpusWindows:
         """What the conditioners make of a window of a song."""
         window = self._samples(entry, start)
         arrays: Arrays = {}
+        known = {} if self.varied and random.random() < ALL_UNTOLD else entry.song
         for name, part in self.parts.items():
-            song = self._told(part, entry.song, random) if self.varied else entry.song
+            song = self._told(part, known, random) if self.varied else known
             arrays |= encode_window({name: part}, [song], window, self.shape)
         return arrays
 

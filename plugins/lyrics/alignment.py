@@ -117,7 +117,7 @@ def _windows(sung: Sung, item: int, layer: int) -> Iterator[tuple[np.ndarray, sl
     assert tokens is not None
     song, shape = job.song(item), shape_of(job.model.config, level)
     spelled = sung.lyrics.spell(song)
-    conditions = conditions_of(job, level, prior, [item])
+    conditions = conditions_of(job, level, prior, [(item, song)])
     for stretch in job.stretches(level, item, 0):
         codes = torch.from_numpy(tokens.tokens[stretch.start : stretch.end])[None]
         looks = prior.looks(codes.to(prior.positions.device), conditions(stretch), layer)[0]
