@@ -44,9 +44,9 @@ class Memory(NamedTuple):
     states: Tensor  # (B, S, W)
     mask: Tensor | None = None  # (B, S), bool; True: look
     places: Tensor | None = None  # (B, T, W): joins what each position asks with
-    #: what it costs, in training, to look from a position of the music at one of these: (B, T, S)
+    #: bits it costs, in training, to look from a position of the music at one of these: (B, T, S)
     costs: Tensor | None = None
-    #: what the first head of each layer paid, filled in as layers look
+    #: bits (B, T) that the first head of each layer paid, filled in as layers look
     paid: list[Tensor] | None = None
 
     def row(self, item: int) -> Memory:
@@ -292,11 +292,15 @@ class MemoryAttention(Heads):
         return self.weights(self.split(self.query(memory.asking(x))), self._seen(memory)[0], mask)
 
     def _paid(self, q: Tensor, k: Tensor, costs: Tensor, mask: Tensor | None) -> Tensor:
-        """What the first head pays on average for where it looks: ()."""
+        """Bits that the first head pays for where it looks, (B, T): the cost of a place where it
+        looks there alone. As a likelihood's, and unlike a mean's, the gradient leads back to the
+        right place from anywhere."""
         mask = None if mask is None else mask[:, None, None]
         looks = self.weights(q[:, :1].float(), k[:, :1].float(), mask)[:, 0]  # (B, T, S)
         music = costs.shape[1]  # there may be positions to fill up the last row
-        return (looks[:, :music] * costs[:, : looks.shape[1]]).sum(2).mean()
+        right = (looks[:, :music] * torch.exp2(-costs[:, : looks.shape[1]])).sum(2)
+        nothing = right == 0  # where all of the memory is masked
+        return -(right + nothing).log2()
 
     def _seen(self, memory: Memory) -> tuple[Tensor, Tensor]:  # (B, H, S, D)
         k, v = (self.split(t) for t in self.project(memory.states).chunk(2, dim=2))

@@ -58,8 +58,10 @@ class Conditioning:
     frames: added up, joins the input at every position.
     memory, memory_mask: laid end to end, what encoder-decoder attention looks at (True: look).
     memory_places: added up, joins what each position asks a memory with.
-    memory_costs: in training, how wrong it is to look there from each position, 0 to as much as is
-        added to the loss, in bits per token, where the first head of a layer looks there alone.
+    memory_costs: in training, how wrong it is to look there from each position: the bits that the
+        first head of a layer pays where it looks there alone.
+    memory_share: added up, how much such a bit counts at each position, where one of the music
+        counts 1.
     prefix: laid end to end, goes before the sequence.
     loss: an auxiliary loss to train with, in bits per token of the music, added up.
     """
@@ -70,6 +72,7 @@ class Conditioning:
     memory_mask: Tensor | None = None  # (B, S), bool
     memory_places: Tensor | None = None  # (B, T, W)
     memory_costs: Tensor | None = None  # (B, T, S)
+    memory_share: Tensor | None = None  # (B, T)
     prefix: Prefix | None = None
     loss: Tensor | None = None  # ()
 
@@ -81,6 +84,7 @@ class Conditioning:
             memory_mask=_joined(*_of_memories(_all_seen, self, other, of="memory_mask")),
             memory_places=_total(self.memory_places, other.memory_places),
             memory_costs=_joined(*_of_memories(_free, self, other, of="memory_costs"), dim=2),
+            memory_share=_total(self.memory_share, other.memory_share),
             prefix=_total(self.prefix, other.prefix),
             loss=_total(self.loss, other.loss),
         )
@@ -94,7 +98,8 @@ class Conditioning:
         return Conditioning(**rows, prefix=None if self.prefix is None else self.prefix.row(item))
 
 
-_TENSORS = ("start", "frames", "memory", "memory_mask", "memory_places", "memory_costs")
+_OF_MEMORY = ("memory", "memory_mask", "memory_places", "memory_costs", "memory_share")
+_TENSORS = ("start", "frames", *_OF_MEMORY)
 
 
 def tensors(

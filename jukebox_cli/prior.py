@@ -168,8 +168,9 @@ class Prior(nn.Module):
             total = total + (each * prefix.share).sum(1).mean() / tokens.shape[1]
         if conditions.loss is not None:
             total = total + conditions.loss
-        if paid:
-            total = total + torch.stack(paid).mean()
+        if paid and conditions.memory_share is not None:
+            share = conditions.memory_share[:, : tokens.shape[1]]
+            total = total + (torch.stack(paid)[:, :, before:] * share).mean()
         return Loss(bits, total)
 
     def looks(self, tokens: Tensor, conditions: Conditioning, layer: int) -> Tensor:

@@ -10,7 +10,7 @@ import pytest
 import torch
 from conftest import refusal
 from jukebox_plugins.lyrics import Lyrics
-from jukebox_plugins.lyrics.network import NEAR, off
+from jukebox_plugins.lyrics.network import FAR, NEAR, off
 from jukebox_plugins.lyrics.spelling import around, spell
 
 from jukebox_cli.config import PriorConfig
@@ -175,10 +175,10 @@ def test_frames_know_the_slot_of_the_letter_that_is_sung() -> None:
 def test_looking_off_what_is_sung_costs_and_nothing_where_nobody_knows() -> None:
     costs = off(torch.tensor([[2.0, float("nan")]]), 6)
     assert costs.shape == (1, 2, 6)
-    assert costs[0, 0].tolist() == pytest.approx(
-        [1 - exp(-((s - 2) ** 2) / (2 * NEAR**2)) for s in range(6)]
-    )
+    bell = [exp(-((s - 2) ** 2) / (2 * NEAR**2)) for s in range(6)]
+    assert (2 ** -costs[0, 0]).tolist() == pytest.approx(bell)
     assert not costs[0, 1].any()
+    assert off(torch.tensor([[50.0]]), 6).tolist() == [[[FAR] * 6]]
 
 
 @pytest.mark.parametrize("guide", [0.0, 0.5])

@@ -100,6 +100,7 @@ def test_the_module_gives_a_conditioning_of_the_priors_shape(name: str) -> None:
             "frames": (batch, SHAPE.frames, width),
             "memory": (batch, tensor.shape[1:2].numel(), width),
             "memory_places": (batch, SHAPE.frames, width),
+            "memory_share": (batch, SHAPE.frames),
             "memory_costs": (batch, SHAPE.frames, tensor.shape[2:3].numel()),
             "memory_mask": (batch, tensor.shape[1:2].numel()),
             "prefix": (batch, tensor.shape[1:2].numel(), width),

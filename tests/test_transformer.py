@@ -167,11 +167,22 @@ def test_places_join_what_the_positions_ask_with():
 def test_looking_costs_what_it_is_said_to():
     part, x, seen = memory_attention(), inputs(3, FRAMES), memory(0, 1, 2)
     costs = torch.rand(3, FRAMES, seen.states.shape[1], dtype=torch.float64)
-    paid = []
-    part(x, seen._replace(costs=costs, paid=paid))
+    each: list[Tensor] = []
+    part(x, seen._replace(costs=costs, paid=each))
     first = part.to_memory(x, seen)[:, 0]
-    assert len(paid) == 1
-    assert paid[0].item() == pytest.approx((first * costs).sum(2).mean().item(), rel=1e-5)
+    wanted = -(first * 2**-costs).sum(2).log2()
+    [paid] = each
+    torch.testing.assert_close(paid[:2].double(), wanted[:2], rtol=1e-5, atol=1e-6)
+    assert not paid[2].any()  # it has nothing to look at
+
+
+def test_where_all_places_cost_the_same_that_is_what_looking_costs():
+    part, x, seen = memory_attention(), inputs(2, FRAMES), memory(0, 1)
+    alike = torch.rand(2, FRAMES, 1).expand(-1, -1, seen.states.shape[1])
+    paid: list[Tensor] = []
+    for costs in (alike, torch.zeros_like(alike)):
+        part(x, seen._replace(costs=costs, paid=paid))
+    torch.testing.assert_close(torch.stack(paid), torch.stack([alike[..., 0], 0 * alike[..., 0]]))
 
 
 def test_an_item_that_may_see_nothing_of_its_memory_sees_zeros():

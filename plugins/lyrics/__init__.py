@@ -54,9 +54,9 @@ class Lyrics(Conditioner):
     form: Literal["memory", "prefix"] = "memory"
     letters: int = 512
     share: float = 0.4
-    #: how much it costs in training, in bits per token, when the first head of a memory layer looks
-    #: anywhere but at the letters that are sung, where their times are known
-    guide: float = 0.5
+    #: how much it counts in training, where a token counts 1, that the first head of a memory layer
+    #: looks at the letters that are sung, where their times are known
+    guide: float = 0.25
     #: the middle letter stands in the middle; if not, as in Jukebox, no place is left empty for
     #: letters before the first or after the last
     centred: bool = True

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 #: Letters; how far from what is sung it still costs little to look.
 NEAR = 3.0
+#: Bits; what it costs to look anywhere else.
+FAR = 10.0
 
 
 #: Letters that waves of hints are long.
@@ -62,13 +64,21 @@ class Encoder(nn.Module):
         memory: Tensor = self.norm(self.project(self.transformer(x)))  # (B, S, W)
         logits = F.linear(memory, self.out).flatten(0, 1)
         bits = F.cross_entropy(logits.float(), ids.flatten()) / log(2)
-        costs = self.guide * off(guide, ids.shape[1]) if self.training and self.guide else None
+        costs = share = None
+        if self.training and self.guide:
+            costs, share = off(guide, ids.shape[1]), torch.full_like(guide, self.guide)
         loss = self.share * self.per_token * bits
         places = None
         if self.hints is not None:
             memory = memory + self.hints.slots(ids.shape[1])
             places = self.hints(sung, evenly)
-        return Conditioning(memory=memory, memory_places=places, memory_costs=costs, loss=loss)
+        return Conditioning(
+            memory=memory,
+            memory_places=places,
+            memory_costs=costs,
+            memory_share=share,
+            loss=loss,
+        )
 
 
 class Hints(nn.Module):
@@ -101,12 +111,13 @@ def waves(slots: Tensor) -> Tensor:
 
 
 def off(sung: Tensor, slots: int) -> Tensor:
-    """How far from what is sung (B, T) each slot is: (B, T, slots), 0 there and 1 far away; 0 all
-    over where nobody knows (guided attention, Tachibana et al. 2018, section 4.1)."""
+    """What it costs to look at slots while another is sung (B, T): bits (B, T, slots), 0 there and
+    FAR far away, with a bell's shape between; 0 all over where nobody knows (guided attention,
+    Tachibana et al. 2018, section 4.1, as a likelihood)."""
     there = torch.arange(slots, device=sung.device)
     away = (there - sung[..., None]) / NEAR
-    known = 1 - torch.exp(-0.5 * away**2)
-    return torch.where(away.isnan(), 0.0, known)
+    bits = (0.5 * away**2 / log(2)).clamp_max(FAR)
+    return torch.where(away.isnan(), 0.0, bits)
 
 
 class Letters(nn.Module):
