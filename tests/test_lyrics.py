@@ -178,7 +178,19 @@ def test_looking_off_what_is_sung_costs_and_nothing_where_nobody_knows() -> None
     bell = [exp(-((s - 2) ** 2) / (2 * NEAR**2)) for s in range(6)]
     assert (2 ** -costs[0, 0]).tolist() == pytest.approx(bell)
     assert not costs[0, 1].any()
-    assert off(torch.tensor([[50.0]]), 6).tolist() == [[[FAR] * 6]]
+    assert not off(torch.tensor([[-1.0, 5.5]]), 6).any()  # a letter that it isn't told
+    assert off(torch.tensor([[90.0]]), 100)[0, 0, 0] == FAR
+
+
+def test_a_head_that_is_sure_of_a_wrong_letter_is_drawn_to_the_right_one() -> None:
+    looks = torch.zeros(100)
+    looks[10] = 40.0
+    looks.requires_grad_()
+    right = torch.exp2(-off(torch.tensor([[70.0]]), 100))[0, 0]
+    (looks.softmax(0) * right).sum().log2().backward()
+    assert looks.grad is not None
+    assert looks.grad[10] < -1
+    assert looks.grad[60:81].sum() > 1
 
 
 @pytest.mark.parametrize("guide", [0.0, 0.5])

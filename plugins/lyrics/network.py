@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
 #: Letters; how far from what is sung it still costs little to look.
 NEAR = 3.0
-#: Bits; what it costs to look anywhere else.
-FAR = 10.0
+#: Bits; what it costs to look anywhere else: so much that a head that is sure of a wrong place is
+#: drawn to the right one, and no more than 32-bit numbers can tell from 0 as 2^-FAR.
+FAR = 60.0
 
 
 #: Letters that waves of hints are long.
@@ -112,12 +113,13 @@ def waves(slots: Tensor) -> Tensor:
 
 def off(sung: Tensor, slots: int) -> Tensor:
     """What it costs to look at slots while another is sung (B, T): bits (B, T, slots), 0 there and
-    FAR far away, with a bell's shape between; 0 all over where nobody knows (guided attention,
-    Tachibana et al. 2018, section 4.1, as a likelihood)."""
+    FAR far away, with a bell's shape between; 0 all over where nobody knows, or it isn't told
+    (guided attention, Tachibana et al. 2018, section 4.1, as a likelihood)."""
     there = torch.arange(slots, device=sung.device)
     away = (there - sung[..., None]) / NEAR
     bits = (0.5 * away**2 / log(2)).clamp_max(FAR)
-    return torch.where(away.isnan(), 0.0, bits)
+    told = (sung >= 0) & (sung <= slots - 1)
+    return torch.where(told[..., None], bits, 0.0)
 
 
 class Letters(nn.Module):
