@@ -15,7 +15,7 @@ Shapes: B batch, T positions, W width, A attention width, H heads, D = A / H, S 
 
 from __future__ import annotations
 
-from math import sqrt
+from math import log, sqrt
 from typing import NamedTuple
 
 import torch
@@ -44,9 +44,10 @@ class Memory(NamedTuple):
     states: Tensor  # (B, S, W)
     mask: Tensor | None = None  # (B, S), bool; True: look
     places: Tensor | None = None  # (B, T, W): joins what each position asks with
-    #: bits it costs, in training, to look from a position of the music at one of these: (B, T, S)
-    costs: Tensor | None = None
-    #: bits (B, T) that the first head of each layer paid, filled in as layers look
+    #: where the first head of a layer is to look, in training, from a position of the music:
+    #: (B, T, S), shares of what that counts
+    guide: Tensor | None = None
+    #: what that head paid in each layer, in bits per position, filled in as layers look
     paid: list[Tensor] | None = None
 
     def row(self, item: int) -> Memory:
@@ -263,8 +264,8 @@ class MemoryAttention(Heads):
     def forward(self, x: Tensor, memory: Memory) -> Tensor:
         """(B, T, W) -> (B, T, W)."""
         q, (k, v) = self.split(self.query(memory.asking(x))), self._seen(memory)
-        if memory.costs is not None and memory.paid is not None:
-            memory.paid.append(self._paid(q, k, memory.costs, memory.mask))
+        if memory.guide is not None and memory.paid is not None:
+            memory.paid.append(self._paid(q, k, memory.guide, memory.mask))
         if memory.mask is None:
             mixed = F.scaled_dot_product_attention(q, k, v)
         else:
@@ -291,16 +292,17 @@ class MemoryAttention(Heads):
         mask = None if memory.mask is None else memory.mask[:, None, None]
         return self.weights(self.split(self.query(memory.asking(x))), self._seen(memory)[0], mask)
 
-    def _paid(self, q: Tensor, k: Tensor, costs: Tensor, mask: Tensor | None) -> Tensor:
-        """Bits that the first head pays for where it looks, (B, T): the cost of a place where it
-        looks there alone. As a likelihood's, and unlike a mean's, the gradient leads back to the
-        right place from anywhere."""
-        mask = None if mask is None else mask[:, None, None]
-        looks = self.weights(q[:, :1].float(), k[:, :1].float(), mask)[:, 0]  # (B, T, S)
-        music = costs.shape[1]  # there may be positions to fill up the last row
-        right = (looks[:, :music] * torch.exp2(-costs[:, : looks.shape[1]])).sum(2)
-        nothing = right == 0  # where all of the memory is masked
-        return -(right + nothing).log2()
+    def _paid(self, q: Tensor, k: Tensor, guide: Tensor, mask: Tensor | None) -> Tensor:
+        """Cross-entropy of where the first head looks and where it is to look, in bits, the mean
+        over the positions: (). Unlike what looking at wrong places would cost on the average, it
+        has a gradient where a head is sure of a wrong one."""
+        with torch.autocast(q.device.type, enabled=False):
+            scores = q[:, 0].float() @ k[:, 0].float().transpose(1, 2) * self.scale
+        if mask is not None:
+            scores = scores.masked_fill(~mask[:, None], torch.finfo(scores.dtype).min)
+        music = guide.shape[1]  # there may be positions to fill up the last row
+        looks = scores[:, :music].log_softmax(2)
+        return -(looks * guide[:, : looks.shape[1]]).sum(2).mean() / log(2)
 
     def _seen(self, memory: Memory) -> tuple[Tensor, Tensor]:  # (B, H, S, D)
         k, v = (self.split(t) for t in self.project(memory.states).chunk(2, dim=2))

@@ -58,10 +58,8 @@ class Conditioning:
     frames: added up, joins the input at every position.
     memory, memory_mask: laid end to end, what encoder-decoder attention looks at (True: look).
     memory_places: added up, joins what each position asks a memory with.
-    memory_costs: in training, how wrong it is to look there from each position: the bits that the
-        first head of a layer pays where it looks there alone.
-    memory_share: added up, how much such a bit counts at each position, where one of the music
-        counts 1.
+    memory_guide: in training, where the first head of a layer is to look from each position: shares
+        of what that counts, where a bit of the music counts 1; it pays their cross-entropy.
     prefix: laid end to end, goes before the sequence.
     loss: an auxiliary loss to train with, in bits per token of the music, added up.
     """
@@ -71,8 +69,7 @@ class Conditioning:
     memory: Tensor | None = None  # (B, S, W)
     memory_mask: Tensor | None = None  # (B, S), bool
     memory_places: Tensor | None = None  # (B, T, W)
-    memory_costs: Tensor | None = None  # (B, T, S)
-    memory_share: Tensor | None = None  # (B, T)
+    memory_guide: Tensor | None = None  # (B, T, S)
     prefix: Prefix | None = None
     loss: Tensor | None = None  # ()
 
@@ -83,8 +80,7 @@ class Conditioning:
             memory=_joined(self.memory, other.memory),
             memory_mask=_joined(*_of_memories(_all_seen, self, other, of="memory_mask")),
             memory_places=_total(self.memory_places, other.memory_places),
-            memory_costs=_joined(*_of_memories(_free, self, other, of="memory_costs"), dim=2),
-            memory_share=_total(self.memory_share, other.memory_share),
+            memory_guide=_joined(*_of_memories(_shunned, self, other, of="memory_guide"), dim=2),
             prefix=_total(self.prefix, other.prefix),
             loss=_total(self.loss, other.loss),
         )
@@ -98,8 +94,7 @@ class Conditioning:
         return Conditioning(**rows, prefix=None if self.prefix is None else self.prefix.row(item))
 
 
-_OF_MEMORY = ("memory", "memory_mask", "memory_places", "memory_costs", "memory_share")
-_TENSORS = ("start", "frames", *_OF_MEMORY)
+_TENSORS = ("start", "frames", "memory", "memory_mask", "memory_places", "memory_guide")
 
 
 def tensors(
@@ -152,8 +147,8 @@ def _all_seen(memory: Tensor, known: Tensor) -> Tensor:
     return torch.ones_like(memory[..., 0], dtype=torch.bool)
 
 
-def _free(memory: Tensor, known: Tensor) -> Tensor:
-    """The costs of a memory that has none: it costs nothing to look there."""
+def _shunned(memory: Tensor, known: Tensor) -> Tensor:
+    """The guide to a memory that has none: it leads elsewhere."""
     return known.new_zeros(*known.shape[:2], memory.shape[1])
 
 

@@ -168,9 +168,8 @@ class Prior(nn.Module):
             total = total + (each * prefix.share).sum(1).mean() / tokens.shape[1]
         if conditions.loss is not None:
             total = total + conditions.loss
-        if paid and conditions.memory_share is not None:
-            share = conditions.memory_share[:, : tokens.shape[1]]
-            total = total + (torch.stack(paid)[:, :, before:] * share).mean()
+        if paid:
+            total = total + torch.stack(paid).mean()
         return Loss(bits, total)
 
     def looks(self, tokens: Tensor, conditions: Conditioning, layer: int) -> Tensor:
@@ -262,14 +261,14 @@ class Prior(nn.Module):
         return F.pad(x, (0, 0, prefix, 0)) if prefix else x
 
     def _memory(self, conditions: Conditioning, paid: list[Tensor] | None = None) -> Memory | None:
-        """What memory layers look at; `paid` is filled in with what it costs them in training."""
+        """What memory layers look at; `paid` is filled in with what they pay in training."""
         if conditions.memory is None:
             return None
-        places, costs = (
+        places, guide = (
             None if x is None else self._after_prefix(x)
-            for x in (conditions.memory_places, conditions.memory_costs)
+            for x in (conditions.memory_places, conditions.memory_guide)
         )
-        return Memory(conditions.memory, conditions.memory_mask, places, costs, paid)
+        return Memory(conditions.memory, conditions.memory_mask, places, guide, paid)
 
     def _again(self, x: Tensor, frames: Tensor | None) -> Tensor:
         """The conditions once more, before a tied output layer."""

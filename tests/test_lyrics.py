@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from math import exp, log2
+from math import exp, log2, nan
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +10,7 @@ import pytest
 import torch
 from conftest import refusal
 from jukebox_plugins.lyrics import Lyrics
-from jukebox_plugins.lyrics.network import FAR, NEAR, off
+from jukebox_plugins.lyrics.network import NEAR, near
 from jukebox_plugins.lyrics.spelling import around, spell
 
 from jukebox_cli.config import PriorConfig
@@ -172,25 +172,12 @@ def test_frames_know_the_slot_of_the_letter_that_is_sung() -> None:
     assert sung_at([]) == [-1.0] * 4
 
 
-def test_looking_off_what_is_sung_costs_and_nothing_where_nobody_knows() -> None:
-    costs = off(torch.tensor([[2.0, float("nan")]]), 6)
-    assert costs.shape == (1, 2, 6)
-    bell = [exp(-((s - 2) ** 2) / (2 * NEAR**2)) for s in range(6)]
-    assert (2 ** -costs[0, 0]).tolist() == pytest.approx(bell)
-    assert not costs[0, 1].any()
-    assert not off(torch.tensor([[-1.0, 5.5]]), 6).any()  # a letter that it isn't told
-    assert off(torch.tensor([[90.0]]), 100)[0, 0, 0] == FAR
-
-
-def test_a_head_that_is_sure_of_a_wrong_letter_is_drawn_to_the_right_one() -> None:
-    looks = torch.zeros(100)
-    looks[10] = 40.0
-    looks.requires_grad_()
-    right = torch.exp2(-off(torch.tensor([[70.0]]), 100))[0, 0]
-    (looks.softmax(0) * right).sum().log2().backward()
-    assert looks.grad is not None
-    assert looks.grad[10] < -1
-    assert looks.grad[60:81].sum() > 1
+def test_heads_are_guided_to_what_is_sung_and_nowhere_where_nobody_knows() -> None:
+    shares = near(torch.tensor([[4.0, nan, -1.0, 8.5]]), 9)
+    assert shares.shape == (1, 4, 9)
+    bell = [exp(-((s - 4) ** 2) / (2 * NEAR**2)) for s in range(9)]
+    assert shares[0, 0].tolist() == pytest.approx([b / sum(bell) for b in bell])
+    assert not shares[0, 1:].any()  # the last two are letters that it isn't told
 
 
 @pytest.mark.parametrize("guide", [0.0, 0.5])
@@ -255,5 +242,5 @@ def test_half_of_the_time_only_the_guide_knows_when_words_are_sung() -> None:
 def test_the_guide_is_no_part_of_what_is_measured() -> None:
     encoder = Lyrics(**TINY).module(SHAPE)
     told = (ids("abcdefgh"), *NOWHERE)
-    assert encoder.train()(*told).memory_costs.shape == (1, 16, 8)
-    assert encoder.eval()(*told).memory_costs is None
+    assert encoder.train()(*told).memory_guide.shape == (1, 16, 8)
+    assert encoder.eval()(*told).memory_guide is None

@@ -164,25 +164,28 @@ def test_places_join_what_the_positions_ask_with():
         torch.testing.assert_close(step[:, 0], wanted[:, n], rtol=1e-10, atol=1e-12)
 
 
-def test_looking_costs_what_it_is_said_to():
-    part, x, seen = memory_attention(), inputs(3, FRAMES), memory(0, 1, 2)
-    costs = torch.rand(3, FRAMES, seen.states.shape[1], dtype=torch.float64)
-    each: list[Tensor] = []
-    part(x, seen._replace(costs=costs, paid=each))
-    first = part.to_memory(x, seen)[:, 0]
-    wanted = -(first * 2**-costs).sum(2).log2()
-    [paid] = each
-    torch.testing.assert_close(paid[:2].double(), wanted[:2], rtol=1e-5, atol=1e-6)
-    assert not paid[2].any()  # it has nothing to look at
-
-
-def test_where_all_places_cost_the_same_that_is_what_looking_costs():
-    part, x, seen = memory_attention(), inputs(2, FRAMES), memory(0, 1)
-    alike = torch.rand(2, FRAMES, 1).expand(-1, -1, seen.states.shape[1])
+def test_the_first_head_pays_for_not_looking_where_it_is_guided_to():
+    part, x, seen = memory_attention(), inputs(3, FRAMES), memory(0, 0, 1)
+    guide = torch.rand(3, FRAMES - 2, seen.states.shape[1])  # the last row may be longer
+    guide = guide * MASKS[[0, 0, 1]][:, None]
     paid: list[Tensor] = []
-    for costs in (alike, torch.zeros_like(alike)):
-        part(x, seen._replace(costs=costs, paid=paid))
-    torch.testing.assert_close(torch.stack(paid), torch.stack([alike[..., 0], 0 * alike[..., 0]]))
+    part(x, seen._replace(guide=guide, paid=paid))
+    looks = part.to_memory(x, seen)[:, 0, : FRAMES - 2]
+    bits = torch.where(guide > 0, -looks.log2(), 0.0)
+    torch.testing.assert_close(paid, [(guide * bits).sum(2).mean().float()])
+
+
+def test_a_head_that_is_sure_of_a_wrong_place_learns_most():
+    part, x, seen = memory_attention(), inputs(1, FRAMES), Memory(inputs(1, SEEN))
+    with torch.no_grad():
+        part.query.weight *= 1e4
+        right = part.to_memory(x, seen)[:, 0].argmin(2)
+    paid: list[Tensor] = []
+    guide = torch.nn.functional.one_hot(right, seen.states.shape[1]).float()
+    part(x, seen._replace(guide=guide, paid=paid))
+    assert paid[0] > 100
+    paid[0].backward()
+    assert part.query.bias.grad.norm() > 0.1
 
 
 def test_an_item_that_may_see_nothing_of_its_memory_sees_zeros():

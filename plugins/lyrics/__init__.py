@@ -55,7 +55,7 @@ class Lyrics(Conditioner):
     letters: int = 512
     share: float = 0.4
     #: how much it counts in training, where a token counts 1, that the first head of a memory layer
-    #: looks at the letters that are sung, where their times are known
+    #: looks at the letters that are sung, where it is known when they are
     guide: float = 0.25
     #: the middle letter stands in the middle; if not, as in Jukebox, no place is left empty for
     #: letters before the first or after the last

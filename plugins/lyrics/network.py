@@ -18,12 +18,8 @@ if TYPE_CHECKING:
     from . import Lyrics
 
 
-#: Letters; how far from what is sung it still costs little to look.
-NEAR = 3.0
-#: Bits; what it costs to look anywhere else: so much that a head that is sure of a wrong place is
-#: drawn to the right one, and no more than 32-bit numbers can tell from 0 as 2^-FAR.
-FAR = 60.0
-
+#: Letters; how near to what is sung heads are guided to.
+NEAR = 0.7
 
 #: Letters that waves of hints are long.
 WAVES = tuple(4.0 * 1.5**n for n in range(12))
@@ -65,21 +61,13 @@ class Encoder(nn.Module):
         memory: Tensor = self.norm(self.project(self.transformer(x)))  # (B, S, W)
         logits = F.linear(memory, self.out).flatten(0, 1)
         bits = F.cross_entropy(logits.float(), ids.flatten()) / log(2)
-        costs = share = None
-        if self.training and self.guide:
-            costs, share = off(guide, ids.shape[1]), torch.full_like(guide, self.guide)
+        shares = self.guide * near(guide, ids.shape[1]) if self.training and self.guide else None
         loss = self.share * self.per_token * bits
         places = None
         if self.hints is not None:
             memory = memory + self.hints.slots(ids.shape[1])
             places = self.hints(sung, evenly)
-        return Conditioning(
-            memory=memory,
-            memory_places=places,
-            memory_costs=costs,
-            memory_share=share,
-            loss=loss,
-        )
+        return Conditioning(memory=memory, memory_places=places, memory_guide=shares, loss=loss)
 
 
 class Hints(nn.Module):
@@ -111,15 +99,13 @@ def waves(slots: Tensor) -> Tensor:
     return torch.cat([angles.sin(), angles.cos()], dim=-1)
 
 
-def off(sung: Tensor, slots: int) -> Tensor:
-    """What it costs to look at slots while another is sung (B, T): bits (B, T, slots), 0 there and
-    FAR far away, with a bell's shape between; 0 all over where nobody knows, or it isn't told
-    (guided attention, Tachibana et al. 2018, section 4.1, as a likelihood)."""
-    there = torch.arange(slots, device=sung.device)
-    away = (there - sung[..., None]) / NEAR
-    bits = (0.5 * away**2 / log(2)).clamp_max(FAR)
+def near(sung: Tensor, slots: int) -> Tensor:
+    """Shares of slots around the one that is sung (B, T), a bell: (B, T, slots); 0 all over where
+    nobody knows, or it isn't told (guided attention, Tachibana et al. 2018, section 4.1)."""
+    away = (torch.arange(slots, device=sung.device) - sung[..., None]) / NEAR
     told = (sung >= 0) & (sung <= slots - 1)
-    return torch.where(told[..., None], bits, 0.0)
+    bell = (-0.5 * away**2).softmax(2)
+    return torch.where(told[..., None], bell, 0.0)
 
 
 class Letters(nn.Module):
