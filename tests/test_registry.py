@@ -110,7 +110,7 @@ def test_conditioners_are_sorted_by_name_and_samplers_by_order() -> None:
 
 def test_first_party_plugins_come_by_entry_point(registry: Registry) -> None:
     assert {"artist", "genre", "timing"} <= set(registry.conditioners)
-    assert [*registry.samplers][:2] == ["temperature", "top-k"]
+    assert [*registry.samplers][:2] == ["guidance", "temperature"]
     assert [*registry.samplers][-1] == "greedy"
     assert registry.versions["jukebox-cli"]
     assert registry.package_of("jukebox_plugins.artist") == "jukebox-cli"
