@@ -229,8 +229,8 @@ def _tokenized(bench: Bench) -> Run:
     renditions = bench.of_sung
     silent = [replace(piece, song={}) for piece in bench.sung]
     run = Run(renditions.of_codec() / f"tokens-{_short(silent)}")
-    config = requests.recorded(run, renditions.model, renditions.registry, silent)
     if not run.exists:
+        config = requests.recorded(run, renditions.model, renditions.registry, silent)
         tokenizing.to_run(silent, renditions.model, renditions.vqvae, run, config)
     return run
 
