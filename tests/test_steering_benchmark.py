@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ import torch
 from conftest import Result, refusal
 
 from jukebox_cli.audio import read
+from jukebox_cli.config import SamplingConfig
 from jukebox_cli.folders import Model
 from jukebox_cli.registry import Registry
 from jukebox_cli.songs import Recording
@@ -473,6 +475,18 @@ class TestCommand:
         for how in ("no times", "the times"):
             assert 0 <= value(rows, f"aligned, told {how}: words not said") < 4
             assert 0 <= value(rows, f"aligned, told {how}: error of a word") <= 2
+
+    def test_alignment_of_a_second_model_with_the_same_codec(
+        self, command: Command, singer: Model, tmp_path: Path
+    ) -> None:
+        words = ["--songs", tmp_path / "held-out.jsonl", "--work", tmp_path / "work"]
+        second = Model(tmp_path / "second" / "singer")
+        shutil.copytree(singer.path, second.path)
+        knobs = ({"temperature": 0.5},) * 3
+        second.write_config(replace(second.config, sampling=SamplingConfig(knobs=knobs)))
+        for model in (singer, second):
+            done = command(*words, "--model", model.path, "--only", "alignment")
+            assert done.code == 0, done.err
 
     def test_what_a_model_does_not_take_is_noted(
         self, command: Command, tiny: Model, pieces: list[Recording], tmp_path: Path
