@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from time import monotonic
 
 import numpy as np
@@ -45,15 +46,14 @@ class Level:
     samplers: Sequence[Sampler]
     seed: int
 
-    @property
+    @cached_property
     def guides(self) -> list[Guide]:
         """Those that want to see what comes where nothing is told."""
         return [s for s in self.samplers if isinstance(s, Guide) and s.looks]
 
-    @property
-    def looks(self) -> int:
-        """How many rows of a prior it takes to draw a token of an item."""
-        return 2 if self.guides else 1
+    def rows(self, tokens: Tensor) -> Tensor:
+        """The tokens of a batch as the prior takes them: once more where it is told nothing."""
+        return torch.cat([tokens, tokens]) if self.guides else tokens
 
 
 @dataclass(frozen=True)
@@ -101,8 +101,9 @@ def _sample_window(
     limits = torch.tensor(settled, device=device)
     wide = torch.float32 if device.type == "mps" else torch.float64
     numbers = _uniforms(level, drafts, stretch).to(device, wide)  # (B, length - prefix)
-    caches = prior.caches(len(drafts) * level.looks, conditions)
-    prior.prefill(tokens[:, :prefix].repeat(level.looks, 1), conditions, caches)
+    before = level.rows(tokens[:, :prefix])
+    caches = prior.caches(len(before), conditions)
+    prior.prefill(before, conditions, caches)
 
     def settle(upto: int) -> None:
         drawn = tokens[:, :upto].cpu().numpy()
@@ -116,7 +117,7 @@ def _sample_window(
     n, told, saved = prefix, prefix, monotonic()
     try:
         while n < length:
-            logits = prior.step(tokens[:, n - 1].repeat(level.looks), n, conditions, caches)
+            logits = prior.step(level.rows(tokens[:, n - 1]), n, conditions, caches)
             if n >= min(settled):  # before that it is a replay, to fill the caches
                 token = _draw(level, logits, tokens[:, :n], numbers[:, n - prefix])
                 tokens[:, n] = torch.where(n < limits, tokens[:, n], token)
