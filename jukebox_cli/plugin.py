@@ -154,7 +154,7 @@ class Sampler(ABC):
 class Guide(Sampler):
     """A sampler that also sees what would come next were no conditioner told anything.
 
-    It runs before those that don't, whatever its order, and makes drawing cost twice as much.
+    It runs before those that don't, whatever its order, and makes drawing cost up to twice as much.
     """
 
     @property
