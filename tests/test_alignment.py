@@ -15,7 +15,7 @@ import torch
 import yaml
 from conftest import LEARNED, TINY, make_tiny
 from jukebox_plugins.lyrics.alignment import Sung, align, clock, level_of, lines, lrc
-from jukebox_plugins.lyrics.following import between_silences, diagonal, path, pooled, starts
+from jukebox_plugins.lyrics.following import diagonal, haste, heard, starts, stays
 from jukebox_plugins.lyrics.words import words
 
 from jukebox_cli.folders import Model
@@ -47,39 +47,91 @@ def band(sung: list[int], letters: int, width: float = 1.0) -> np.ndarray:
     return array
 
 
-# the path
+# when letters are sung
+
+FRAME = 0.02
 
 
-def test_a_path_follows_what_is_looked_at_and_never_goes_back() -> None:
-    sung = [0] * 5 + [1] * 3 + [2] * 4 + [4] * 3 + [5] * 5
-    assert path(band(sung, 8)).tolist() == sung
-    muddled = [0, 1, 2, 1, 2, 3, 4, 3, 4, 5]
-    found = path(band(muddled, 8))
+def sung_from(looks: np.ndarray, told: np.ndarray | None = None) -> np.ndarray:
+    """The frame at which each letter begins by what a head looks at, (T, L)."""
+    letters = looks.shape[1]
+    evenly = np.arange(len(looks)) * letters / len(looks)
+    everywhere = np.ones(looks.shape, bool)
+    scores = heard(looks, everywhere if told is None else told, evenly)
+    ends = np.zeros(letters, bool)
+    frame = FRAME * haste(ends, FRAME * len(looks))
+    return starts(scores, stays(ends, frame), letters + 1, frame)[1:-1]
+
+
+def text(random: np.random.Generator, rest: int = 60) -> np.ndarray:
+    """The letter of every frame of a song of 60 letters, which rests twice."""
+    lasts = random.integers(3, 12, 60)
+    lasts[[10, 20]] += rest
+    return np.repeat(np.arange(60), lasts)
+
+
+def test_letters_begin_where_a_head_comes_to_look_at_them() -> None:
+    sung = text(np.random.default_rng(0))
+    found = sung_from(band(sung.tolist(), 60))
+    true = np.searchsorted(sung, np.arange(60))
     assert (np.diff(found) >= 0).all()
-    assert np.abs(found - muddled).max() <= 1
+    assert np.abs(found - true).max() <= 12
+    assert np.median(np.abs(found - true)) <= 3
 
 
-def test_a_path_waits_through_a_rest_in_which_nothing_is_looked_at() -> None:
-    looks = band([0, 1, 2, *[2] * 20, 3, 4, 5], 8)
-    looks[3:23] = 1 / 8
-    assert path(looks)[[2, 23, 25]].tolist() == [2, 3, 5]
+def test_what_a_head_expects_wherever_it_listens_is_left_out() -> None:
+    """A head that mostly looks around the even place, and there more at what is sung."""
+    sung = text(np.random.default_rng(1), rest=120)
+    frames = np.arange(len(sung))
+    even = band((frames * 60 / len(sung)).astype(int).tolist(), 60, width=10.0)
+    looks = even * (band(sung.tolist(), 60) + 0.05)
+    looks /= looks.sum(axis=1, keepdims=True)
+    assert np.abs(looks @ np.arange(60) - sung).mean() > 3  # letters
+    found = sung_from(looks)
+    true = np.searchsorted(sung, np.arange(60))
+    evenly = np.arange(60) * len(sung) / 60
+    assert np.abs(evenly - true).mean() > 25
+    assert np.abs(found - true).mean() < 10
 
 
-def test_letters_begin_where_the_path_comes_to_them() -> None:
-    assert starts(np.array([1, 1, 2, 4, 4]), 7).tolist() == [-1, 0, 2, 3, 3, -1, -1]
+def test_letters_that_a_window_is_not_told_are_walked_through() -> None:
+    sung = text(np.random.default_rng(2))
+    looks = band(sung.tolist(), 60)
+    told = np.abs(np.arange(60) - sung[:, None]) < 20
+    blind = (sung > 20) & (sung < 30)  # a window of other words
+    told[blind] = np.arange(60) >= 40
+    found = sung_from(np.where(told, looks, 0.0), told)
+    true = np.searchsorted(sung, np.arange(60))
+    assert np.abs(found - true)[np.r_[:15, 35:60]].max() <= 12
+    assert (np.diff(found) >= 0).all()
 
 
-def test_frames_are_averages_of_tokens() -> None:
-    parts = [np.array([[1.0, 0.0], [0.0, 1.0]]), np.array([[0.0, 1.0]])]
-    assert pooled(parts, 2).tolist() == [[0.5, 0.5], [0.0, 1.0]]
+def test_lines_may_end_in_a_rest() -> None:
+    ends = np.array([False, False, True, False])
+    longer = stays(ends, FRAME)
+    assert longer.shape == (6,)
+    assert longer[0] == longer[3] == longer[5] > longer[1] == longer[2] == longer[4]
 
 
 def test_nothing_is_sung_before_the_first_letter_and_after_the_last() -> None:
-    looks = np.zeros((30, 3))
-    looks[10:13, 0], looks[13:16, 1], looks[16:20, 2] = 1, 1, 1  # elsewhere it looks at no letter
-    whole = between_silences(looks)
-    assert whole.shape == (30, 5)
-    assert starts(path(whole), 5).tolist() == [0, 10, 13, 16, 20]
+    looks = np.zeros((60, 3))
+    looks[10:23, 0], looks[23:36, 1], looks[36:40, 2] = 1, 1, 1  # elsewhere it looks at no letter
+    told = np.ones(looks.shape, bool)
+    scores = heard(looks, told, np.arange(60) / 20)
+    found = starts(scores, stays(np.zeros(3, bool), FRAME), 4, FRAME)
+    assert found.tolist() == pytest.approx([0, 10, 23, 36, 40], abs=1)
+
+
+def test_words_that_a_song_does_not_come_to_have_no_time() -> None:
+    looks = band(np.repeat(np.arange(20), 8).tolist(), 400)
+    found = sung_from(looks)
+    assert np.abs(found[:18] - np.arange(18) * 8).max() <= 12
+    assert (found[100:] == -1).all()
+
+
+@pytest.mark.parametrize("shape", [(1, 3), (4, 0)])
+def test_nothing_to_walk_through(shape: tuple[int, int]) -> None:
+    assert sung_from(np.zeros(shape)).shape == (shape[1],)
 
 
 # the head

@@ -222,13 +222,13 @@ def test_frames_are_told_where_they_stand_in_the_words(hints: bool) -> None:
         assert not torch.allclose(unknown.memory_places, known.memory_places)
 
 
-def test_half_of_the_time_only_the_guide_knows_when_words_are_sung() -> None:
+def test_mostly_only_the_guide_knows_when_words_are_sung() -> None:
     lyrics = Lyrics(**{**TINY, "letters": 16})
     song = {"lyrics": "abcdefgh", "lyrics_times": [[0, 0.0], [8, 1.0]]}
     random = np.random.default_rng(0)
     varied = [lyrics.vary(song, random) for _ in range(200)]
     untold = [each for each in varied if each is not song]
-    assert 70 < len(untold) < 130
+    assert 130 < len(untold) < 170
     window = Window(7000, 2048, 80_000)  # the end of the words, at the beginning of the song
     whole, less = (lyrics.encode(each, window, SHAPE) for each in (song, untold[0]))
     without = lyrics.encode({"lyrics": "abcdefgh"}, window, SHAPE)

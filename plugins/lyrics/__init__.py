@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 FILES = (".txt", ".lrc")
 #: Where a song's times are put, in training, of which only the guide is to know.
 HEARD = "lyrics_heard"
+#: How often a song is told its times in training, where they are known.
+TOLD = 0.25
 
 Times = Sequence[tuple[int, float]]  # letters of the text, and the seconds at which they begin
 
@@ -108,9 +110,9 @@ class Lyrics(Conditioner):
         return replace(self, alphabet="".join(sorted(used)))
 
     def vary(self, song: Song, random: np.random.Generator) -> Song:
-        """Half the time nobody says when words are sung, though the heads are still guided there:
-        so they learn to hear it."""
-        if not song.get("lyrics_times") or random.random() < 0.5:
+        """Mostly nobody says when words are sung, though the heads are still guided there: so they
+        learn to hear it, which takes far longer than to follow times."""
+        if not song.get("lyrics_times") or random.random() < TOLD:
             return song
         return {**song, "lyrics_times": [], HEARD: song["lyrics_times"]}
 

@@ -18,7 +18,7 @@ from jukebox_cli.plugin import InputError
 from jukebox_cli.stages import Job, conditions_of, window_of
 from jukebox_cli.steering import conditioners, shape_of
 
-from .following import between_silences, diagonal, path, pooled, starts
+from .following import diagonal, haste, heard, starts, stays
 from .spelling import Spelled
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from . import Lyrics
 
 Head = tuple[int, int]
-#: Seconds of a frame of the path, at the least.
+#: Seconds of a frame in which a letter is looked for, at the least.
 FRAME = 0.02
 
 
@@ -88,14 +88,15 @@ def align(sung: Sung, item: int, head: Head) -> dict[str, Any]:
     song, spelled = sung.job.song(item), sung.lyrics.spell(sung.job.song(item))
     shape = shape_of(sung.job.model.config, sung.level)
     frame = max(1, round(FRAME * shape.sample_rate / shape.hop))
-    parts = []
-    for each, told, place in _windows(sung, item, head[0]):
-        whole = np.zeros((each.shape[1], len(spelled.ids)), np.float32)
-        whole[:, place] = each[head[1]][:, told]
-        parts.append(between_silences(whole))
-    looks = pooled(parts, frame)
     seconds = frame * shape.hop / shape.sample_rate
-    found = starts(path(looks), looks.shape[1]) * seconds
+    looks, told = _looks(sung, item, head, frame, len(spelled.ids))
+    length = _length(sung, item)
+    even = seconds * np.arange(len(looks) + 1) / length  # shares of the song
+    ends = np.array([song["lyrics"][origin] == "\n" for origin in spelled.origins], bool)
+    usual = seconds * haste(ends, length)  # what a frame would last in a song of a usual pace
+    scores = heard(looks, told, even[:-1] * len(spelled.ids))
+    found = starts(scores, stays(ends, usual), even[-1] * (len(spelled.ids) + 1), usual)
+    found = np.where(found >= 0, found * seconds, -1)
     times = _of_text(found[1:-1], spelled, song["lyrics"])
     whole_song = min(sung.job.samples(item) / shape.sample_rate, len(looks) * seconds)
     end = float(found[-1]) if found[-1] >= 0 else whole_song
@@ -107,6 +108,30 @@ def align(sung: Sung, item: int, head: Head) -> dict[str, Any]:
         "head": head[1],
         "lines": lines(song["lyrics"], times, end, song.get("lyrics_sections") or ()),
     }
+
+
+def _looks(
+    sung: Sung, item: int, head: Head, frame: int, letters: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """What a head looks at in every frame of so many tokens, (T, L), and which letters it could
+    look at there, bool (T, L)."""
+    tokens = sung.job.total(sung.level, item)
+    looks = np.zeros((-(-tokens // frame), letters), np.float32)
+    told = np.zeros(looks.shape, bool)
+    frames = np.arange(tokens) // frame
+    first = 0
+    for each, slots, place in _windows(sung, item, head[0]):
+        there = frames[first : first + each.shape[1]]
+        np.add.at(looks[:, place], there, each[head[1]][:, slots])
+        told[there, place] = True
+        first += len(there)
+    return looks / np.bincount(frames)[:, None], told
+
+
+def _length(sung: Sung, item: int) -> float:
+    """The seconds over which the model takes the words to be sung."""
+    seconds = sung.job.samples(item) / sung.job.model.config.vqvae.sample_rate
+    return float(max(seconds, sung.job.song(item).get("total") or 0))
 
 
 def _windows(sung: Sung, item: int, layer: int) -> Iterator[tuple[np.ndarray, slice, slice]]:

@@ -1,43 +1,119 @@
-"""Which letter is sung when: a path through what a head of a prior looks at.
+"""Which letter is sung when, by what a head of a prior looks at.
+
+A song walks through its letters from the first on and never goes back: a hidden Markov model with a
+state for each letter, one before the first and one after the last. What a head looks at is a guess
+that already holds what it expected before it heard anything; divided by that it says what the sound
+adds (a scaled likelihood: Bourlard and Morgan, "Connectionist Speech Recognition", 1994, chapter
+7). Forward and backward (Rabiner, "A Tutorial on Hidden Markov Models", 1989, section III) then
+give when each letter has most likely begun, with all that comes later in mind.
 
 Shapes: T frames of time, L letters of a text, S letters that a window is told.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 #: A head that looks nowhere near a letter says this little of it.
-FLOOR = 1e-3
-#: How many letters further a frame may be than the one before.
-MOST = 2
+FLOOR = 3e-3
+#: Letters on either side that share what a head expects of them.
+NEAR = 4
+#: Seconds that a letter lasts on average, and the end of a line with the rest that follows it.
+LETTER, LINE = 0.15, 1.0
+#: Seconds whose frames all say the same: together they count as much as one.
+SAME = 0.4
+#: How likely a song ends one letter short of what should be sung by then, as against none.
+SHORT = 0.5
 
 
-def path(looks: np.ndarray) -> np.ndarray:
-    """The letter of every frame, (T,): the likeliest path through attention (T, L) that never
-    goes back. It begins at the first and may end anywhere."""
-    scores = np.log(looks + FLOOR)
-    best = np.full(looks.shape[1], -np.inf)
-    best[0] = scores[0, 0]
-    steps = np.zeros(looks.shape, np.uint8)
-    for t in range(1, len(scores)):
-        ways = np.stack([_from(best, step) for step in range(MOST + 1)])  # (3, L)
-        steps[t] = ways.argmax(axis=0)
-        best = ways.max(axis=0) + scores[t]
-    letters = np.zeros(len(scores), np.int64)
-    letters[-1] = best.argmax()
-    for t in range(len(scores) - 1, 0, -1):
-        letters[t - 1] = letters[t] - steps[t, letters[t]]
-    return letters
+def heard(looks: np.ndarray, told: np.ndarray, evenly: np.ndarray) -> np.ndarray:
+    """How much likelier each state is for what the head looked at, as logarithms (T, L + 2).
+
+    looks: attention (T, L); told: whether a letter could be looked at, bool (T, L); evenly: the
+    letter that would be sung if all were as long, (T,). A head that hears nothing looks around
+    there. Of a letter that it is not told it says nothing, 0.
+    """
+    usual = _usual(looks, told, evenly)
+    letters = np.where(told, _ratio(looks, usual), 0.0)
+    nothing = (1 - looks.sum(axis=1, keepdims=True)).clip(0)
+    rest = _ratio(nothing, nothing.sum() / max(1, len(nothing)))
+    return np.concatenate([rest, letters, rest], axis=1)
 
 
-def _from(best: np.ndarray, step: int) -> np.ndarray:
-    """The best scores of paths that come from `step` letters before each."""
-    moved = np.full_like(best, -np.inf)
-    moved[step:] = best[: len(best) - step]
-    return moved
+def _ratio(looks: np.ndarray, usual: np.ndarray) -> np.ndarray:
+    ratio: np.ndarray = np.log((looks + FLOOR) / (usual + FLOOR))
+    return ratio
+
+
+def _usual(looks: np.ndarray, told: np.ndarray, evenly: np.ndarray) -> np.ndarray:
+    """What a head looks at so far from the even place on average over the song, (T, L)."""
+    count = looks.shape[1]
+    even = np.rint(evenly).astype(np.int64).clip(0, count)
+    away = np.arange(count)[None] - even[:, None] + count
+    around = np.ones(2 * NEAR + 1)
+    places = 2 * count + len(around)
+    sums = np.convolve(np.bincount(away[told], looks[told], places), around, "same")
+    times = np.convolve(np.bincount(away[told], minlength=places), around, "same")
+    usual: np.ndarray = (sums / times.clip(1))[away]
+    return usual
+
+
+def haste(ends: np.ndarray, seconds: float) -> float:
+    """How many times faster than usual the letters must be sung to fit into so many seconds, at
+    least 1; ends: which letters end a line, bool (L,)."""
+    return max(1.0, float(_lasts(ends).sum()) / seconds)
+
+
+def stays(ends: np.ndarray, frame: float) -> np.ndarray:
+    """How likely each of L + 2 states lasts a frame of so many seconds longer."""
+    longer: np.ndarray = np.exp(-frame / _lasts(ends))
+    return longer
+
+
+def _lasts(ends: np.ndarray) -> np.ndarray:
+    """The seconds of each state; what is before the first letter and after the last rests, too."""
+    return np.where(np.concatenate([[True], ends, [True]]), LINE, LETTER)
+
+
+def starts(scores: np.ndarray, longer: np.ndarray, due: float, frame: float) -> np.ndarray:
+    """The frame at which each of L + 2 states has as likely as not begun, float (L + 2,); -1 for
+    those that have not begun by the end.
+
+    scores: (T, L + 2); longer: how likely each state stays; due: the state that a song should have
+    come to by the end, of frames of so many seconds.
+    """
+    likely = np.exp((scores - scores.max(axis=1, keepdims=True, initial=0)) * (frame / SAME))
+    come = _forward(likely, longer)
+    after = SHORT ** (due - np.arange(len(longer))).clip(0)
+    before = np.zeros(len(longer))  # frames in which a state has less likely begun than not
+    for t in range(len(likely) - 1, -1, -1):
+        now = come[t] * after
+        before += np.cumsum(now[::-1])[::-1] < 0.5 * now.sum()
+        after = _backward(after * likely[t], longer)
+    return np.where(before < len(likely), before, -1)
+
+
+def _forward(likely: np.ndarray, longer: np.ndarray) -> np.ndarray:
+    """How likely a song is in each state, by what was heard until then, (T, L + 2)."""
+    come = np.zeros(likely.shape, np.float32)
+    now = np.eye(len(longer))[0]
+    for t, each in enumerate(likely):
+        if t:
+            moved = now * (1 - longer)
+            now = now * longer
+            now[1:] += moved[:-1]
+        now = now * each
+        now /= now.sum()
+        come[t] = now
+    return come
+
+
+def _backward(after: np.ndarray, longer: np.ndarray) -> np.ndarray:
+    """How well what is heard from a frame on fits each state of the frame before it."""
+    before = after * longer
+    before[:-1] += after[1:] * (1 - longer[:-1])
+    scaled: np.ndarray = before / before.sum()
+    return scaled
 
 
 def diagonal(looks: np.ndarray) -> float:
@@ -56,26 +132,3 @@ def diagonal(looks: np.ndarray) -> float:
     follows = float(np.corrcoef(np.arange(len(places)), places)[0, 1])
     entropy = -(shares * np.log(shares + 1e-12)).sum(axis=1).mean() / np.log(shares.shape[1])
     return follows * float(1 - entropy)
-
-
-def between_silences(looks: np.ndarray) -> np.ndarray:
-    """Attention (T, L) with a letter before the first and one after the last, (T, L + 2), for where
-    it looks at no letter: so nothing is sung while an instrument plays on."""
-    nothing = (1 - looks.sum(axis=1, keepdims=True)).clip(0)
-    return np.concatenate([nothing, looks, nothing], axis=1)
-
-
-def starts(letters: np.ndarray, count: int) -> np.ndarray:
-    """The first frame at which the path has come to each of `count` letters; that of a letter it
-    does not come to, or has passed before it began, is -1: float (count,)."""
-    first = np.searchsorted(letters, np.arange(count))
-    sung = (first < len(letters)) & (np.arange(count) >= letters[0])
-    return np.where(sung, first, -1)
-
-
-def pooled(looks: Sequence[np.ndarray], frame: int) -> np.ndarray:
-    """Attention (T, S) with `frame` tokens made one frame, as their average."""
-    whole = np.concatenate(looks)
-    padded = np.pad(whole, ((0, -len(whole) % frame), (0, 0)), "edge")
-    averaged: np.ndarray = padded.reshape(-1, frame, whole.shape[1]).mean(axis=1)
-    return averaged
