@@ -90,8 +90,7 @@ class Renditions:
         want = requests.Request(self.model.name, self.seconds, tuple(items), self.seed, {})
         config = requests.new_config(self.model, self.registry, want)
         asked = Asked(self.samples, {}, items)
-        bar = stages.Bar(begin=lambda name, *_: print(f"{run.path}: {name}", file=sys.stderr))
-        job = stages.Job(run, self.model, self.registry, want.items, config, asked, bar=bar)
+        job = stages.Job(run, self.model, self.registry, want.items, config, asked, bar=_told(run))
         job = replace(job, device=self.device)
         requests.refuse_other(run, config, asked, want.items)
         stages.check(job)
@@ -109,6 +108,14 @@ class Renditions:
         strange = [c for name, c in self.registry.conditioners.items() if not self.takes(name)]
         unused = {field.name for each in strange for field in fields(each.Input)}
         return {key: value for key, value in song.items() if key not in unused}
+
+
+def _told(run: Run) -> stages.Bar:
+    def begin(what: str, *_: int) -> stages.Tick:
+        print(f"{run.path}: {what}", file=sys.stderr)
+        return lambda count: None
+
+    return begin
 
 
 def _short(text: str) -> str:

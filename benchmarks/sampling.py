@@ -59,10 +59,11 @@ def _job(
     samples = -(-tokens * hops[level] // hops[-1]) * hops[-1]
     config = new_config(model, registry, Request(model.name, 1.0, (0,), 0, {}))
     told: list[tuple[float, int]] = []
-    bar = stages.Bar(
-        begin=lambda *_: told.append((time.perf_counter(), 0)),
-        tick=lambda count: told.append((time.perf_counter(), count)),
-    )
+
+    def bar(*_: object) -> stages.Tick:
+        told.append((time.perf_counter(), 0))
+        return lambda count: told.append((time.perf_counter(), count))
+
     run, items, asked = Run(folder), range(batch), Asked(samples, {})
     job = stages.Job(run, model, registry, items, config, asked, batch=batch, bar=bar)
     if level < job.top:

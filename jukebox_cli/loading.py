@@ -44,9 +44,13 @@ def pick_precision(name: str, device: torch.device, large: bool) -> torch.dtype:
     return torch.float16 if device.type == "cpu" and large else torch.float32
 
 
+#: Parameters from which on a prior is large.
+LARGE = 50_000_000
+
+
 def is_large(prior: Prior) -> bool:
     """Whether reading a prior's weights takes longer than all else at a position."""
-    return sum(p.numel() for p in prior.parameters()) >= 50_000_000
+    return sum(p.numel() for p in prior.parameters()) >= LARGE
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -27,12 +27,16 @@ if TYPE_CHECKING:
     from jukebox_cli.prior import Prior
 
 
-@dataclass(frozen=True)
-class Bar:
-    """Something that counts up while a stage works: see `cli` for the one with colours."""
+#: Is told how many more are done.
+Tick = Callable[[int], None]
+#: Something that counts up while a stage works, given what, how many are done and how many there
+#: are: see `cli` for the one with colours.
+Bar = Callable[[str, int, int], Tick]
 
-    begin: Callable[[str, int, int], None] = lambda what, done, total: None
-    tick: Callable[[int], None] = lambda count: None
+
+def silent(what: str, done: int, total: int) -> Tick:
+    """The bar that shows nothing."""
+    return lambda count: None
 
 
 @dataclass(frozen=True)
@@ -48,7 +52,9 @@ class Job:
     device: str = "auto"
     precision: str = "auto"
     batch: int = 16
-    bar: Bar = field(default_factory=Bar)
+    bar: Bar = silent
+    #: called again and again while the level above is drawn by another; None: it must be whole
+    wait: Callable[[], None] | None = None
 
     @property
     def top(self) -> int:
@@ -123,7 +129,11 @@ def sample(job: Job, level: int) -> None:
     lacking = job.lacks(level)
     if not lacking:
         return
-    if level < job.top and (short := [i for i in lacking if i in job.lacks(level + 1)]):
+    if (
+        level < job.top
+        and not job.wait
+        and (short := [i for i in lacking if i in job.lacks(level + 1)])
+    ):
         raise InputError(
             f"item {short[0]} of {job.run.path} is not whole at level {level + 1}",
             "finish that level first, with the command that began it",
@@ -133,12 +143,12 @@ def sample(job: Job, level: int) -> None:
     device = pick_device(job.device)
     prior = load_prior(job.model, level, job.registry, device, job.precision)
     counts = [(job.have(level, i), job.total(level, i)) for i in lacking]
-    job.bar.begin(f"level {level}", sum(h for h, _ in counts), sum(t for _, t in counts))
+    tick = job.bar(f"level {level}", sum(h for h, _ in counts), sum(t for _, t in counts))
     job.event("level", level=level, items=lacking)
     began = time.monotonic()
     with _threads_for(prior):
         for batch in _batches(job, level, lacking):
-            _sample_batch(job, level, prior, batch)
+            _sample_batch(job, level, prior, batch, tick)
     drawn = sum(t - h for h, t in counts)
     job.event("drawn", level=level, tokens=drawn, seconds=round(time.monotonic() - began, 2))
 
@@ -168,7 +178,7 @@ def _batches(job: Job, level: int, items: Sequence[int]) -> list[list[int]]:
     return [g[i : i + job.batch] for g in groups for i in range(0, len(g), job.batch)]
 
 
-def _sample_batch(job: Job, level: int, prior: Prior, items: Sequence[int]) -> None:
+def _sample_batch(job: Job, level: int, prior: Prior, items: Sequence[int], tick: Tick) -> None:
     from jukebox_cli.sample import Draft, Level, Pulse, sample_level
 
     config = job.config
@@ -197,7 +207,7 @@ def _sample_batch(job: Job, level: int, prior: Prior, items: Sequence[int]) -> N
     untold: list[tuple[int, Song]] = [(item, {}) for item in items] if what.guides else []
     conditions = conditions_of(job, level, prior, [*songs, *untold])
     try:
-        sample_level(what, drafts, stretches, conditions, Pulse(job.bar.tick, save))
+        sample_level(what, drafts, stretches, conditions, Pulse(tick, save))
     finally:
         save()
 
@@ -232,10 +242,19 @@ def _above(job: Job, level: int, item: int, stretch: Stretch, frames: int) -> to
         return None
     hops = job.model.config.vqvae.hops
     ratio = hops[level + 1] // hops[level]
-    tokens = job.run.read_tokens(level + 1, item)
-    assert tokens is not None
-    codes = tokens.tokens[stretch.start // ratio : (stretch.start + frames) // ratio]
+    first, end = stretch.start // ratio, (stretch.start + frames) // ratio
+    codes = _settled(job, level + 1, item, min(end, job.total(level + 1, item)))[first:end]
     return torch.from_numpy(np.pad(codes, (0, frames // ratio - len(codes)), "edge"))[None]
+
+
+def _settled(job: Job, level: int, item: int, count: int) -> np.ndarray:
+    """The tokens of a level, once there are so many."""
+    while True:
+        tokens = job.run.read_tokens(level, item)
+        if tokens is not None and len(tokens.tokens) >= count:
+            return tokens.tokens
+        assert job.wait, f"level {level} is not whole"
+        job.wait()
 
 
 def window_of(job: Job, level: int, item: int, stretch: Stretch) -> Window:
@@ -261,26 +280,31 @@ def decode(job: Job, level: int = 0, suffix: str = "wav") -> list[str]:
         vqvae = load_vqvae(job.model, pick_device(job.device))
         rate = job.model.config.vqvae.sample_rate
         samples = sum(job.samples(i) for i in missing)
-        job.bar.begin(f"decode {level}", 0, samples)
+        tick = job.bar(f"decode {level}", 0, samples)
         for item in missing:
             tokens = job.run.read_tokens(level, item)
             assert tokens is not None
             blocks = codec.decode(vqvae, level, tokens.tokens, job.samples(item))
-            audio.write(files[item], _ticked(blocks, job.bar), rate)
+            audio.write(files[item], _ticked(blocks, tick), rate)
         job.event("decoded", level=level, items=missing, format=suffix)
     return [str(files[i]) for i in job.items]
 
 
-def _ticked(blocks: Iterator[np.ndarray], bar: Bar) -> Iterator[np.ndarray]:
+def _ticked(blocks: Iterator[np.ndarray], tick: Tick) -> Iterator[np.ndarray]:
     for block in blocks:
         yield block
-        bar.tick(len(block))
+        tick(len(block))
 
 
 def finish(job: Job, until: str = "audio") -> None:
     """Top level -> upsamplers -> audio, as far as `until` (top, tokens, audio) says."""
+    from jukebox_cli import beside
+
     lowest = job.top if until == "top" else 0
-    for level in range(job.top, lowest - 1, -1):
+    lacking = [level for level in range(job.top, lowest - 1, -1) if job.lacks(level)]
+    if beside.pays(job, lacking):
+        beside.sample(job, lacking)
+    for level in lacking:
         sample(job, level)
     if until == "audio":
         decode(job)

@@ -684,9 +684,9 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def drawn_bar(capsys: pytest.CaptureFixture[str]) -> str:
     with progress(False) as bar:
-        bar.begin("level 2", 10, 100)
+        tick = bar("level 2", 10, 100)
         for _ in range(3):
-            bar.tick(30)
+            tick(30)
     return capsys.readouterr().err
 
 
@@ -760,6 +760,20 @@ def test_a_reader_that_leaves_is_no_error() -> None:
     result = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
     os.close(write)
     assert (result.returncode, result.stderr) == (1, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is full")
+def test_output_that_finds_no_room_is_told() -> None:
+    command = [sys.executable, "-c", MAIN, "preset", "show", "mini-recipe"]
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert result.returncode == 2
+    assert result.stderr == (
+        "error: can't write to the standard output: No space left on device\n"
+        "\nhint: make room there, or send it elsewhere\n"
+    )
 
 
 # stopped by a signal

@@ -28,7 +28,7 @@ from jukebox_cli.plugin import Conditioner, Sampler, Shape, Song, Window, hookim
 from jukebox_cli.prior import Prior
 from jukebox_cli.registry import Registry
 from jukebox_cli.sample import Draft, Level, Pulse, sample_level
-from jukebox_cli.stages import Bar, Job
+from jukebox_cli.stages import Job
 from jukebox_cli.windows import Stretch, windows
 
 FRAMES, TOTAL = 16, 44
@@ -513,7 +513,7 @@ def killed(job: Job, at: int) -> bool:
     """Works until the at-th tick; whether there was one."""
     kill = Kill(at)
     try:
-        stages.finish(replace(job, bar=Bar(tick=kill.tick)), "tokens")
+        stages.finish(replace(job, bar=lambda *_: kill.tick), "tokens")
     except KeyboardInterrupt:
         return True
     return False

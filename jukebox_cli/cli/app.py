@@ -64,6 +64,8 @@ def _fixable(error: Exception) -> InputError | None:
         return _usage(error)
     if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
         return InputError(f"can't use {error.filename}: {error.strerror}", "choose a shorter name")
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC and not error.filename:
+        return _unprintable(error)  # files say their names: see `disk`
     return None
 
 
@@ -128,12 +130,36 @@ def main() -> None:
     if "--traceback" in words:  # wherever it stands
         words = ["--traceback", *(w for w in words if w != "--traceback")]
     try:
-        build_app(installed(warn))(words)
+        try:
+            build_app(installed(warn))(words)
+        finally:
+            _flush()
     except KeyboardInterrupt:  # before there was a command to stop
         sys.exit(Exit.INTERRUPTED)
-    except InputError as error:  # plugins that clash
+    except InputError as error:  # plugins that clash, or nowhere to print to
         complain(error)
         sys.exit(Exit.FIXABLE)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(Exit.FAILED)
+
+
+def _flush() -> None:
+    """Prints what waits to be printed, while it can still be said that this fails."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        _hush()
+        raise
+    except OSError as error:
+        raise _unprintable(error) from None
+
+
+def _unprintable(error: OSError) -> InputError:
+    _hush()
+    what = f"can't write to the standard output: {error.strerror}"
+    return InputError(what, "make room there, or send it elsewhere")
+
+
+def _hush() -> None:
+    """Lets go of what waits to be printed: Python would try again at its end."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -323,10 +323,10 @@ def _tokenize(
     total = round(seconds * found.config.vqvae.sample_rate)
     vqvae = load_vqvae(found, pick_device(device.value))
     with progress(quiet, "samples") as bar:
-        bar.begin("tokenize", 0, total)
+        tick = bar("tokenize", 0, total)
         if config is None:
-            count = tokenizing.to_corpus(pieces, found, vqvae, Corpus(out), bar.tick)
+            count = tokenizing.to_corpus(pieces, found, vqvae, Corpus(out), tick)
         else:
-            tokenizing.to_run(pieces, found, vqvae, run, config, bar.tick)
+            tokenizing.to_run(pieces, found, vqvae, run, config, tick)
             count = len(pieces)
     show({kind.value: str(out), "added": count}, str(out), as_json)

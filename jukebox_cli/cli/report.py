@@ -41,8 +41,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
         path = check_out(out or Run(run).report)
         page = plan(run, registry, items=items, levels=levels, model=model, device=device.value)
         with progress(quiet, "samples") as bar:
-            bar.begin("report", 0, page.samples)
-            size = write(page, path, bar.tick)
+            size = write(page, path, bar("report", 0, page.samples))
         if size >= LARGE:
             note(f"{path} is large: --items and --levels make it smaller", quiet)
         note(f"wrote {path}: {_of(page.players, size)}", quiet or as_json)

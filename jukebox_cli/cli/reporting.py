@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from jukebox_cli.plugin import InputError, InputWarning
 
 if TYPE_CHECKING:
-    from jukebox_cli.stages import Bar
+    from jukebox_cli.stages import Bar, Tick
 
 
 class Exit(IntEnum):
@@ -69,21 +69,22 @@ def progress(quiet: bool, unit: str = "tokens") -> Iterator[Bar]:
     """A bar on stderr with units per second and the time left; plain lines when piped."""
     from rich.console import Console
 
-    from jukebox_cli.stages import Bar
+    from jukebox_cli.stages import silent
 
     console = Console(stderr=True)
     if quiet:
-        yield Bar()
+        yield silent
     elif console.is_terminal:
         with _rich_bar(console, unit) as bar:
             yield bar
     else:
-        yield Bar(lambda what, done, total: print(_plain(what, done, total), file=sys.stderr))
+        yield _plain_bar
 
 
-def _plain(what: str, done: int, total: int) -> str:
+def _plain_bar(what: str, done: int, total: int) -> Tick:
     left = f", {done:,} there already" if done else ""
-    return f"{what}: {total:,}{left}"
+    print(f"{what}: {total:,}{left}", file=sys.stderr)
+    return lambda count: None
 
 
 @contextmanager
@@ -100,8 +101,6 @@ def _rich_bar(console: Any, unit: str) -> Iterator[Bar]:
     )
     from rich.text import Text
 
-    from jukebox_cli.stages import Bar
-
     class Speed(ProgressColumn):
         def render(self, task: Task) -> Text:
             speed = task.finished_speed or task.speed
@@ -116,10 +115,10 @@ def _rich_bar(console: Any, unit: str) -> Iterator[Bar]:
         TimeRemainingColumn(),
     )
     with Progress(*columns, console=console) as bars:
-        current: list[Any] = []
 
-        def begin(what: str, done: int, total: int) -> None:
+        def begin(what: str, done: int, total: int) -> Tick:
             name = "samples" if what.startswith("decode") else unit
-            current[:] = [bars.add_task(what, total=total, completed=done, unit=name)]
+            task = bars.add_task(what, total=total, completed=done, unit=name)
+            return lambda count: bars.advance(task, count)
 
-        yield Bar(begin, lambda count: bars.advance(current[0], count))
+        yield begin

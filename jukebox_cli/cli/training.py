@@ -16,7 +16,7 @@ from jukebox_cli.registry import Registry
 if TYPE_CHECKING:
     from jukebox_cli.config import ModelConfig
     from jukebox_cli.folders import Model
-    from jukebox_cli.stages import Bar
+    from jukebox_cli.stages import Bar, Tick
     from jukebox_cli.train.loop import Plan, Progress, Task
 
 Steps = Annotated[int, typer.Option(min=1, help="Steps in all; a larger number goes on.")]
@@ -216,12 +216,13 @@ def _train(task: Task, model: Model, plan: Plan, quiet: bool) -> None:
 
 def _watch(task: Task, bar: Bar, quiet: bool) -> Callable[[Progress], None]:
     seen: list[int] = []
+    ticks: list[Tick] = []
 
     def watch(now: Progress) -> None:
-        if not seen:
-            bar.begin(task.part, now.step, now.steps)
+        if not ticks:
+            ticks.append(bar(task.part, now.step, now.steps))
         else:
-            bar.tick(now.step - seen[-1])
+            ticks[0](now.step - seen[-1])
         seen.append(now.step)
         words = ", ".join(f"{k} {v:.3f}" for k, v in now.metrics.items())
         note(f"{task.part} step {now.step}: loss {now.loss:.4f}, {words}", quiet)

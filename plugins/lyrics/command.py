@@ -68,11 +68,11 @@ def _align(job: Job, level: int, lyrics: Lyrics, chosen: Head | None, quiet: boo
     best = chosen or lyrics.align or find_head(sung)
     _refuse_blind(sung, best)
     note(f"head {best[1]} of layer {best[0]} follows the words", quiet)
-    job.bar.begin("align", 0, len(job.items))
+    tick = job.bar("align", 0, len(job.items))
     made = []
     for item in job.items:
         made.append(_write(job.run, item, align(sung, item, best)))
-        job.bar.tick(1)
+        tick(1)
     job.event("aligned", level=level, layer=best[0], head=best[1], items=list(job.items))
     return made
 

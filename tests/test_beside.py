@@ -1,0 +1,226 @@
+"""Levels side by side: each in a process that follows the one above it."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from jukebox_cli import beside, stages
+from jukebox_cli.folders import Asked, Model, Run, RunConfig
+from jukebox_cli.plugin import InputError
+from jukebox_cli.registry import Registry
+from jukebox_cli.stages import Job, Tick
+
+SAMPLES = 1590
+CONFIG = RunConfig(sample_rate=8000, seed=7, hop=(0.5, 0.75, 0.3), sampling=({}, {}, {}))
+JobMaker = Callable[..., Job]
+
+
+@pytest.fixture
+def job(tiny: Model, registry: Registry, tmp_path: Path) -> JobMaker:
+    """A job on a run in a folder of the test's."""
+    asked = Asked(SAMPLES, {"artist": "Bo Marsh"}, {})
+
+    def make(name: str, **changes: object) -> Job:
+        made = Job(Run(tmp_path / name), tiny, registry, (0, 1), CONFIG, asked, device="cpu")
+        return replace(made, **changes)  # type: ignore[arg-type]
+
+    return make
+
+
+@pytest.fixture
+def roomy(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine with two cores, where even short songs are drawn side by side."""
+    monkeypatch.setattr(beside, "ENOUGH", 1)
+    monkeypatch.setattr(beside, "cores", lambda: 2)
+
+
+def on_disk(job: Job) -> dict[tuple[int, int], list[int]]:
+    found = {(n, i): job.run.read_tokens(n, i) for n in range(3) for i in job.items}
+    return {key: value.tokens.tolist() for key, value in found.items() if value is not None}
+
+
+def count_to(counts: dict[str, int]) -> Callable[[str, int, int], Tick]:
+    """A bar that adds up what it is told, by stage."""
+
+    def begin(what: str, done: int, total: int) -> Tick:
+        counts[what] = done
+
+        def tick(count: int) -> None:
+            counts[what] += count
+
+        return tick
+
+    return begin
+
+
+def test_levels_side_by_side_draw_what_they_draw_alone(
+    job: JobMaker, roomy: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counts: dict[str, int] = {}
+    together = job("together", bar=count_to(counts))
+    assert beside.pays(together, [2, 1, 0])
+    stages.finish(together, "tokens")
+    assert counts == {"level 2": 200, "level 1": 400, "level 0": 800}
+    monkeypatch.setattr(beside, "ENOUGH", 10_000)
+    alone = job("alone")
+    stages.finish(alone, "tokens")
+    assert on_disk(together) == on_disk(alone)
+
+
+def test_what_is_there_already_is_kept(job: JobMaker, roomy: None) -> None:
+    whole, part = job("whole"), job("part", items=(1,))
+    stages.finish(whole, "tokens")
+    stages.sample(part, 2)
+    before = on_disk(part)
+    counts: dict[str, int] = {}
+    stages.finish(replace(part, bar=count_to(counts)), "tokens")
+    assert counts == {"level 1": 200, "level 0": 400}
+    assert on_disk(part).items() > before.items()
+    assert on_disk(part) == {key: song for key, song in on_disk(whole).items() if key[1] == 1}
+
+
+@pytest.mark.parametrize(
+    ("levels", "changes"),
+    [
+        ((0,), {}),
+        ((2, 1, 0), {"cores": 1}),
+        ((2, 1, 0), {"ENOUGH": 801}),
+        ((2, 1, 0), {"_parameters": 50_000_000}),
+    ],
+)
+def test_when_it_does_not_pay(
+    levels: Sequence[int],
+    changes: dict[str, int],
+    job: JobMaker,
+    roomy: None,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name, value in changes.items():
+        made = value if name == "ENOUGH" else lambda *_, value=value: value
+        monkeypatch.setattr(beside, name, made)
+    assert not beside.pays(job("run"), levels)
+
+
+def test_cores_may_be_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    there = beside.cores()
+    assert there >= 1
+    for said, cores in (("1", 1), ("1000", there), ("", there), ("some", there)):
+        monkeypatch.setenv("OMP_NUM_THREADS", said)
+        assert beside.cores() == cores
+
+
+def test_what_goes_wrong_below_is_told_as_if_it_went_wrong_here(
+    job: JobMaker, roomy: None, tiny: Model, tmp_path: Path
+) -> None:
+    model = Model(tmp_path / "model")
+    model.path.mkdir()
+    for path in tiny.path.iterdir():
+        if path.is_file():
+            (model.path / path.name).write_bytes(path.read_bytes())
+    save_file({"other": np.zeros(1, np.float32)}, str(model.weights("prior-1")))
+    mine = job("run", model=model)
+    with pytest.raises(InputError, match="the weights of model 'model' do not fit"):
+        stages.finish(mine, "tokens")
+    assert [mine.have(2, item) for item in mine.items] == [100, 100]  # nothing is lost
+
+
+def test_a_process_that_ends_at_once_is_told(
+    job: JobMaker, roomy: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(beside, "__name__", "no_such_module")
+    with pytest.raises(RuntimeError, match="drawing level 1 ended with exit code 1"):
+        stages.finish(job("run"), "tokens")
+
+
+CODE = """
+import signal, sys
+from jukebox_cli import beside
+from jukebox_cli.cli import main
+signal.signal(signal.SIGINT, signal.default_int_handler)
+beside.ENOUGH, beside.cores = 1, lambda: 2
+main()
+"""
+WORDS = ("--seconds", 1.5, "--seed", 5, "--until", "tokens")
+
+
+def begun(model: Model, out: Path) -> subprocess.Popen[str]:
+    words = ["generate", "--model", model.path, "--out", out, *WORDS]
+    return subprocess.Popen(
+        [sys.executable, "-c", CODE, *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def made(model: Model, out: Path) -> None:
+    process = begun(model, out)
+    _, said = process.communicate()
+    assert process.returncode == 0, said
+
+
+@pytest.fixture(scope="module")
+def whole(tiny: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run that nothing stopped."""
+    run = tmp_path_factory.mktemp("runs") / "whole"
+    made(tiny, run)
+    return run
+
+
+def have(run: Path, level: int) -> int:
+    tokens = Run(run).read_tokens(level, 0)
+    return 0 if tokens is None else len(tokens.tokens)
+
+
+def children(process: int) -> list[int]:
+    listed = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(process)], capture_output=True, text=True, check=False
+    )
+    return [int(word) for word in listed.stdout.split()]
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -9)]
+)
+def test_a_signal_ends_all_processes_and_the_same_command_goes_on(
+    number: signal.Signals, code: int, whole: Path, tiny: Model, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    process = begun(tiny, out)
+    while have(out, 0) < 100:
+        assert process.poll() is None
+    others = [pid for pid in children(process.pid) if Path(f"/proc/{pid}").exists()]
+    process.send_signal(number)
+    _, said = process.communicate()
+    assert process.returncode == code, said
+    assert len(others) == 2
+    until = time.monotonic() + 60
+    while any(Path(f"/proc/{pid}").exists() and not _is_dead(pid) for pid in others):
+        assert time.monotonic() < until
+        time.sleep(0.05)
+    assert not list(out.rglob("*.part"))
+    made(tiny, out)
+    for level in range(3):
+        mine, theirs = (Run(run).read_tokens(level, 0) for run in (out, whole))
+        assert mine
+        assert theirs
+        assert mine.tokens.tolist() == theirs.tokens.tolist()
+
+
+def _is_dead(pid: int) -> bool:
+    """Whether a process has ended that nobody has asked about yet."""
+    try:
+        return "\nState:\tZ" in Path(f"/proc/{pid}/status").read_text()
+    except FileNotFoundError:
+        return True
