@@ -180,7 +180,7 @@ def test_words_have_times_and_what_is_not_sung_has_none() -> None:
     ]
     assert lrc({"lines": found}, words=False) == "[00:00.50]we go\n[00:01.20]far off\n"
     assert lrc({"lines": found}, words=True) == (
-        "[00:00.50]we <00:00.50>go<00:01.00>\n[00:01.20]<00:01.20>far off<00:02.00>\n"
+        "[00:00.50]we <00:00.50>go<00:01.00>\n[00:01.20]<00:01.20>far<00:02.00>\n"
     )
 
 
@@ -336,6 +336,11 @@ def test_what_can_not_be_aligned_is_told(
     common = ("--seconds", 0.2, "--until", "top", "-q")
     jukebox("generate", "--model", singer, "--out", "silent", *common)
     assert told("silent") == ("item 0 of silent has no lyrics", "choose others: --items")
+    jukebox("generate", "--model", singer, "--out", "odd", "--lyrics", "\u2581 \u2582", *common)
+    assert told("odd") == (
+        "item 0 of odd has no lyrics in letters that the model knows",
+        "choose others: --items",
+    )
     jukebox("generate", "--model", tiny.path, "--out", "deaf", *common)
     assert told("deaf") == (
         "model 'tiny' was not told lyrics",

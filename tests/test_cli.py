@@ -604,6 +604,7 @@ def test_a_model_from_sound_to_song(jukebox: Jukebox, tmp_path: Path) -> None:
     for level in (2, 1, 0):
         result = jukebox("train", "prior", corpus, "--model", model, "--level", level, *few)
         assert made(result) == f"{Model(model).weights(f'prior-{level}')}\n"
+        assert result.err.startswith(f"prior-{level}: 2\n")
         assert re.search(rf"^prior-{level}: held out: bits \d", result.err, re.MULTILINE)
     assert Model(model).learned(2)["genre"]["names"] == ["rock"]
     words = ("--model", model, "--seconds", SECONDS, "--genre", "rock", "--out", tmp_path / "song")

@@ -15,7 +15,7 @@ from jukebox_plugins.lyrics.spelling import around, spell
 
 from jukebox_cli.config import PriorConfig
 from jukebox_cli.importing.layout import ALPHABET
-from jukebox_cli.plugin import Shape, Window
+from jukebox_cli.plugin import InputWarning, Shape, Window
 from jukebox_cli.prior import Prior
 
 SHAPE = Shape(width=12, frames=16, hop=128, sample_rate=8000)
@@ -71,6 +71,26 @@ def spelled(text: str, alphabet: str) -> str:
 )
 def test_letters_that_are_not_known_are_spelled_in_those_that_are(text: str, wanted: str) -> None:
     assert spelled(text, ALPHABET) == wanted
+
+
+def test_capitals_are_sung_by_a_model_that_has_none_and_the_other_way_round() -> None:
+    small = " Iadeghimnorstuwy\n"
+    assert spelled("We Go HOME, I say", small) == "we go home I say"
+    assert spelled("Ärger", small) == "arger"
+    assert spelled("日本語", small) == "rienyu"
+    assert spelled("we go", "WEGO ") == "WE GO"
+
+
+def test_a_file_of_any_kind_is_read_and_one_with_nothing_to_sing_is_told(tmp_path: Path) -> None:
+    (tmp_path / "song.md").write_text("we go\n")
+    (tmp_path / "empty.txt").write_text("[Chorus]\n")
+    read = Lyrics().read
+    assert read({"lyrics": "song.md"}, tmp_path)["lyrics"] == "we go"
+    assert read({"lyrics": "we go."}, tmp_path)["lyrics"] == "we go."
+    assert read({"lyrics": "other.md"}, tmp_path)["lyrics"] == "other.md"
+    assert read({"lyrics": ""}, tmp_path)["lyrics"] == ""  # nobody is to sing
+    with pytest.warns(InputWarning, match="lyrics: there is nothing to sing in empty.txt"):
+        read({"lyrics": "empty.txt"}, tmp_path)
 
 
 def test_a_learned_alphabet_keeps_every_letter_as_it_is() -> None:

@@ -150,6 +150,8 @@ def test_what_is_no_midi_file_is_told(tmp_path: Path, band: Path) -> None:
     (tmp_path / "text.mid").write_text("not music")
     (tmp_path / "empty.mid").write_bytes(b"")
     (tmp_path / "cut.mid").write_bytes(band.read_bytes()[:-30])
+    standing = mido.MetaMessage("set_tempo", tempo=0)
+    write(tmp_path / "still.mid", [standing, *note(60, 0, BEAT)])
     write(tmp_path / "two.mid", note(60, 0, BEAT), kind=2)
     write(tmp_path / "silent.mid", [tempo(90)])
     write(tmp_path / "bare.mid")
@@ -158,8 +160,9 @@ def test_what_is_no_midi_file_is_told(tmp_path: Path, band: Path) -> None:
     (tmp_path / "film.mid").write_bytes(film)
     for name, what in {
         "text.mid": "MThd not found. Probably not a MIDI file",
-        "empty.mid": "EOFError",
-        "cut.mid": "EOFError",
+        "empty.mid": "it ends too early",
+        "cut.mid": "it ends too early",
+        "still.mid": "it stands still: a tempo is 0",
     }.items():
         whole = f"{tmp_path / name} is not a MIDI file, or a broken one: {what}"
         assert told(name) == (whole, broken)

@@ -98,6 +98,27 @@ def test_an_offset_moves_the_lines_and_what_is_no_number_does_not() -> None:
     assert words("[offset:soon]\n[00:02.00]la")["lyrics_times"][0] == [0, 2.0]
     assert words("[00:02]la")["lyrics_times"][0] == [0, 2.0]
     assert words("[01:02:25]la")["lyrics_times"][0] == [0, 62.25]
+    of_words = words("[offset:500]\n[00:02.00]<00:02.00>la <00:03.00>lo")
+    assert of_words["lyrics_times"][:2] == [[0, 1.5], [3, 2.5]]
+
+
+def test_words_of_a_line_that_is_sung_again_have_its_times() -> None:
+    made = words("[00:10.00][00:20.00]<00:10.00>la <00:11.00>lo<00:12.00>")
+    assert made["lyrics"] == "la lo\nla lo"
+    said = [[0, 10.0], [3, 11.0], [5, 12.0], [6, 20.0], [9, 21.0], [11, 22.0]]
+    assert [each for each in made["lyrics_times"] if each in said] == said
+
+
+def test_a_line_without_a_time_is_sung_after_the_one_above_it() -> None:
+    made = words("[00:10.00]we go\n  home again\n\n[00:20.00]bye\n[00:15.00]soon")
+    assert made["lyrics"] == "we go\nhome again\nsoon\nbye"
+    assert [0, 10.0] in made["lyrics_times"]
+    assert all(letter != 6 for letter, _ in made["lyrics_times"])
+
+
+def test_a_section_may_have_a_time_of_its_own() -> None:
+    made = words("[00:09.00][Verse]\n[00:10.00]we go")
+    assert (made["lyrics"], made["lyrics_sections"]) == ("we go", [[0, "Verse"]])
 
 
 def test_a_rest_is_not_sung_through() -> None:
@@ -114,6 +135,7 @@ def test_a_rest_is_not_sung_through() -> None:
         ("\u2665\ufe0f love \U0001f44d\U0001f3fd", " love ", "\u2665\U0001f44d\U0001f3fd"),
         ("\u0646\u200c\u0627", "\u0646\u200c\u0627", None),  # a joiner that is part of a word
         ("1\ufe0f\u20e3", "1", None),
+        ("\U0001f3f4\U000e0067\U000e0062\U000e007f la", " la", "\U0001f3f4"),
     ],
 )
 def test_what_can_not_be_sung_is_left_out_with_a_warning(

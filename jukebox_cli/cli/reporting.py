@@ -41,10 +41,13 @@ def warn(message: str) -> None:
 def warnings_told() -> Iterator[None]:
     """Within it, what plugins warn of is one line, once."""
     usual = warnings.showwarning
+    told: set[str] = set()  # Python forgets what it has shown whenever filters change
 
     def show(message: Any, category: type[Warning], *more: Any) -> None:
         if issubclass(category, InputWarning):
-            warn(str(message))
+            if str(message) not in told:
+                warn(str(message))
+            told.add(str(message))
         else:
             usual(message, category, *more)
 

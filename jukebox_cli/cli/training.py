@@ -128,8 +128,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
     ) -> None:
         """Train the transformer of one level on a corpus of tokens.
 
-        With --from and --add, a trained model learns to follow one more conditioner: --model is
-        made from it, and at first it does to the bit what the old one does.
+        With --from and --add, --model is made from a trained model and learns one more conditioner.
         """
         from jukebox_cli.folders import Corpus, Model, find_model
         from jukebox_cli.requests import check_seed
@@ -220,9 +219,9 @@ def _watch(task: Task, bar: Bar, quiet: bool) -> Callable[[Progress], None]:
 
     def watch(now: Progress) -> None:
         if not ticks:
-            ticks.append(bar(task.part, now.step, now.steps))
-        else:
-            ticks[0](now.step - seen[-1])
+            ticks.append(bar(task.part, now.first, now.steps))
+            seen.append(now.first)
+        ticks[0](now.step - seen[-1])
         seen.append(now.step)
         words = ", ".join(f"{k} {v:.3f}" for k, v in now.metrics.items())
         note(f"{task.part} step {now.step}: loss {now.loss:.4f}, {words}", quiet)

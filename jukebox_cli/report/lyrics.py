@@ -77,6 +77,8 @@ def _lrc(song: Song, sung: Sequence[Any], rests: Sequence[Any]) -> str:
             rows.append(f"[{sections[start]}]\n")
         if times := [(at - start, s) for at, s in sung if start <= at < start + len(row)]:
             rows.append(_timed(row, times))
+        elif row.strip():
+            rows.append(f"{row}\n")
     end = len(str(song.get("lyrics") or ""))
     rows += [f"[{_stamp(seconds)}]\n" for letter, seconds in rests if letter >= end]
     return "".join(rows)

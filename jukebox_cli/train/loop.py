@@ -70,6 +70,7 @@ class Plan:
 class Progress:
     """What the loop tells whoever watches."""
 
+    first: int  # the step that this process began with
     step: int
     steps: int
     loss: float
@@ -90,7 +91,7 @@ def train(task: Task, model: Model, plan: Plan, watch: Watch = lambda _: None) -
     task.module.train()
     optimizer = _optimizer(task.module, plan)
     step = resume(task, optimizer, model)
-    began = monotonic()
+    first, began = step, monotonic()
     with _stopping() as stopped:
         while step < plan.steps:
             for group in optimizer.param_groups:
@@ -105,7 +106,7 @@ def train(task: Task, model: Model, plan: Plan, watch: Watch = lambda _: None) -
                         "train with a lower --rate; the last checkpoint is untouched",
                     )
                 row = {k: float(v) for k, v in metrics.items()}
-                progress = Progress(step, plan.steps, float(loss), row, monotonic() - began)
+                progress = Progress(first, step, plan.steps, float(loss), row, monotonic() - began)
                 append_line(model.log, {"part": task.part, **_row(progress, plan)})
                 watch(progress)
             if saving:

@@ -83,7 +83,7 @@ class Lyrics(Conditioner):
     @dataclass(frozen=True)
     class Input:
         lyrics: Annotated[
-            str | None, "Words to sing, or a text file of them; .lrc files say when, too."
+            str | None, "Words to sing, or a file of them; .lrc files say when, too."
         ] = None
 
     def __post_init__(self) -> None:
@@ -101,9 +101,14 @@ class Lyrics(Conditioner):
         if not isinstance(said, str):
             raise InputError(f"can't read lyrics {said!r}", "write them in quotes, or name a file")
         named = said.strip()
-        if "\n" not in named and named.lower().endswith(FILES):
+        if "\n" not in named and (named.lower().endswith(FILES) or _is_file(folder, named)):
             said = read_text(folder / named)
-        return words(said)
+        values = words(said)
+        if said.strip() and not values["lyrics"].strip():
+            warnings.warn(
+                InputWarning(f"lyrics: there is nothing to sing in {named}"), stacklevel=2
+            )
+        return values
 
     def fit(self, songs: Sequence[Song]) -> Self:
         used = {letter for song in songs for letter in song.get("lyrics") or ""}
@@ -186,6 +191,13 @@ class Lyrics(Conditioner):
         from .network import Encoder, Letters
 
         return Letters(self, shape) if self.form == "prefix" else Encoder(self, shape)
+
+
+def _is_file(folder: Path, named: str) -> bool:
+    """Whether what was said names a text file of any other kind: words have no suffix."""
+    return (
+        bool(Path(named).suffix[1:].isalnum()) and len(named) < 256 and (folder / named).is_file()
+    )
 
 
 @hookimpl

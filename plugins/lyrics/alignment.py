@@ -59,13 +59,15 @@ def level_of(job: Job) -> tuple[int, Lyrics]:
     )
 
 
-def check(job: Job, level: int) -> None:
+def check(job: Job, level: int, lyrics: Lyrics) -> None:
     """InputError for items that have no words, or no whole tokens."""
     for item in job.items:
-        if not job.song(item).get("lyrics"):
-            raise InputError(
-                f"item {item} of {job.run.path} has no lyrics", "choose others: --items"
-            )
+        words, hint = f"item {item} of {job.run.path} has no lyrics", "choose others: --items"
+        text, spelled = job.song(item).get("lyrics"), lyrics.spell(job.song(item))
+        if not text:
+            raise InputError(words, hint)
+        if not any(text[origin].strip() for origin in spelled.origins):
+            raise InputError(f"{words} in letters that the model knows", hint)
         if job.have(level, item) < job.total(level, item):
             what = f"item {item} of {job.run.path} is not whole at level {level}"
             raise InputError(what, "finish it with the command that began it")
@@ -73,11 +75,13 @@ def check(job: Job, level: int) -> None:
 
 @torch.inference_mode()
 def find_head(sung: Sung) -> Head:
-    """The layer and head that follow the words of the job's items best."""
+    """The layer and head that follow the words of the job's items best: of the first heads, if
+    those were guided to follow in training."""
+    guided = 1 if sung.lyrics.form == "memory" and sung.lyrics.guide else None
     scores: dict[Head, list[float]] = {}
     for item, layer in product(sung.job.items, sung.layers):
         for looks, told, _ in _windows(sung, item, layer):
-            for head, each in enumerate(looks):
+            for head, each in enumerate(looks[:guided]):
                 scores.setdefault((layer, head), []).append(diagonal(each[:, told]))
     return max(scores, key=lambda head: float(np.mean(scores[head])))
 
@@ -209,9 +213,10 @@ def lrc(found: dict[str, Any], words: bool) -> str:
 
 
 def _timed_words(line: dict[str, Any]) -> str:
-    parts = [
-        f"<{clock(w['start'])}>{w['word']}" if "start" in w else w["word"] for w in line["words"]
-    ]
+    words = list(line["words"])
+    while "start" not in words[-1]:  # the song ends before them
+        words.pop()
+    parts = [f"<{clock(w['start'])}>{w['word']}" if "start" in w else w["word"] for w in words]
     return f"{' '.join(parts)}<{clock(line['end'])}>"
 
 

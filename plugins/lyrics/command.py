@@ -50,7 +50,7 @@ def add(app: typer.Typer) -> None:
 
         job = replace(reopen(run, ctx.obj, items, model), device=device.value)
         level, lyrics = level_of(job)
-        check(job, level)
+        check(job, level, lyrics)
         job.model.need(f"prior-{level}")
         chosen = None if head is None else _head(head)
         with progress(quiet, "items") as bar:

@@ -34,7 +34,8 @@ def spell(text: str, alphabet: str) -> Spelled:
 
 
 def _nearest(letter: str, known: Mapping[str, int]) -> str:
-    """A letter in known ones: itself, without its accents, or in those of English."""
+    """A letter in known ones: itself, in the other case, without its accents, or in those of
+    English."""
     if letter in known:
         return letter
     from anyascii import anyascii
@@ -43,9 +44,13 @@ def _nearest(letter: str, known: Mapping[str, int]) -> str:
     picture = unicodedata.category(letter) == "So"  # it would be spelled `:smile:`
     line = "\n" if letter == "\\" else ""  # a backslash ends a line, as in Jukebox
     for spelling in (plain, line, "" if picture else anyascii(letter)):
-        if kept := "".join(part for part in spelling if part in known):
+        if kept := "".join(_in_either_case(part, known) for part in spelling):
             return kept
     return ""
+
+
+def _in_either_case(letter: str, known: Mapping[str, int]) -> str:
+    return next((each for each in (letter, letter.lower(), letter.upper()) if each in known), "")
 
 
 def around(length: int, size: int, middle: int) -> tuple[int, int]:

@@ -112,17 +112,24 @@ def _sections(rows: list[str]) -> Iterator[tuple[str | None, list[str]]]:
 def _timed(rows: list[str]) -> list[Line]:
     """The lines of an LRC file in the order they are sung; a line may have several times."""
     lines: list[tuple[float, Line]] = []
-    section, late = None, 0.0
+    section, late, last = None, 0.0, float("-inf")
     for row in rows:
         stamps, rest = _stamps(row)
-        if stamps:
+        if match := SECTION.fullmatch(rest if stamps else ""):
+            section = match[1]
+        elif stamps:
             for seconds in stamps:
-                lines.append((seconds, _line(rest, seconds - late, section)))
-            section = None if rest.strip() else section
+                lines.append(
+                    (seconds, _line(rest, seconds - late, seconds - stamps[0] - late, section))
+                )
+            section, last = None if rest.strip() else section, stamps[-1]
         elif tag := TAG.fullmatch(row):
             late = _offset(tag[2]) if tag[1].casefold() == "offset" else late
         elif match := SECTION.fullmatch(row):
             section = match[1]
+        elif text := row.strip():  # sung after the line before, and nobody said when
+            lines.append((last, Line(text, [], section)))
+            section = None
     return [line for _, line in sorted(lines, key=lambda each: each[0])]
 
 
@@ -146,13 +153,14 @@ def _seconds(match: re.Match[str]) -> float:
     return 60 * int(match[1]) + float(match[2].replace(":", "."))
 
 
-def _line(row: str, seconds: float, section: str | None) -> Line:
-    """A line, with the times of its words if they have some."""
+def _line(row: str, seconds: float, later: float, section: str | None) -> Line:
+    """A line that begins at a time, with the times of its words, if they have some, so much later
+    than they say."""
     parts = WORD_STAMP.split(row)  # text, minutes, seconds, text ...
     text, times = parts[0].strip(), [(0, max(0.0, seconds))]
     for minutes, rest, word in zip(parts[1::3], parts[2::3], parts[3::3], strict=True):
         text = text if not text or not word else f"{text} "
-        at = 60 * int(minutes) + float(rest.replace(":", "."))
+        at = 60 * int(minutes) + float(rest.replace(":", ".")) + later
         times.append((len(text), max(0.0, at)))
         text += word.strip()
     others = times[1:]  # the time of the first word is that of the line, or more exact
@@ -192,4 +200,7 @@ def without_pictures(text: str) -> str:
 
 def _is_picture(letter: str) -> bool:
     skin = "\U0001f3fb" <= letter <= "\U0001f3ff"
-    return skin or letter in MARKS or unicodedata.category(letter) in ("So", "Cs", "Co", "Cn")
+    tag = "\U000e0020" <= letter <= "\U000e007f"  # which spell out a flag
+    return (
+        skin or tag or letter in MARKS or unicodedata.category(letter) in ("So", "Cs", "Co", "Cn")
+    )

@@ -119,7 +119,8 @@ def _parse(path: Path) -> pretty_midi.PrettyMIDI:
 
 
 def _broken(path: Path, error: Exception) -> InputError:
-    detail = str(error).strip().rstrip(".!") or type(error).__name__
+    plain = {EOFError: "it ends too early", ZeroDivisionError: "it stands still: a tempo is 0"}
+    detail = plain.get(type(error)) or str(error).strip().rstrip(".!") or type(error).__name__
     return InputError(
         f"{path} is not a MIDI file, or a broken one: {detail}", "open it in a sequencer, save anew"
     )
