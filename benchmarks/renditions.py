@@ -12,7 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from jukebox_cli import audio, codec, requests, stages
+from jukebox_cli import audio, codec, levels, requests, stages
 from jukebox_cli.folders import Asked, Model, Run
 from jukebox_cli.loading import load_vqvae, pick_device
 from jukebox_cli.registry import Registry
@@ -95,7 +95,7 @@ class Renditions:
         requests.refuse_other(run, config, asked, want.items)
         stages.check(job)
         requests.begin(job)
-        stages.finish(job)
+        levels.finish(job)
         return [run.audio_file(number) for number in items]
 
     def takes(self, conditioner: str) -> bool:

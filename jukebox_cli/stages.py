@@ -294,17 +294,3 @@ def _ticked(blocks: Iterator[np.ndarray], tick: Tick) -> Iterator[np.ndarray]:
     for block in blocks:
         yield block
         tick(len(block))
-
-
-def finish(job: Job, until: str = "audio") -> None:
-    """Top level -> upsamplers -> audio, as far as `until` (top, tokens, audio) says."""
-    from jukebox_cli import beside
-
-    lowest = job.top if until == "top" else 0
-    lacking = [level for level in range(job.top, lowest - 1, -1) if job.lacks(level)]
-    if beside.pays(job, lacking):
-        beside.sample(job, lacking)
-    for level in lacking:
-        sample(job, level)
-    if until == "audio":
-        decode(job)

@@ -18,7 +18,7 @@ from jukebox_plugins.samplers import Guidance
 from safetensors import safe_open
 from torch import Tensor, nn
 
-from jukebox_cli import stages
+from jukebox_cli import levels
 from jukebox_cli.conditioning import Conditioning, Prefix, stack
 from jukebox_cli.config import ModelConfig, PriorConfig, load
 from jukebox_cli.disk import save_tensors
@@ -486,7 +486,7 @@ def on_disk(job: Job) -> dict[tuple[int, int], list[int]]:
 def whole(job) -> dict[tuple[int, int], list[int]]:
     """The tokens of three items at all levels, drawn in one go."""
     done = job(range(3))
-    stages.finish(done, "tokens")
+    levels.finish(done, "tokens")
     return on_disk(done)
 
 
@@ -499,13 +499,13 @@ def test_all_levels_are_drawn_to_their_whole_length(whole):
 @pytest.mark.parametrize("items", [[2], [2, 0]])
 def test_a_part_of_the_items_is_the_same_on_disk(job, whole, items):
     mine = job(items)
-    stages.finish(mine, "tokens")
+    levels.finish(mine, "tokens")
     assert on_disk(mine) == {key: song for key, song in whole.items() if key[1] in items}
 
 
 def test_small_batches_are_the_same_on_disk(job, whole):
     mine = job(range(3), batch=2)
-    stages.finish(mine, "tokens")
+    levels.finish(mine, "tokens")
     assert on_disk(mine) == whole
 
 
@@ -513,7 +513,7 @@ def killed(job: Job, at: int) -> bool:
     """Works until the at-th tick; whether there was one."""
     kill = Kill(at)
     try:
-        stages.finish(replace(job, bar=lambda *_: kill.tick), "tokens")
+        levels.finish(replace(job, bar=lambda *_: kill.tick), "tokens")
     except KeyboardInterrupt:
         return True
     return False
@@ -538,7 +538,7 @@ def test_items_begun_apart_are_finished_together(job, whole):
     together = job(range(3), first)
     lengths = {item: len(song) for (level, item), song in on_disk(together).items() if level == 2}
     assert lengths == {0: 64, 1: 100}
-    stages.finish(together, "tokens")
+    levels.finish(together, "tokens")
     assert on_disk(together) == whole
 
 
@@ -549,7 +549,7 @@ def guided_by(job: Job, *strengths: float) -> Job:
 def test_a_run_may_be_guided_at_each_level_by_what_its_items_are_told(job, whole):
     plain, mine = guided_by(job([0]), 1, 1, 1), guided_by(job([0]), 1, 4, 1)
     for each in (plain, mine):
-        stages.finish(each, "tokens")
+        levels.finish(each, "tokens")
     assert on_disk(plain) == {key: song for key, song in whole.items() if key[1] == 0}
     assert on_disk(mine)[2, 0] == whole[2, 0]
     assert on_disk(mine)[1, 0] != whole[1, 0]
@@ -559,7 +559,7 @@ def test_items_are_guided_away_from_what_is_made_when_nothing_is_told(job):
     silent, mine = job([0, 1]), guided_by(job([0, 1]), 0, 0, 0)
     silent = replace(silent, asked=Asked(SAMPLES, {}))
     for each in (silent, mine):
-        stages.finish(each, "tokens")
+        levels.finish(each, "tokens")
     assert on_disk(mine) == on_disk(silent)
 
 
@@ -577,7 +577,7 @@ def test_primed_items_on_disk_go_on_from_what_was_given(job):
     once, often = job(range(3)), job(range(3))
     prime(once, lengths)
     prime(often, lengths)
-    stages.finish(once, "tokens")
+    levels.finish(once, "tokens")
     while killed(often, 3):
         for item in range(3):
             assert often.run.read_tokens(2, item).given == lengths[item]
@@ -590,10 +590,10 @@ def test_primed_items_on_disk_go_on_from_what_was_given(job):
 
 def test_a_run_that_is_whole_is_left_alone(job, whole):
     mine = job([0])
-    stages.finish(mine, "tokens")
+    levels.finish(mine, "tokens")
     files = sorted(Path(mine.run.path).rglob("*"))
     before = [f.stat().st_mtime_ns for f in files]
-    stages.finish(mine, "tokens")
+    levels.finish(mine, "tokens")
     assert sorted(Path(mine.run.path).rglob("*")) == files
     assert [f.stat().st_mtime_ns for f in files] == before
 
@@ -657,7 +657,7 @@ def bins_on_disk(job: Job, item: int) -> str:
 
 def test_a_run_that_is_killed_with_letters_on_disk_ends_as_if_it_was_not(spelled):
     once, often, letters = spelled(), spelled(), 0
-    stages.finish(once, "tokens")
+    levels.finish(once, "tokens")
     wanted = {item: once.run.read_tokens(0, item).tokens for item in (0, 1)}
     while killed(often, 1):  # half a window
         for item, song in wanted.items():

@@ -278,10 +278,10 @@ def _check(job: Job, until: Until) -> None:
 
 
 def _finish(job: Job, until: Until, as_json: bool, quiet: bool) -> None:
-    from jukebox_cli import stages
+    from jukebox_cli import levels
 
     with progress(quiet) as bar:
-        stages.finish(replace(job, bar=bar), until.value)
+        levels.finish(replace(job, bar=bar), until.value)
     audio = [str(job.run.audio_file(i)) for i in job.items] if until is Until.audio else []
     for path in audio:
         note(f"wrote {path}", quiet or as_json)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from jukebox_cli import beside, stages
+from jukebox_cli import levels, stages
 from jukebox_cli.folders import Asked, Model, Run, RunConfig
 from jukebox_cli.plugin import InputError
 from jukebox_cli.registry import Registry
@@ -40,8 +40,8 @@ def job(tiny: Model, registry: Registry, tmp_path: Path) -> JobMaker:
 @pytest.fixture
 def roomy(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine with two cores, where even short songs are drawn side by side."""
-    monkeypatch.setattr(beside, "ENOUGH", 1)
-    monkeypatch.setattr(beside, "cores", lambda: 2)
+    monkeypatch.setattr(levels, "ENOUGH", 1)
+    monkeypatch.setattr(levels, "cores", lambda: 2)
 
 
 def on_disk(job: Job) -> dict[tuple[int, int], list[int]]:
@@ -68,29 +68,29 @@ def test_levels_side_by_side_draw_what_they_draw_alone(
 ) -> None:
     counts: dict[str, int] = {}
     together = job("together", bar=count_to(counts))
-    assert beside.pays(together, [2, 1, 0])
-    stages.finish(together, "tokens")
+    assert levels.pays(together, [2, 1, 0])
+    levels.finish(together, "tokens")
     assert counts == {"level 2": 200, "level 1": 400, "level 0": 800}
-    monkeypatch.setattr(beside, "ENOUGH", 10_000)
+    monkeypatch.setattr(levels, "ENOUGH", 10_000)
     alone = job("alone")
-    stages.finish(alone, "tokens")
+    levels.finish(alone, "tokens")
     assert on_disk(together) == on_disk(alone)
 
 
 def test_what_is_there_already_is_kept(job: JobMaker, roomy: None) -> None:
     whole, part = job("whole"), job("part", items=(1,))
-    stages.finish(whole, "tokens")
+    levels.finish(whole, "tokens")
     stages.sample(part, 2)
     before = on_disk(part)
     counts: dict[str, int] = {}
-    stages.finish(replace(part, bar=count_to(counts)), "tokens")
+    levels.finish(replace(part, bar=count_to(counts)), "tokens")
     assert counts == {"level 1": 200, "level 0": 400}
     assert on_disk(part).items() > before.items()
     assert on_disk(part) == {key: song for key, song in on_disk(whole).items() if key[1] == 1}
 
 
 @pytest.mark.parametrize(
-    ("levels", "changes"),
+    ("lacking", "changes"),
     [
         ((0,), {}),
         ((2, 1, 0), {"cores": 1}),
@@ -99,7 +99,7 @@ def test_what_is_there_already_is_kept(job: JobMaker, roomy: None) -> None:
     ],
 )
 def test_when_it_does_not_pay(
-    levels: Sequence[int],
+    lacking: Sequence[int],
     changes: dict[str, int],
     job: JobMaker,
     roomy: None,
@@ -107,17 +107,17 @@ def test_when_it_does_not_pay(
 ) -> None:
     for name, value in changes.items():
         made = value if name == "ENOUGH" else lambda *_, value=value: value
-        monkeypatch.setattr(beside, name, made)
-    assert not beside.pays(job("run"), levels)
+        monkeypatch.setattr(levels, name, made)
+    assert not levels.pays(job("run"), lacking)
 
 
 def test_cores_may_be_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    there = beside.cores()
+    there = levels.cores()
     assert there >= 1
     for said, cores in (("1", 1), ("1000", there), ("", there), ("some", there)):
         monkeypatch.setenv("OMP_NUM_THREADS", said)
-        assert beside.cores() == cores
+        assert levels.cores() == cores
 
 
 def test_what_goes_wrong_below_is_told_as_if_it_went_wrong_here(
@@ -131,24 +131,24 @@ def test_what_goes_wrong_below_is_told_as_if_it_went_wrong_here(
     save_file({"other": np.zeros(1, np.float32)}, str(model.weights("prior-1")))
     mine = job("run", model=model)
     with pytest.raises(InputError, match="the weights of model 'model' do not fit"):
-        stages.finish(mine, "tokens")
+        levels.finish(mine, "tokens")
     assert [mine.have(2, item) for item in mine.items] == [100, 100]  # nothing is lost
 
 
 def test_a_process_that_ends_at_once_is_told(
     job: JobMaker, roomy: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(beside, "__name__", "no_such_module")
+    monkeypatch.setattr(levels, "__name__", "no_such_module")
     with pytest.raises(RuntimeError, match="drawing level 1 ended with exit code 1"):
-        stages.finish(job("run"), "tokens")
+        levels.finish(job("run"), "tokens")
 
 
 CODE = """
 import signal, sys
-from jukebox_cli import beside
+from jukebox_cli import levels
 from jukebox_cli.cli import main
 signal.signal(signal.SIGINT, signal.default_int_handler)
-beside.ENOUGH, beside.cores = 1, lambda: 2
+levels.ENOUGH, levels.cores = 1, lambda: 2
 main()
 """
 WORDS = ("--seconds", 1.5, "--seed", 5, "--until", "tokens")

@@ -1,8 +1,8 @@
-"""The levels of a run side by side, each in a process of its own.
+"""All levels of a run, one after another or side by side, then its audio.
 
 A small prior keeps one core busy and leaves the others idle. So while one level is drawn, the
-levels below it are too: each follows the level above by what that has put on disk, a window behind
-it. Every level draws what it would have drawn alone.
+levels below it are too, each in a process of its own: it follows the level above by what that has
+put on disk, a window behind it. Every level draws what it would have drawn alone.
 """
 
 from __future__ import annotations
@@ -30,6 +30,19 @@ from jukebox_cli.stages import Job, Tick
 ENOUGH = 10_000
 #: Seconds between looks at what the level above has put on disk.
 PATIENCE = 0.05
+
+
+def finish(job: Job, until: str = "audio") -> None:
+    """Top level -> upsamplers -> audio, as far as `until` (top, tokens, audio) says."""
+    lowest = job.top if until == "top" else 0
+    lacking = [level for level in range(job.top, lowest - 1, -1) if job.lacks(level)]
+    if pays(job, lacking):
+        side_by_side(job, lacking)
+    else:
+        for level in lacking:
+            stages.sample(job, level)
+    if until == "audio":
+        stages.decode(job)
 
 
 def pays(job: Job, levels: Sequence[int]) -> bool:
@@ -68,7 +81,7 @@ def _parameters(job: Job, level: int) -> int:
         return sum(prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
 
 
-def sample(job: Job, levels: Sequence[int]) -> None:
+def side_by_side(job: Job, levels: Sequence[int]) -> None:
     """Draws what the run's items lack at some levels, from the highest down."""
     first, *below = levels
     followers = [Follower(job, level) for level in below]
