@@ -94,10 +94,12 @@ def _read(file: soundfile.SoundFile, frames: int, start: int | None = None) -> A
         if start is not None:
             file.seek(start)
         block: Audio = file.read(frames, dtype="float32", always_2d=True).mean(axis=1)
-        return block
     except soundfile.LibsndfileError as error:
         reason = error.error_string.removeprefix("Error : ").rstrip(".")
         raise InputError(f"{file.name} is damaged: {reason}", "restore it from a copy") from None
+    if not np.isfinite(block).all():
+        raise InputError(f"{file.name} holds samples that are not numbers", "export it anew")
+    return block
 
 
 def digest(paths: Sequence[Path], *words: str) -> str:

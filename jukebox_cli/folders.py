@@ -296,11 +296,20 @@ class Run:
         return (folder if level == 0 else folder / f"level-{level}") / f"item-{item:02}.{suffix}"
 
     def has_audio(self, item: int, level: int, suffix: str = "wav") -> bool:
-        """Whether there is audio that is not older than the tokens it is of."""
+        """Whether there is audio of the whole item that is not older than its tokens."""
         audio, tokens = self.audio_file(item, level, suffix), self.token_file(level, item)
-        if not audio.exists():
+        if not self._is_whole(audio, item):
             return False
         return not tokens.exists() or audio.stat().st_mtime >= tokens.stat().st_mtime
+
+    def _is_whole(self, audio: Path, item: int) -> bool:
+        """Whether audio is as long as its item: times of files are lost when a run is copied."""
+        import soundfile
+
+        try:
+            return bool(soundfile.info(str(audio)).frames >= self.asked().of(item)[0])
+        except (soundfile.LibsndfileError, OSError):
+            return False
 
     def alignment_file(self, item: int) -> Path:
         """When the words of an item are sung."""
@@ -313,12 +322,8 @@ class Run:
 
     def outgrew_audio(self, item: int) -> bool:
         """Whether an item was made longer, and stopped before its audio was."""
-        own = self._item_file(item)
-        files = (self.token_file(0, item), own if own.exists() else self.path / "song.json")
         audio = self.audio_file(item)
-        if not audio.exists() or not all(f.exists() for f in files):
-            return False
-        return min(f.stat().st_mtime for f in files) > audio.stat().st_mtime
+        return audio.exists() and not self._is_whole(audio, item)
 
     def write_tokens(
         self, level: int, item: int, tokens: Tokens, codec: VQVAEConfig, bins: int | None = None
@@ -358,8 +363,22 @@ class Run:
                 raise ValueError(f"token {tokens.max()} is not one of {bins}")
             return Tokens(tokens.astype(np.int64), int(about["given"]))
         except (SafetensorError, KeyError, ValueError, OSError) as error:
-            hint = "delete that file and run `jukebox upsample` or `jukebox generate` again"
-            raise InputError(f"{path} is damaged: {error}", hint) from None
+            raise InputError(f"{path} is damaged: {error}", self.cure) from None
+
+    def refuse_lost(self, level: int, items: Sequence[int]) -> None:
+        """InputError where the tokens of a recording are gone: drawn ones would replace them."""
+        for item in items:
+            if self.config.audio and self.read_tokens(level, item) is None:
+                lost = f"{self.token_file(level, item)}, which held a recording, is gone"
+                raise InputError(lost, self.cure)
+
+    @property
+    def cure(self) -> str:
+        """What to do about tokens that are damaged or lost."""
+        if (self.path / "run.yaml").exists() and self.config.audio:
+            return "restore it from a copy, or make the run anew from its recording"
+        again = "delete that file and run `jukebox upsample` or `jukebox generate` again"
+        return f"restore it from a copy; or {again}"
 
     def levels_of(self, item: int) -> list[int]:
         """The levels that have tokens of an item, lowest first."""

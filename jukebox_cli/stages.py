@@ -138,6 +138,7 @@ def sample(job: Job, level: int) -> None:
             f"item {short[0]} of {job.run.path} is not whole at level {level + 1}",
             "finish that level first, with the command that began it",
         )
+    job.run.refuse_lost(level, lacking)
     from jukebox_cli.loading import load_prior, pick_device
 
     device = pick_device(job.device)
@@ -271,7 +272,7 @@ def decode(job: Job, level: int = 0, suffix: str = "wav") -> list[str]:
         if job.have(level, item) < job.total(level, item):
             raise InputError(
                 f"item {item} of {job.run.path} is not whole at level {level}",
-                "finish it with `jukebox upsample`, or decode another --level",
+                "finish it with `jukebox upsample`, or choose others: --items, --level",
             )
     if missing:
         from jukebox_cli import audio, codec

@@ -21,6 +21,7 @@ from run_files import all_tokens, contents, tokens, write_chord
 
 from jukebox_cli import __version__, codec, sample
 from jukebox_cli.cli.reporting import progress
+from jukebox_cli.config import read_yaml
 from jukebox_cli.continuing import extend, longer
 from jukebox_cli.folders import Corpus, Model, Run
 from jukebox_cli.registry import installed
@@ -882,3 +883,10 @@ def test_preset_list_and_show(jukebox: Jukebox) -> None:
         text = made(jukebox("preset", "show", name))
         assert text == made(jukebox("preset", "show", f"{name}.yaml"))
         assert about[name] in text
+
+
+def test_a_copy_of_a_preset_finds_its_files(here: Path, jukebox: Jukebox) -> None:
+    (here / "my.yaml").write_text(made(jukebox("preset", "show", "rock")))
+    song = read_yaml(here / "my.yaml")["song"]
+    assert Path(song["midi"]).is_file()
+    assert song["genre"] == "rock"

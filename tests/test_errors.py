@@ -56,6 +56,7 @@ def template(tmp_path_factory: pytest.TempPathFactory, registry: Registry) -> Pa
     soundfile.write(place / "none.wav", np.zeros(0), 8000)
     soundfile.write(place / "one.wav", np.zeros(1), 8000)
     soundfile.write(place / "one-44.wav", np.zeros(1), 44100)
+    soundfile.write(place / "nan.wav", np.full(4000, np.nan, np.float32), 8000, "FLOAT")
     data = write_chord(place / "cut.flac", 0.5).read_bytes()
     (place / "cut.flac").write_bytes(data[: len(data) // 2])
     (place / "music").mkdir()
@@ -142,6 +143,7 @@ def test_sound_that_is_too_short_to_go_on_from(name: str, refused: Refused) -> N
     [
         ("cut.flac", "cut.flac is damaged: flac decoder lost sync", "restore it from a copy"),
         ("one-44.wav", "one-44.wav is too short: nothing is left at 8000 Hz", "use a longer one"),
+        ("nan.wav", "nan.wav holds samples that are not numbers", "export it anew"),
     ],
 )
 def test_sound_that_turns_out_bad_while_it_is_read(
@@ -418,7 +420,7 @@ def test_a_level_that_is_not_whole_is_not_decoded(
     refused(
         *("decode", "out"),
         error="item 0 of out is not whole at level 0",
-        hint="finish it with `jukebox upsample`, or decode another --level",
+        hint="finish it with `jukebox upsample`, or choose others: --items, --level",
     )
 
 
@@ -472,7 +474,8 @@ def holds(array: np.ndarray) -> Callable[[Path], None]:
     return lambda path: save_file({"tokens": array}, path, about)
 
 
-DELETE = "delete that file and run `jukebox upsample` or `jukebox generate` again"
+AGAIN = "delete that file and run `jukebox upsample` or `jukebox generate` again"
+DELETE = f"restore it from a copy; or {AGAIN}"
 
 
 @pytest.mark.parametrize("command", ["generate", "continue", "upsample", "decode"])
@@ -499,6 +502,25 @@ def test_a_damaged_file_of_tokens(
         "decode": ("decode", "run", "--format", "flac"),
     }[command]
     refused(*words, error=f"{path} is damaged: {reason}", hint=DELETE)
+
+
+def test_tokens_of_a_recording_are_not_replaced_by_drawn_ones(
+    refused: Refused, place: Path, jukebox: Jukebox
+) -> None:
+    again = ("tokenize", "tone.wav", "--model", "models/tiny", "--out", "heard", "--as", "run")
+    assert jukebox(*again).code == 0
+    path = Path("heard/tokens/level-1/item-00.safetensors")
+    hint = "restore it from a copy, or make the run anew from its recording"
+    whole = path.read_bytes()
+    cut(path)
+    reason = "Error while deserializing header: incomplete metadata, file not fully covered"
+    refused("decode", "heard", "--level", 1, error=f"{path} is damaged: {reason}", hint=hint)
+    path.unlink()
+    gone = f"{path}, which held a recording, is gone"
+    refused("upsample", "heard", error=gone, hint=hint)
+    refused(*again, error=gone, hint=hint)
+    path.write_bytes(whole)
+    assert jukebox(*again).code == jukebox("upsample", "heard").code == 0
 
 
 def test_what_a_damaged_file_says_to_do_works(place: Path, jukebox: Jukebox) -> None:
@@ -904,7 +926,7 @@ def locked(tmp_path: Path) -> Iterator[tuple[Path, str, str]]:
         yield (
             path,
             "Read-only file system",
-            "choose another folder with --out: this one is read-only",
+            "choose another folder: this one is read-only",
         )
         subprocess.run(["umount", str(path)], check=True)
         return
@@ -914,7 +936,7 @@ def locked(tmp_path: Path) -> Iterator[tuple[Path, str, str]]:
 
     with pytest.MonkeyPatch.context() as monkeypatch:
         monkeypatch.setattr(Path, "mkdir", refuse)
-        hint = "choose another folder with --out, or change its permissions"
+        hint = "change its permissions, or choose another folder"
         yield path, "Permission denied", hint
 
 
@@ -935,6 +957,24 @@ def test_a_folder_that_can_not_be_written_to(
     refused(*command, *words, error=f"can't write {folder}/out/{first}: {reason}", hint=hint)
 
 
+def test_a_folder_that_can_not_be_looked_into(
+    place: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    look = Path.is_file
+
+    def refuse(self: Path) -> bool:
+        if "closed" in self.parts:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self))
+        return look(self)
+
+    monkeypatch.setattr(Path, "is_file", refuse)
+    refused(
+        *("generate", "--model", "closed/tiny", *SECONDS),
+        error="can't use closed/tiny/config.yaml: Permission denied",
+        hint="change its permissions, or those of the folders around it",
+    )
+
+
 def test_a_copy_into_a_folder_that_can_not_be_written_to(
     locked: tuple[Path, str, str], refused: Refused
 ) -> None:
@@ -949,7 +989,7 @@ def test_a_copy_into_a_folder_that_can_not_be_written_to(
         (
             "tone.wav/out",
             "can't write tone.wav/out/song.json: Not a directory",
-            "choose another folder with --out: part of this path is a file",
+            "choose another folder: part of this path is a file",
         ),
         (
             "x" * 300,

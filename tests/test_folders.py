@@ -102,13 +102,14 @@ def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
     [
         (errno.ENOSPC, "free some space and run the same command again: it goes on from here"),
         (errno.EDQUOT, "free some space and run the same command again: it goes on from here"),
-        (errno.EACCES, "choose another folder with --out, or change its permissions"),
-        (errno.EPERM, "choose another folder with --out, or change its permissions"),
-        (errno.EROFS, "choose another folder with --out: this one is read-only"),
-        (errno.ENOTDIR, "choose another folder with --out: part of this path is a file"),
-        (errno.EEXIST, "choose another folder with --out: a file is in the way"),
+        (errno.EACCES, "change its permissions, or choose another folder"),
+        (errno.EPERM, "change its permissions, or choose another folder"),
+        (errno.EROFS, "choose another folder: this one is read-only"),
+        (errno.ENOTDIR, "choose another folder: part of this path is a file"),
+        (errno.EEXIST, "choose another folder: a file is in the way"),
         (errno.EISDIR, "choose another name: a folder is in the way"),
         (errno.ENAMETOOLONG, "choose a shorter name"),
+        (errno.ENOENT, "choose another folder: this one can't be made"),
     ],
 )
 def test_what_a_person_can_fix_about_a_disk_is_told(number: int, hint: str) -> None:

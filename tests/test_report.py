@@ -393,7 +393,7 @@ def test_times_of_lyrics_are_told_with_them() -> None:
         (
             "song --out song/run.yaml/x.html --levels 0",
             "can't write song/run.yaml/x.html: File exists",
-            "choose another folder with --out: a file is in the way",
+            "choose another folder: a file is in the way",
         ),
         (
             "song --model mini",

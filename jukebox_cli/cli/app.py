@@ -64,6 +64,9 @@ def _fixable(error: Exception) -> InputError | None:
         return _usage(error)
     if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
         return InputError(f"can't use {error.filename}: {error.strerror}", "choose a shorter name")
+    if isinstance(error, PermissionError) and error.filename:
+        hint = "change its permissions, or those of the folders around it"
+        return InputError(f"can't use {error.filename}: {error.strerror}", hint)
     if isinstance(error, OSError) and error.errno == errno.ENOSPC and not error.filename:
         return _unprintable(error)  # files say their names: see `disk`
     return None

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import fields
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -42,7 +44,20 @@ def add(app: typer.Typer, registry: Registry) -> None:
         """A preset's text, to read or to start one's own from."""
         from jukebox_cli.config import find_preset, read_text
 
-        print(read_text(find_preset(name)), end="")
+        path = find_preset(name)
+        print(_with_whole_paths(read_text(path), path), end="")
+
+
+def _with_whole_paths(text: str, preset: Path) -> str:
+    """A preset whose files are found from any folder, as a copy of it is to stand in another."""
+    from jukebox_cli.config import read_yaml
+
+    for key, value in (read_yaml(preset).get("song") or {}).items():
+        if not isinstance(value, str) or "\n" in value:
+            continue  # no name of a file
+        if (file := preset.parent / value).is_file():
+            text = text.replace(f"{key}: {value}", f"{key}: {json.dumps(str(file.resolve()))}")
+    return text
 
 
 def _plugins(registry: Registry) -> list[dict[str, str]]:

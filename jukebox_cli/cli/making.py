@@ -314,6 +314,8 @@ def _tokenize(
     run = Run(out)
     config = recorded(run, found, registry, pieces) if kind is Kind.run else None
     if config and run.exists:
+        for level in range(found.config.vqvae.levels):
+            run.refuse_lost(level, range(len(pieces)))
         show({kind.value: str(out), "added": 0}, str(out), as_json)
         return
 
