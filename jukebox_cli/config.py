@@ -299,8 +299,7 @@ def _blame(
     kind: type, path: Path, place: tuple[int | str, ...], problem: str, message: str
 ) -> InputError:
     keys = ".".join(str(p) for p in place)
-    line = _line_of(path, place)
-    where = f"{path}:{line}" if line else str(path)
+    where = at(path, *place)
     if problem in ("unexpected_keyword_argument", "extra_forbidden"):
         names = _names_at(kind, place[:-1])
         return unknown(
@@ -317,6 +316,12 @@ def _names_at(kind: type, place: Sequence[int | str]) -> list[str]:
     named = [p for p in place if isinstance(p, str)]
     owner = parts[named[-1]] if named and named[-1] in parts else kind
     return [f.name for f in fields(owner)]
+
+
+def at(path: Path, *place: int | str) -> str:
+    """`my.yaml:3`: where a key stands in a YAML file; the file alone where it has no such key."""
+    line = _line_of(path, place)
+    return f"{path}:{line}" if line else str(path)
 
 
 def _line_of(path: Path, place: Sequence[int | str]) -> int | None:

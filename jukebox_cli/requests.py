@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from jukebox_cli import __version__
-from jukebox_cli.config import Knobs, ModelConfig, SongPreset, find_preset, load
+from jukebox_cli.config import Knobs, ModelConfig, SongPreset, at, find_preset, load
 from jukebox_cli.folders import Asked, Model, Run, RunConfig, Tokens, find_model
 from jukebox_cli.plugin import InputError
 from jukebox_cli.registry import Registry
@@ -60,8 +60,13 @@ def request(
         raise InputError("--set changes a preset, and none is given", "add --preset NAME")
 
     def where(key: str, flag: object) -> str:
-        return f"--{key}" if path is None or flag is not None else f"{key} in {path}"
+        return f"--{key}" if path is None or flag is not None else f"{key} in {at(path, key)}"
 
+    for level, each in enumerate(said.sampling.knobs):
+        try:
+            registry.sampling(each)
+        except InputError as error:
+            raise _in_preset(error, path, "sampling", "knobs", level) from None
     return Request(
         model=model or said.model or DEFAULT_MODEL,
         seconds=positive(where("seconds", seconds), _first(seconds, said.seconds, DEFAULT_SECONDS)),
@@ -89,7 +94,26 @@ def _song(
             both = {**kept, **{key: _found(value) for key, value in shared.items()}}
             return {**read_song(registry, both, there), **read_song(registry, rest, Path())}
         except InputError:
-            raise apart from None
+            key = _at_fault(registry, kept, there, apart)
+            raise _in_preset(apart, path, "song", key) if key else apart from None
+
+
+def _at_fault(
+    registry: Registry, said: Mapping[str, Any], folder: Path, error: InputError
+) -> str | None:
+    """Which of the things that a preset says is wrong alone, too."""
+    for key, value in said.items():
+        try:
+            read_song(registry, {key: value}, folder)
+        except InputError as alone:
+            if alone.message == error.message:
+                return key
+    return None
+
+
+def _in_preset(error: InputError, path: Path | None, *place: int | str) -> InputError:
+    """The same error with the line of the preset that it comes from."""
+    return InputError(f"{at(path, *place)}: {error.message}", error.hint) if path else error
 
 
 def _shared(

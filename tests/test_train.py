@@ -358,6 +358,22 @@ def test_what_is_held_out_is_measured_at_the_end_and_logged(make, model):
     assert task.module.training
 
 
+def test_measuring_what_is_held_out_on_the_way_changes_no_step(make, model, tmp_path):
+    other = Model(tmp_path / "other")
+    other.path.mkdir()
+    other.write_config(model.config)
+    train(make(model), model, replace(PLAN, save_every=2))
+    train(make(other), other, replace(PLAN, save_every=100))
+    measured = [row["step"] for row in read_lines(model.log) if "held_out" in row]
+    assert measured == [2, 4, 5]
+    assert losses(model) == losses(other)
+
+
+def test_a_long_training_is_measured_some_ten_times():
+    plan = Plan(steps=14_600, save_every=100)
+    assert [n for n in range(1, 14_600) if plan.measures_at(n)] == list(range(1500, 14_600, 1500))
+
+
 def test_without_songs_held_out_nothing_is_measured(sounds, model):
     task = AutoencoderTask(CODEC, 0, Crops.of(sounds, 512, 8000), None, batch=1)
     assert train(task, model, replace(PLAN, steps=1)) == {}

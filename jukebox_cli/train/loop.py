@@ -59,6 +59,12 @@ class Plan:
     log_every: int = 20
     precision: str = "auto"
 
+    def measures_at(self, step: int) -> bool:
+        """Whether what is held out is measured after so many steps: some ten times on the way, when
+        a checkpoint is written."""
+        saves = max(1, round(self.steps / 10 / self.save_every))
+        return step % (saves * self.save_every) == 0
+
     def rate_at(self, step: int) -> float:
         """Linear warm-up, flat, linear fall: so that training longer later changes only the end."""
         up = min(1.0, (step + 1) / max(1, self.warmup))
@@ -113,6 +119,8 @@ def train(task: Task, model: Model, plan: Plan, watch: Watch = lambda _: None) -
                 save(task, optimizer, model, step)
             if saving and stopped():
                 raise KeyboardInterrupt
+            if step < plan.steps and plan.measures_at(step):
+                evaluate(task, model, step)
     return evaluate(task, model, step)
 
 
