@@ -129,6 +129,10 @@ class Model:
                 digest.update(_ends_of(path))
         return digest.hexdigest()[:16]
 
+    def prior_print(self, level: int) -> str:
+        """A hash of the ends and the size of a prior's weights: they change in every step."""
+        return hashlib.sha256(_ends_of(self.weights(f"prior-{level}"))).hexdigest()[:16]
+
 
 def _ends_of(path: Path, size: int = 1 << 20) -> bytes:
     with path.open("rb") as file:
@@ -196,6 +200,7 @@ class Tokens:
 
     tokens: np.ndarray  # int64 (T,)
     given: int  # how many were not drawn but came from a recording or a run before
+    prior: str = ""  # a hash of the weights that drew the others
 
 
 @dataclass(frozen=True)
@@ -339,6 +344,7 @@ class Run:
             "sample_rate": str(codec.sample_rate),
             "bins": str(bins or codec.bins),
             "given": str(tokens.given),
+            **({"prior": tokens.prior} if tokens.prior else {}),
         }
         path = self.token_file(level, item)
         with replacing(path) as part, safetensors_errors():
@@ -361,14 +367,14 @@ class Run:
             bins = int(about.get("bins", 1 << 16))
             if tokens.size and tokens.max() >= bins:
                 raise ValueError(f"token {tokens.max()} is not one of {bins}")
-            return Tokens(tokens.astype(np.int64), int(about["given"]))
+            return Tokens(tokens.astype(np.int64), int(about["given"]), about.get("prior", ""))
         except (SafetensorError, KeyError, ValueError, OSError) as error:
             raise InputError(f"{path} is damaged: {error}", self.cure) from None
 
     def refuse_lost(self, level: int, items: Sequence[int]) -> None:
-        """InputError where the tokens of a recording are gone: drawn ones would replace them."""
+        """InputError where tokens of recordings are gone: drawn ones would replace them."""
         for item in items:
-            if self.config.audio and self.read_tokens(level, item) is None:
+            if self.read_tokens(level, item) is None:
                 lost = f"{self.token_file(level, item)}, which held a recording, is gone"
                 raise InputError(lost, self.cure)
 

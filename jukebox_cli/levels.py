@@ -34,6 +34,7 @@ PATIENCE = 0.05
 
 def finish(job: Job, until: str = "audio") -> None:
     """Top level -> upsamplers -> audio, as far as `until` (top, tokens, audio) says."""
+    stages.tell_of_other_priors(job)
     lowest = job.top if until == "top" else 0
     lacking = [level for level in range(job.top, lowest - 1, -1) if job.lacks(level)]
     if pays(job, lacking):

@@ -7,6 +7,7 @@ there is to resuming.
 from __future__ import annotations
 
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from jukebox_cli.folders import Asked, Model, Run, RunConfig, Tokens
-from jukebox_cli.plugin import InputError, Song, Window
+from jukebox_cli.plugin import InputError, InputWarning, Song, Window
 from jukebox_cli.registry import Registry
 from jukebox_cli.steering import conditioners, encode_window, refuse_unused, shape_of
 from jukebox_cli.windows import Stretch, windows
@@ -120,6 +121,22 @@ def _refuse_incomplete(job: Job, until: str) -> None:
             job.model.need(f"vqvae-{level}")
 
 
+def tell_of_other_priors(job: Job) -> None:
+    """Warns of items that are whole, but were drawn with other weights than the model has now."""
+    for level in _prior_levels(job):
+        mine = job.model.prior_print(level) if job.model.weights(f"prior-{level}").exists() else ""
+        for item in job.items:
+            tokens = job.run.read_tokens(level, item)
+            whole = tokens and len(tokens.tokens) >= job.total(level, item)
+            if tokens and whole and mine and tokens.prior not in ("", mine):
+                message = (
+                    f"level {level} of {job.run.path} was drawn with other weights of "
+                    f"prior-{level} and stays as it is: for a new song, choose another --out"
+                )
+                warnings.warn(InputWarning(message), stacklevel=2)
+                break
+
+
 def _prior_levels(job: Job) -> range:
     return range(len(job.model.config.priors))
 
@@ -138,7 +155,9 @@ def sample(job: Job, level: int) -> None:
             f"item {short[0]} of {job.run.path} is not whole at level {level + 1}",
             "finish that level first, with the command that began it",
         )
-    job.run.refuse_lost(level, lacking)
+    if job.config.audio:
+        job.run.refuse_lost(level, lacking)
+    _refuse_begun_by_another(job, level, lacking)
     from jukebox_cli.loading import load_prior, pick_device
 
     device = pick_device(job.device)
@@ -152,6 +171,19 @@ def sample(job: Job, level: int) -> None:
             _sample_batch(job, level, prior, batch, tick)
     drawn = sum(t - h for h, t in counts)
     job.event("drawn", level=level, tokens=drawn, seconds=round(time.monotonic() - began, 2))
+
+
+def _refuse_begun_by_another(job: Job, level: int, items: Sequence[int]) -> None:
+    """InputError where other weights drew a part: half a song of each would be neither's."""
+    mine = job.model.prior_print(level)
+    for item in items:
+        tokens = job.run.read_tokens(level, item)
+        if tokens and len(tokens.tokens) > tokens.given and tokens.prior not in ("", mine):
+            raise InputError(
+                f"item {item} of {job.run.path} was begun at level {level} with other weights of "
+                f"prior-{level} than '{job.model.name}' has now",
+                "make it anew in another --out, or name a model that has them: --model",
+            )
 
 
 @contextmanager
@@ -192,11 +224,11 @@ def _sample_batch(job: Job, level: int, prior: Prior, items: Sequence[int], tick
         tokens = np.zeros(total, np.int64)
         tokens[: len(known.tokens)] = known.tokens
         drafts.append(Draft(item, tokens, len(known.tokens)))
-    codec = job.model.config.vqvae
+    codec, weights = job.model.config.vqvae, job.model.prior_print(level)
 
     def save() -> None:
         for draft in drafts:
-            settled = Tokens(draft.tokens[: draft.done], given)
+            settled = Tokens(draft.tokens[: draft.done], given, weights)
             # half a window may hold letters of the prefix, which are numbered after the codes
             half = prior.config.prefix and draft.done < len(draft.tokens)
             job.run.write_tokens(level, draft.item, settled, codec, 1 << 16 if half else None)

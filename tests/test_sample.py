@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -16,6 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jukebox_plugins.samplers import Guidance
 from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from jukebox_cli import levels
@@ -24,7 +26,16 @@ from jukebox_cli.config import ModelConfig, PriorConfig, load
 from jukebox_cli.disk import save_tensors
 from jukebox_cli.folders import Asked, Model, Run, RunConfig, Tokens
 from jukebox_cli.loading import new_prior
-from jukebox_cli.plugin import Conditioner, Sampler, Shape, Song, Window, hookimpl
+from jukebox_cli.plugin import (
+    Conditioner,
+    InputError,
+    InputWarning,
+    Sampler,
+    Shape,
+    Song,
+    Window,
+    hookimpl,
+)
 from jukebox_cli.prior import Prior
 from jukebox_cli.registry import Registry
 from jukebox_cli.sample import Draft, Level, Pulse, sample_level
@@ -517,6 +528,39 @@ def killed(job: Job, at: int) -> bool:
     except KeyboardInterrupt:
         return True
     return False
+
+
+def trained_on(model: Model, folder: Path) -> Model:
+    """A copy of a model whose top prior has learned a little more."""
+    other = Model(folder)
+    shutil.copytree(model.path, other.path)
+    path = other.weights("prior-2")
+    weights = {name: tensor + 1e-3 for name, tensor in load_file(path).items()}
+    save_file(weights, path)
+    return other
+
+
+def test_a_song_is_not_finished_with_other_weights_than_it_was_begun_with(job, tiny, tmp_path):
+    mine = job([1])
+    assert killed(mine, 2)
+    other = trained_on(tiny, tmp_path / "tiny")
+    with pytest.raises(InputError) as caught:
+        levels.finish(replace(mine, model=other), "tokens")
+    assert caught.value.message == (
+        f"item 1 of {mine.run.path} was begun at level 2 with other weights of prior-2 than 'tiny' "
+        "has now"
+    )
+    levels.finish(mine, "tokens")  # the old ones go on
+
+
+def test_a_whole_song_of_other_weights_is_told(job, tiny, tmp_path):
+    mine = job([1])
+    levels.finish(mine, "tokens")
+    before = on_disk(mine)
+    message = "was drawn with other weights of prior-2 and stays as it is"
+    with pytest.warns(InputWarning, match=message):
+        levels.finish(replace(mine, model=trained_on(tiny, tmp_path / "tiny")), "tokens")
+    assert on_disk(mine) == before
 
 
 @pytest.mark.parametrize("every", [1, 2, 5])
