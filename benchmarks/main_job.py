@@ -34,13 +34,17 @@ def _once(preset: str, more: Sequence[str], out: Path) -> dict[str, float]:
     began = time.perf_counter()
     subprocess.run([*JUKEBOX, *words], check=True, stdout=subprocess.DEVNULL)
     whole = time.perf_counter() - began
-    stages = _stages([json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()])
-    return {**stages, "start-up and loading": whole - sum(stages.values()), "in all": whole}
+    events = [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    worked = events[-1]["time"] - events[0]["time"]  # from the first level's draws to its audio
+    return {**_stages(events), "start-up and loading": whole - worked, "in all": whole}
 
 
 def _stages(events: Sequence[dict[str, Any]]) -> dict[str, float]:
-    """Seconds of each stage, from a run's log."""
+    """Seconds of each stage, from a run's log: of levels that are drawn side by side, from the
+    first draw to the last, waits for the level above included."""
     drawn = [e for e in events if e["event"] == "drawn"]
-    stages = {f"level {e['level']}": e["seconds"] for e in drawn}
+    apart = [e["event"] for e in events[:-1]] == ["level", "drawn"] * len(drawn)
+    how = "" if apart else ", beside the others"
+    stages = {f"level {e['level']}{how}": e["seconds"] for e in drawn}
     (decoded,) = (e for e in events if e["event"] == "decoded")
     return {**stages, "decode": decoded["time"] - drawn[-1]["time"]}
