@@ -298,8 +298,9 @@ def report(given: argparse.Namespace, facts: dict[str, str], bench: Bench, rows:
     title = f"What model `{Path(given.model).name}` is told and does"
     about = (
         f"Songs are judged by their first {given.seconds:g} s, those with singing by "
-        f"{given.sung_seconds:g} s. Medians of songs, with the lowest and the highest; losses, "
-        "differences and what is called a mean are means, and word error rates are of all words."
+        f"{given.sung_seconds:g} s; losses and alignment are of whole songs. Medians of songs, "
+        "with the lowest and the highest; losses, differences and what is called a mean are means, "
+        "and word error rates are of all words."
     )
     return page(title, "steering.py", lines, about, rows)
 
