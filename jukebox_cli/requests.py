@@ -54,7 +54,7 @@ def request(
     knobs: Mapping[str, Any],
 ) -> Request:
     """Reads the preset and lays the flags over it."""
-    path = find_preset(preset) if preset else None
+    path = find_preset(preset) if preset is not None else None
     said = load(SongPreset, path, overrides) if path else SongPreset()
     if overrides and not path:
         raise InputError("--set changes a preset, and none is given", "add --preset NAME")

@@ -285,6 +285,19 @@ def test_words_without_their_times(run: Path, jukebox: Jukebox) -> None:
     assert "lyrics 11 words in 3 lines" in page.text
 
 
+def test_words_with_the_times_that_were_asked_for(run: Path, jukebox: Jukebox) -> None:
+    times = [[0, 0.1], [3, 0.2], [12, 0.5], [12, 0.7], [15, 0.8]]
+    ask(run, lyrics="We sing all\nno end", lyrics_times=times, lyrics_sections=[[0, "Verse"]])
+    jukebox("report", run, "--items", "0")
+    page = Reader(run / "report.html")
+    found = [(a["data-start"], a["data-end"]) for a in page.all("span", class_="word")]
+    starts = [pytest.approx(s) for s in (0.1, 0.2, 0.2 + 5 / 9 * 0.3, 0.7)]
+    assert [float(start) for start, _ in found] == starts
+    assert float(found[2][1]) == pytest.approx(0.2 + 8 / 9 * 0.3)
+    assert "Verse We sing all no end" in page.text
+    assert "Words light up when they were asked for: jukebox align finds out" in page.text
+
+
 def test_a_song_without_words_has_no_lyrics(page: Reader) -> None:
     assert "Lyrics" not in page.text
     assert "jukebox align" not in page.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,34 @@ def plain(song: Song) -> list[Line]:
     return [
         Line((), text) if is_section else Line((Piece(text),)) for is_section, text in _rows(song)
     ]
+
+
+def asked(song: Song) -> list[Line]:
+    """The words with the times that were asked for: between two of them, evenly."""
+    times = song.get("lyrics_times") or []
+    begins: dict[int, float] = dict(times)  # of a letter that follows a rest, when the rest ends
+    ends: dict[int, float] = dict(reversed(times))  # ... and when it begins
+
+    def due(letter: int, exact: Mapping[int, float]) -> float | None:
+        before = max((each for each in begins if each < letter), default=None)
+        after = min((each for each in begins if each > letter), default=None)
+        if letter in exact or before is None or after is None:
+            return exact.get(letter)
+        share = (letter - before) / (after - before)
+        return begins[before] + share * (ends[after] - begins[before])
+
+    def piece(word: re.Match[str], line: int) -> Piece:
+        start, end = due(line + word.start(), begins), due(line + word.end(), ends)
+        return Piece(word[0]) if start is None or end is None else Piece(word[0], start, end)
+
+    found: list[Line] = []
+    sections = {letter: name for letter, name in song.get("lyrics_sections") or []}
+    for start, row in _starts(song):
+        if name := sections.get(start):
+            found.append(Line((), str(name)))
+        words = [piece(word, start) for word in re.finditer(r"\S+", row)]
+        found.append(Line(tuple(_between(row, words))))
+    return found
 
 
 def text(song: Song) -> str:

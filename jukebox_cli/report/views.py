@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from jukebox_cli.mel import mel
 from jukebox_cli.report import lyrics
@@ -51,7 +52,7 @@ class ItemView:
     conditions: dict[str, str]  # those that aren't everyone's
     players: Iterator[PlayerView]
     lines: list[Line]
-    timed: bool
+    times: str  # where those of words are from: "found", "asked" for, or from nowhere
 
 
 @dataclass(frozen=True)
@@ -70,11 +71,25 @@ def item_view(
     """An item; each of its players is made when the template comes to it."""
     own = item.song if item.song != facts.asked.song else {}
     alignment = facts.alignment(item.number)
-    plain = lyrics.plain(item.song) if item.song.get("lyrics") else []
-    lines = lyrics.aligned(alignment) if alignment else plain
+    times = _times(item, alignment)
+    lines = _lines(item, alignment, times)
     players = (player(facts, item, part, source, tick) for part in audible(item, levels))
     state = [*_length(facts, item), *_unfinished(facts, item, levels)]
-    return ItemView(item.number, state, told(own), players, lines, alignment is not None)
+    return ItemView(item.number, state, told(own), players, lines, times)
+
+
+def _times(item: Item, alignment: Path | None) -> str:
+    if alignment:
+        return "found"
+    return "asked" if item.song.get("lyrics_times") else ""
+
+
+def _lines(item: Item, alignment: Path | None, times: str) -> list[lyrics.Line]:
+    if alignment:
+        return lyrics.aligned(alignment)
+    if not item.song.get("lyrics"):
+        return []
+    return lyrics.asked(item.song) if times else lyrics.plain(item.song)
 
 
 def audible(item: Item, levels: Sequence[int]) -> list[Part]:
