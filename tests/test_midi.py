@@ -139,6 +139,44 @@ def test_pitches_are_moved_by_octaves_into_a_range(pitch: int, wanted: int) -> N
     assert folded(pitch, 21, 108) == wanted
 
 
+# files as they are found
+
+
+def test_a_key_that_there_is_not_is_no_obstacle(tmp_path: Path) -> None:
+    key = mido.MetaMessage("key_signature", key="D")
+    path = write(tmp_path / "key.mid", [key, *note(60, 0, BEAT)])
+    path.write_bytes(path.read_bytes().replace(b"\xff\x59\x02\x02\x00", b"\xff\x59\x02\x09\x00"))
+    assert [row[2] for row in notes(path)] == [60]
+
+
+def test_chunks_of_other_kinds_are_skipped(tmp_path: Path) -> None:
+    path = write(tmp_path / "odd.mid", note(60, 0, BEAT))
+    whole, odd = path.read_bytes(), b"XFIH" + (4).to_bytes(4, "big") + b"abcd"
+    path.write_bytes(whole[:14] + odd + whole[14:] + odd)
+    assert [row[2] for row in notes(path)] == [60]
+    path.write_bytes(
+        b"RIFF" + (len(whole) + 12).to_bytes(4, "little") + b"RMIDdata\0\0\0\0" + whole
+    )
+    assert [row[2] for row in notes(path)] == [60]
+
+
+def test_a_note_that_is_never_released_ends_with_its_track(tmp_path: Path) -> None:
+    on = mido.Message(ON, note=60, velocity=90)
+    end = mido.MetaMessage("end_of_track", time=BEAT)
+    path = write(tmp_path / "held.mid", [tempo(60), on, *note(64, 0, BEAT), end])
+    assert [row[:3] for row in notes(path)] == [[0.0, 2.0, 60], [0.0, 1.0, 64]]
+
+
+def test_a_program_may_stand_in_another_track_than_its_notes(tmp_path: Path) -> None:
+    bass = mido.Message("program_change", program=33, channel=2)
+    organ = mido.Message("program_change", program=19, channel=2, time=BEAT)
+    path = write(tmp_path / "conductor.mid", [bass, organ], note(40, 0, BEAT, channel=2) * 2)
+    assert [(part["program"], len(part["notes"])) for part in read(path)] == [(33, 1), (19, 1)]
+    own = [mido.Message("program_change", program=7, channel=2), *note(40, 0, BEAT, channel=2)]
+    path = write(tmp_path / "own.mid", [bass, *note(50, 0, BEAT, channel=2)], own)
+    assert [part["program"] for part in read(path)] == [33, 7]
+
+
 # what can't be
 
 

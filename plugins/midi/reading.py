@@ -10,22 +10,21 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jukebox_cli.config import unknown
 from jukebox_cli.plugin import InputError
 
+from .tidying import opened, tidy
+
 if TYPE_CHECKING:
-    import mido
     import pretty_midi
 
 Instrument = dict[str, Any]
 #: Which instruments to keep: programs 0 to 127, and "drums". None: all.
 Selection = frozenset[int | str] | None
 
-TIMES = ("set_tempo", "time_signature", "key_signature")
 PEDAL = 64
 DRUMS = "drums"
 
@@ -91,13 +90,12 @@ def semitones(said: object) -> int:
 
 
 def _parse(path: Path) -> pretty_midi.PrettyMIDI:
-    import mido
     import pretty_midi
 
     if not path.is_file():
         raise InputError(f"no file {path}", "check the path")
     try:
-        file = mido.MidiFile(str(path), clip=True)
+        file = opened(path.read_bytes())
     except OSError as error:
         if error.errno is not None:
             raise InputError(f"can't read {path}: {error.strerror}", "check the path") from None
@@ -113,7 +111,7 @@ def _parse(path: Path) -> pretty_midi.PrettyMIDI:
     if not any(file.tracks):
         raise InputError(f"{path} has no notes", "choose another MIDI file")
     try:
-        return pretty_midi.PrettyMIDI(mido_object=_times_first(file))
+        return pretty_midi.PrettyMIDI(mido_object=tidy(file))
     except Exception as error:
         raise _broken(path, error) from None
 
@@ -124,31 +122,6 @@ def _broken(path: Path, error: Exception) -> InputError:
     return InputError(
         f"{path} is not a MIDI file, or a broken one: {detail}", "open it in a sequencer, save anew"
     )
-
-
-def _times_first(file: mido.MidiFile) -> mido.MidiFile:
-    """The same with all changes of tempo and signature in its first track, where the standard has
-    them and where they are looked for."""
-    import mido
-
-    first, *others = (track for track in file.tracks if track)
-    moved = [_only(track, lambda m: m.type in TIMES) for track in others]
-    kept = [_only(track, lambda m: m.type not in TIMES) for track in others]
-    file.tracks[:] = [mido.merge_tracks([first, *moved]), *kept]
-    return file
-
-
-def _only(track: mido.MidiTrack, keep: Callable[[Any], bool]) -> mido.MidiTrack:
-    """The messages of a track that are to be kept, at the times they had."""
-    import mido
-
-    kept, waited = mido.MidiTrack(), 0
-    for message in track:
-        waited += message.time
-        if keep(message) or message.type == "end_of_track":
-            kept.append(message.copy(time=waited))
-            waited = 0
-    return kept
 
 
 def _instrument(part: pretty_midi.Instrument, semitones: int) -> Instrument:
