@@ -217,5 +217,5 @@ def test_letters_between_two_times_are_sung_evenly() -> None:
 def test_letters_the_model_does_not_know_are_told_once(tmp_path: Path) -> None:
     lyrics = Lyrics(letters=32, alphabet="ab ")
     with pytest.warns(InputWarning, match="left out cd, which the model has no letters for"):
-        row = lyrics.encode({"lyrics": "abcad"}, Window(0, 10, 10), Shape(8, 10, 1, 10))["ids"]
+        row = lyrics.encode({"lyrics": "abc,ad!"}, Window(0, 10, 10), Shape(8, 10, 1, 10))["ids"]
     assert row[row > 0].tolist() == [1, 2, 1]

@@ -124,8 +124,10 @@ class Lyrics(Conditioner):
     def encode(self, song: Song, window: Window, shape: Shape) -> dict[str, np.ndarray]:
         import numpy as np
 
+        from .spelling import is_sung
+
         spelled = self.spell(song)
-        if lost := "".join(letter for letter in spelled.lost if not letter.isspace()):
+        if lost := "".join(letter for letter in spelled.lost if is_sung(letter)):
             message = f"lyrics: left out {lost}, which the model has no letters for"
             warnings.warn(InputWarning(message), stacklevel=2)
         start, end, slot = self.place(song, spelled, window, shape)

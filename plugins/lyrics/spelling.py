@@ -53,6 +53,11 @@ def _in_either_case(letter: str, known: Mapping[str, int]) -> str:
     return next((each for each in (letter, letter.lower(), letter.upper()) if each in known), "")
 
 
+def is_sung(letter: str) -> bool:
+    """Whether a letter is missed where it is left out: a comma, say, is not."""
+    return unicodedata.category(letter)[0] in "LNM"
+
+
 def around(length: int, size: int, middle: int) -> tuple[int, int]:
     """The `size` of `length` letters around one of them: all of them if they are fewer."""
     if length < size:
