@@ -160,6 +160,18 @@ def test_chunks_of_other_kinds_are_skipped(tmp_path: Path) -> None:
     assert [row[2] for row in notes(path)] == [60]
 
 
+@pytest.mark.parametrize(
+    ("division", "second"), [(b"\xe7\x28", 1000), (b"\xe3\x50", 80 * 30 / 1.001)]
+)
+def test_files_may_count_frames_of_film(tmp_path: Path, division: bytes, second: float) -> None:
+    path = write(tmp_path / "film.mid", [*note(60, 0, BEAT), tempo(30), *note(62, 0, BEAT)])
+    film = bytearray(path.read_bytes())
+    film[12:14] = division  # 25 a second, of 40 ticks; 29.97, of 80
+    path.write_bytes(film)
+    ends = [row[1] for row in notes(path)]
+    assert ends == [pytest.approx(n * BEAT / second, abs=1e-4) for n in (1, 2)]
+
+
 def test_a_note_that_is_never_released_ends_with_its_track(tmp_path: Path) -> None:
     on = mido.Message(ON, note=60, velocity=90)
     end = mido.MetaMessage("end_of_track", time=BEAT)
@@ -193,14 +205,15 @@ def test_what_is_no_midi_file_is_told(tmp_path: Path, band: Path) -> None:
     write(tmp_path / "two.mid", note(60, 0, BEAT), kind=2)
     write(tmp_path / "silent.mid", [tempo(90)])
     write(tmp_path / "bare.mid")
-    film = bytearray(write(tmp_path / "film.mid", note(60, 0, BEAT)).read_bytes())
-    film[12:14] = b"\xe7\x28"  # 25 frames a second
-    (tmp_path / "film.mid").write_bytes(film)
+    timeless = bytearray(write(tmp_path / "timeless.mid", note(60, 0, BEAT)).read_bytes())
+    timeless[12:14] = b"\0\0"
+    (tmp_path / "timeless.mid").write_bytes(timeless)
     for name, what in {
         "text.mid": "MThd not found. Probably not a MIDI file",
         "empty.mid": "it ends too early",
         "cut.mid": "it ends too early",
-        "still.mid": "it stands still: a tempo is 0",
+        "timeless.mid": "it stands still: a tempo or a beat is 0",
+        "still.mid": "it stands still: a tempo or a beat is 0",
     }.items():
         whole = f"{tmp_path / name} is not a MIDI file, or a broken one: {what}"
         assert told(name) == (whole, broken)
@@ -210,10 +223,6 @@ def test_what_is_no_midi_file_is_told(tmp_path: Path, band: Path) -> None:
     )
     for name in ("silent.mid", "bare.mid"):
         assert told(name) == (f"{tmp_path / name} has no notes", "choose another MIDI file")
-    assert told("film.mid") == (
-        f"{tmp_path / 'film.mid'} counts time in frames of film, not in beats",
-        "save it with ticks per quarter note",
-    )
     assert told("none.mid") == (f"no file {tmp_path / 'none.mid'}", "check the path")
 
 

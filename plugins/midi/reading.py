@@ -105,9 +105,6 @@ def _parse(path: Path) -> pretty_midi.PrettyMIDI:
     if file.type == 2:
         hint = "save it as type 0 or 1, which every sequencer can"
         raise InputError(f"{path} is a MIDI file of type 2: several songs in one", hint)
-    if file.ticks_per_beat <= 0:
-        hint = "save it with ticks per quarter note"
-        raise InputError(f"{path} counts time in frames of film, not in beats", hint)
     if not any(file.tracks):
         raise InputError(f"{path} has no notes", "choose another MIDI file")
     try:
@@ -117,7 +114,10 @@ def _parse(path: Path) -> pretty_midi.PrettyMIDI:
 
 
 def _broken(path: Path, error: Exception) -> InputError:
-    plain = {EOFError: "it ends too early", ZeroDivisionError: "it stands still: a tempo is 0"}
+    plain = {
+        EOFError: "it ends too early",
+        ZeroDivisionError: "it stands still: a tempo or a beat is 0",
+    }
     detail = plain.get(type(error)) or str(error).strip().rstrip(".!") or type(error).__name__
     return InputError(
         f"{path} is not a MIDI file, or a broken one: {detail}", "open it in a sequencer, save anew"

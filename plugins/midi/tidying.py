@@ -25,9 +25,25 @@ def opened(data: bytes) -> mido.MidiFile:
 
     data = tracks_only(data)
     try:
-        return mido.MidiFile(file=BytesIO(data), clip=True)
+        file = mido.MidiFile(file=BytesIO(data), clip=True)
     except KeySignatureError:
-        return mido.MidiFile(file=BytesIO(KEY.sub(C_MAJOR, data)), clip=True)
+        file = mido.MidiFile(file=BytesIO(KEY.sub(C_MAJOR, data)), clip=True)
+    return _in_beats(file) if file.ticks_per_beat < 0 else file
+
+
+def _in_beats(file: mido.MidiFile) -> mido.MidiFile:
+    """A file that counts frames of film, in which a beat is a second and no tempo counts."""
+    import mido
+
+    frames, ticks = divmod(file.ticks_per_beat, 256)  # minus frames a second, ticks a frame
+    dropping = frames == -29  # which stands for 30 / 1.001 a second
+    file.ticks_per_beat = (30 if dropping else -frames) * ticks
+    file.tracks[:] = [_only(track, lambda m: m.type != "set_tempo") for track in file.tracks]
+    if file.tracks:
+        file.tracks[0].insert(
+            0, mido.MetaMessage("set_tempo", tempo=1_001_000 if dropping else 1_000_000)
+        )
+    return file
 
 
 def tracks_only(data: bytes) -> bytes:
