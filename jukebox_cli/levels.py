@@ -53,6 +53,8 @@ def pays(job: Job, levels: Sequence[int]) -> bool:
         return False
     if any(job.model.config.priors[level].prefix for level in levels):
         return False  # what they put on disk within a window is not settled
+    for level in levels:
+        job.model.need(f"prior-{level}")
     from jukebox_cli.loading import LARGE, pick_device
 
     on_cpu = pick_device(job.device).type == "cpu"
@@ -134,7 +136,8 @@ class Follower:
     def _listen(self) -> None:
         assert self.process.stdout
         tick: Tick | None = None
-        with suppress(EOFError), self.process.stdout as mouth:
+        # it may end in the middle of a word
+        with suppress(EOFError, pickle.UnpicklingError), self.process.stdout as mouth:
             while True:
                 said = pickle.load(mouth)
                 if isinstance(said, Exception):
