@@ -71,7 +71,10 @@ class Registry:
     def conditioner(self, name: str, values: Mapping[str, Any]) -> Conditioner:
         """A conditioner with the given fields; InputError names what is unknown."""
         if name not in self.conditioners:
-            raise unknown("conditioner", name, list(self.conditioners))
+            error = unknown("conditioner", name, list(self.conditioners))
+            if name in blocked():
+                error.hint = f"JUKEBOX_BLOCK={name} switches it off: leave that out"
+            raise error
         return with_fields(self.conditioners[name], values, f"conditioner '{name}'")
 
     def sampling(self, knobs: Mapping[str, Any]) -> list[Sampler]:
@@ -180,14 +183,13 @@ def with_fields(kind: type[T], values: Mapping[str, Any], what: str) -> T:
         raise InputError(f"{what}: {place + ': ' if place else ''}{message}{said}", hint) from None
 
 
-def installed(warn: Warn, blocked: str | None = None) -> Registry:
+def installed(warn: Warn) -> Registry:
     """The registry of all entry points in group `jukebox`.
 
     `JUKEBOX_BLOCK=a,b` in the environment leaves plugins out. One that fails to import costs a
     warning; everything else works.
     """
-    names = os.environ.get("JUKEBOX_BLOCK", "") if blocked is None else blocked
-    block = {n.strip() for n in names.split(",") if n.strip()}
+    block = blocked()
     plugins: dict[str, object] = {}
     found = []
     for point in sorted(entry_points(group=GROUP), key=lambda p: p.name):
@@ -204,6 +206,12 @@ def installed(warn: Warn, blocked: str | None = None) -> Registry:
             continue
         found.append(_found(point))
     return Registry(plugins, found)
+
+
+def blocked() -> set[str]:
+    """The plugins that are switched off."""
+    names = os.environ.get("JUKEBOX_BLOCK", "").split(",")
+    return {name.strip() for name in names if name.strip()}
 
 
 def _found(point: EntryPoint) -> Found:

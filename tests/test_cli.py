@@ -605,7 +605,7 @@ def test_a_model_from_sound_to_song(jukebox: Jukebox, tmp_path: Path) -> None:
     for level in (2, 1, 0):
         result = jukebox("train", "prior", corpus, "--model", model, "--level", level, *few)
         assert made(result) == f"{Model(model).weights(f'prior-{level}')}\n"
-        assert result.err.startswith(f"prior-{level}: 2\n")
+        assert result.err.startswith(f"prior-{level}: 2 steps\n")
         assert re.search(rf"^prior-{level}: held out: bits \d", result.err, re.MULTILINE)
     assert Model(model).learned(2)["genre"]["names"] == ["rock"]
     words = ("--model", model, "--seconds", SECONDS, "--genre", "rock", "--out", tmp_path / "song")
@@ -649,13 +649,14 @@ def test_stdout_holds_only_the_run_and_stderr_how_it_went(
     assert result == Result(
         0,
         f"{out}\n",
-        f"level 2: 25\nlevel 1: 50\nlevel 0: 100\ndecode 0: 400\nwrote {out}/audio/item-00.wav\n",
+        "level 2: 25 tokens\nlevel 1: 50 tokens\nlevel 0: 100 tokens\ndecode 0: 400 samples\n"
+        f"wrote {out}/audio/item-00.wav\n",
     )
 
 
 def test_what_was_there_already_is_said(run: Path, jukebox: Jukebox) -> None:
     result = jukebox("continue", run, "--seconds", SECONDS, "--until", "top")
-    assert result.err == "level 2: 50, 25 there already\n"
+    assert result.err == "level 2: 50 tokens, 25 there already\n"
 
 
 def test_quiet_says_nothing(tiny: Model, tone: Path, jukebox: Jukebox, tmp_path: Path) -> None:
@@ -792,7 +793,7 @@ def uninterrupted(
     out = tmp_path_factory.mktemp("runs") / "whole"
     result = shell("generate", "--model", tiny.path, "--out", out, *LONG)
     assert (result.returncode, result.stdout) == (0, f"{out}\n"), result.stderr
-    assert result.stderr == "level 2: 600\nlevel 1: 1,200\nlevel 0: 2,400\n"
+    assert result.stderr == ("level 2: 600 tokens\nlevel 1: 1,200 tokens\nlevel 0: 2,400 tokens\n")
     return all_tokens(out)
 
 

@@ -160,7 +160,7 @@ def test_what_is_said(run: Path, jukebox: Jukebox) -> None:
     result = jukebox("report", run)
     size = (run / "report.html").stat().st_size / 1e6
     assert result.out == f"{run}/report.html\n"
-    assert result.err == f"report: 24,000\nwrote {run}/report.html: 6 players, {size:.1f} MB\n"
+    assert result.err == f"report: 24,000 samples\nwrote {run}/report.html: 6 players, {size:.1f} MB\n"
     quiet = jukebox("report", run, "--quiet", "--items", "0", "--levels", "2")
     assert (quiet.out, quiet.err) == (f"{run}/report.html\n", "")
 
@@ -420,7 +420,7 @@ def test_mistakes(run: Path, jukebox: Jukebox, words: str, error: str, hint: str
     Path("folder").mkdir()
     before = contents(Path())
     result = jukebox("report", *words.split())
-    said = result.err.removeprefix("report: 8,000\n")
+    said = result.err.removeprefix("report: 8,000 samples\n")
     assert (result.code, result.out, said) == (2, "", f"error: {error}\n\nhint: {hint}\n")
     assert contents(Path()) == before
 

@@ -81,13 +81,20 @@ def progress(quiet: bool, unit: str = "tokens") -> Iterator[Bar]:
         with _rich_bar(console, unit) as bar:
             yield bar
     else:
-        yield _plain_bar
+        yield _plain_bar(unit)
 
 
-def _plain_bar(what: str, done: int, total: int) -> Tick:
-    left = f", {done:,} there already" if done else ""
-    print(f"{what}: {total:,}{left}", file=sys.stderr)
-    return lambda count: None
+def _plain_bar(unit: str) -> Bar:
+    def begin(what: str, done: int, total: int) -> Tick:
+        left = f", {done:,} there already" if done else ""
+        print(f"{what}: {total:,} {_unit(what, unit)}{left}", file=sys.stderr)
+        return lambda count: None
+
+    return begin
+
+
+def _unit(what: str, usual: str) -> str:
+    return "samples" if what.startswith("decode") else usual
 
 
 @contextmanager
@@ -120,7 +127,7 @@ def _rich_bar(console: Any, unit: str) -> Iterator[Bar]:
     with Progress(*columns, console=console) as bars:
 
         def begin(what: str, done: int, total: int) -> Tick:
-            name = "samples" if what.startswith("decode") else unit
+            name = _unit(what, unit)
             task = bars.add_task(what, total=total, completed=done, unit=name)
             return lambda count: bars.advance(task, count)
 
