@@ -160,7 +160,8 @@ def test_what_is_said(run: Path, jukebox: Jukebox) -> None:
     result = jukebox("report", run)
     size = (run / "report.html").stat().st_size / 1e6
     assert result.out == f"{run}/report.html\n"
-    assert result.err == f"report: 24,000 samples\nwrote {run}/report.html: 6 players, {size:.1f} MB\n"
+    wrote = f"wrote {run}/report.html: 6 players, {size:.1f} MB"
+    assert result.err == f"report: 24,000 samples\n{wrote}\n"
     quiet = jukebox("report", run, "--quiet", "--items", "0", "--levels", "2")
     assert (quiet.out, quiet.err) == (f"{run}/report.html\n", "")
 
