@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,8 @@ from jukebox_cli.folders import Asked, Corpus, CorpusConfig, Model, Run, RunConf
 from jukebox_cli.loading import autocast
 from jukebox_cli.plugin import InputError
 from jukebox_cli.songs import Recording
+from jukebox_cli.stages import Tick
 from jukebox_cli.vqvae import VQVAE
-
-Tick = Callable[[int], None]
 
 
 def encode_file(

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from run_files import all_tokens, tokens
 from safetensors.numpy import save_file
 
 from jukebox_cli import levels, stages
@@ -44,11 +45,6 @@ def roomy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(levels, "cores", lambda: 2)
 
 
-def on_disk(job: Job) -> dict[tuple[int, int], list[int]]:
-    found = {(n, i): job.run.read_tokens(n, i) for n in range(3) for i in job.items}
-    return {key: value.tokens.tolist() for key, value in found.items() if value is not None}
-
-
 def count_to(counts: dict[str, int]) -> Callable[[str, int, int], Tick]:
     """A bar that adds up what it is told, by stage."""
 
@@ -74,19 +70,21 @@ def test_levels_side_by_side_draw_what_they_draw_alone(
     monkeypatch.setattr(levels, "ENOUGH", 10_000)
     alone = job("alone")
     levels.finish(alone, "tokens")
-    assert on_disk(together) == on_disk(alone)
+    assert all_tokens(together.run.path) == all_tokens(alone.run.path)
 
 
 def test_what_is_there_already_is_kept(job: JobMaker, roomy: None) -> None:
     whole, part = job("whole"), job("part", items=(1,))
     levels.finish(whole, "tokens")
     stages.sample(part, 2)
-    before = on_disk(part)
+    before = all_tokens(part.run.path)
     counts: dict[str, int] = {}
     levels.finish(replace(part, bar=count_to(counts)), "tokens")
     assert counts == {"level 1": 200, "level 0": 400}
-    assert on_disk(part).items() > before.items()
-    assert on_disk(part) == {key: song for key, song in on_disk(whole).items() if key[1] == 1}
+    assert all_tokens(part.run.path).items() > before.items()
+    assert all_tokens(part.run.path) == {
+        key: song for key, song in all_tokens(whole.run.path).items() if key[1] == 1
+    }
 
 
 @pytest.mark.parametrize(
@@ -178,11 +176,6 @@ def whole(tiny: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
-def have(run: Path, level: int) -> int:
-    tokens = Run(run).read_tokens(level, 0)
-    return 0 if tokens is None else len(tokens.tokens)
-
-
 def children(process: int) -> list[int]:
     listed = subprocess.run(
         ["ps", "-o", "pid=", "--ppid", str(process)], capture_output=True, text=True, check=False
@@ -198,7 +191,7 @@ def test_a_signal_ends_all_processes_and_the_same_command_goes_on(
 ) -> None:
     out = tmp_path / "run"
     process = begun(tiny, out)
-    while have(out, 0) < 100:
+    while len(tokens(out, 0)) < 100:
         assert process.poll() is None
     others = [pid for pid in children(process.pid) if Path(f"/proc/{pid}").exists()]
     process.send_signal(number)
@@ -211,11 +204,7 @@ def test_a_signal_ends_all_processes_and_the_same_command_goes_on(
         time.sleep(0.05)
     assert not list(out.rglob("*.part"))
     made(tiny, out)
-    for level in range(3):
-        mine, theirs = (Run(run).read_tokens(level, 0) for run in (out, whole))
-        assert mine
-        assert theirs
-        assert mine.tokens.tolist() == theirs.tokens.tolist()
+    assert all_tokens(out) == all_tokens(whole)
 
 
 def _is_dead(pid: int) -> bool:

@@ -14,8 +14,9 @@ from jukebox_cli.disk import replacing
 from jukebox_cli.report.conditions import File
 from jukebox_cli.report.facts import Facts, told
 from jukebox_cli.report.recipe import Recipe
-from jukebox_cli.report.sound import Source, Tick, embedded
+from jukebox_cli.report.sound import Source, embedded
 from jukebox_cli.report.views import audible, encoded, item_view, level_views, seconds
+from jukebox_cli.stages import Tick
 
 #: What every report begins with, and nothing else that jukebox writes.
 BEGINNING = "<!doctype html>\n<!-- jukebox report -->\n"

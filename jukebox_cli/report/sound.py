@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,13 +13,13 @@ from jukebox_cli import audio
 from jukebox_cli.audio import Audio, resampled
 from jukebox_cli.report.facts import Facts, Item, Part
 from jukebox_cli.report.pictures import Mel, MelSpectrogram
+from jukebox_cli.stages import Tick
 
 if TYPE_CHECKING:
     from jukebox_cli.vqvae import VQVAE
 
 #: What MP3 can be of, in Hz.
 RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
-Tick = Callable[[int], None]
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from jukebox_cli.report import lyrics
 from jukebox_cli.report.facts import Facts, Item, Part, told
 from jukebox_cli.report.lyrics import Line
 from jukebox_cli.report.pictures import HEIGHT, Mel
-from jukebox_cli.report.sound import Source, Tick
+from jukebox_cli.report.sound import Source
+from jukebox_cli.stages import Tick
 
 PIECE = 3 << 16  # bytes that become base64 at a time; a multiple of three
 PITCHES = (300, 1000, 3000, 10000)  # Hz

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from jukebox_cli.plugin import InputError
+from jukebox_cli.plugin import InputError, Window
 from jukebox_cli.stages import Job, conditions_of, window_of
 from jukebox_cli.steering import conditioners, shape_of
 
@@ -94,7 +94,8 @@ def align(sung: Sung, item: int, head: Head) -> dict[str, Any]:
     frame = max(1, round(FRAME * shape.sample_rate / shape.hop))
     seconds = frame * shape.hop / shape.sample_rate
     looks, told = _looks(sung, item, head, frame, len(spelled.ids))
-    length = _length(sung, item)
+    whole = Window(0, 0, sung.job.samples(item))
+    length = sung.lyrics.total(song, whole, shape) / shape.sample_rate
     even = seconds * np.arange(len(looks) + 1) / length  # shares of the song
     ends = np.array([song["lyrics"][origin] == "\n" for origin in spelled.origins], bool)
     usual = seconds * haste(ends, length)  # what a frame would last in a song of a usual pace
@@ -102,8 +103,8 @@ def align(sung: Sung, item: int, head: Head) -> dict[str, Any]:
     found = starts(scores, stays(ends, usual), even[-1] * (len(spelled.ids) + 1), usual)
     found = np.where(found >= 0, found * seconds, -1)
     times = _of_text(found[1:-1], spelled, song["lyrics"])
-    whole_song = min(sung.job.samples(item) / shape.sample_rate, len(looks) * seconds)
-    end = float(found[-1]) if found[-1] >= 0 else whole_song
+    last = min(sung.job.samples(item) / shape.sample_rate, len(looks) * seconds)
+    end = float(found[-1]) if found[-1] >= 0 else last
     return {
         "format": 1,
         "item": item,
@@ -130,12 +131,6 @@ def _looks(
         told[there, place] = True
         first += len(there)
     return looks / np.bincount(frames)[:, None], told
-
-
-def _length(sung: Sung, item: int) -> float:
-    """The seconds over which the model takes the words to be sung."""
-    seconds = sung.job.samples(item) / sung.job.model.config.vqvae.sample_rate
-    return float(max(seconds, sung.job.song(item).get("total") or 0))
 
 
 def _windows(sung: Sung, item: int, layer: int) -> Iterator[tuple[np.ndarray, slice, slice]]:
