@@ -97,12 +97,20 @@ class Conditioning:
 _TENSORS = ("start", "frames", "memory", "memory_mask", "memory_places", "memory_guide")
 
 
+Numbers = np.ndarray | Tensor
+
+
+def tensor(numbers: Numbers, device: torch.device | str) -> Tensor:
+    """Them on a device; nobody waits for what comes from pinned memory."""
+    return torch.as_tensor(numbers).to(device, non_blocking=True)
+
+
 def tensors(
-    arrays: Mapping[str, Mapping[str, np.ndarray]], device: torch.device | str
+    arrays: Mapping[str, Mapping[str, Numbers]], device: torch.device | str
 ) -> dict[str, dict[str, Tensor]]:
-    """What conditioners made of a window, as tensors on a device."""
+    """What conditioners made of a window, on a device."""
     return {
-        name: {key: torch.from_numpy(array).to(device) for key, array in each.items()}
+        name: {key: tensor(array, device) for key, array in each.items()}
         for name, each in arrays.items()
     }
 

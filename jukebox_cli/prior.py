@@ -162,9 +162,9 @@ class Prior(nn.Module):
         logits = self._forward(tokens.clamp_min(0), conditions, self._memory(conditions, paid))
         prefix = conditions.prefix
         before = 0 if prefix is None else prefix.ids.shape[1]
-        bits = total = _bits(logits[:, before:], tokens).mean()
+        bits = total = _bits(logits[:, before:], tokens, "mean")
         if prefix is not None:
-            each = _bits(logits[:, :before], prefix.ids + self.bins).view_as(prefix.ids)
+            each = _bits(logits[:, :before], prefix.ids + self.bins, "none").view_as(prefix.ids)
             total = total + (each * prefix.share).sum(1).mean() / tokens.shape[1]
         if conditions.loss is not None:
             total = total + conditions.loss
@@ -281,9 +281,8 @@ class Prior(nn.Module):
         return each_row(x, table.T, x.new_zeros(len(table)))
 
 
-def _bits(logits: Tensor, targets: Tensor) -> Tensor:
-    """Cross-entropies of (B, T, K) in bits, of those that are not -1: (N,)."""
-    known = targets.flatten() >= 0
+def _bits(logits: Tensor, targets: Tensor, reduction: str) -> Tensor:
+    """Cross-entropies of (B, T, K) in bits: the mean, (), of those that are not -1, or (B * T,)."""
     flat = logits.flatten(0, 1).float()
-    nats = F.cross_entropy(flat, targets.flatten(), ignore_index=-1, reduction="none")
-    return nats[known] / log(2)
+    nats = F.cross_entropy(flat, targets.flatten(), ignore_index=-1, reduction=reduction)
+    return nats / log(2)

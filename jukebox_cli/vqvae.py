@@ -148,8 +148,9 @@ class Decoder(nn.Module):
         return out
 
 
-#: Latents compared with the codebook at once, so that the distances stay in the CPU's cache.
-_AT_ONCE = 1024
+#: Latents compared with the codebook at once: on a CPU so that the distances stay in its cache,
+#: elsewhere so that they do not fill the memory.
+_AT_ONCE, _AT_ONCE_ELSEWHERE = 1 << 10, 1 << 16
 
 
 class Codebook(nn.Module):
@@ -176,10 +177,11 @@ class Codebook(nn.Module):
         """(B, E, T) -> codes (B, T): the nearest vector, by squared distance."""
         flat = latents.transpose(1, 2).reshape(-1, latents.shape[1]).float()  # (B*T, E)
         norms = self.vectors.square().sum(1)  # the squared distance, but for |flat|^2
+        size = _AT_ONCE if latents.device.type == "cpu" else _AT_ONCE_ELSEWHERE
         with torch.autocast(latents.device.type, enabled=False):  # bf16 is too coarse to compare
             nearest = [
                 torch.addmm(norms, part, self.vectors.T, alpha=-2).argmin(1)
-                for part in flat.split(_AT_ONCE)
+                for part in flat.split(size)
             ]
         return torch.cat(nearest).view(latents.shape[0], latents.shape[2])
 

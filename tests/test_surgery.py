@@ -176,7 +176,7 @@ def test_what_is_new_learns_and_what_is_old_unless_it_is_frozen(
     before = {n: p.detach().clone() for n, p in task.module.named_parameters()}
     for step in range(3):  # what stands before a matrix of zeros learns once that one has
         rate.zero_grad()
-        task.loss(step)[0].backward()
+        task.loss(step, task.source(step))[0].backward()
         rate.step()
     config = task.module.config
     told = {

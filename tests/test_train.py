@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -23,6 +25,7 @@ from jukebox_cli.folders import Corpus, CorpusConfig, Model
 from jukebox_cli.mapped import load_tensors
 from jukebox_cli.plugin import Conditioner, InputError, Shape, Song, Window
 from jukebox_cli.train.autoencoder import AutoencoderTask, Crops
+from jukebox_cli.train.feeding import batches, workers_for
 from jukebox_cli.train.loop import Plan, Progress, Task, train
 from jukebox_cli.train.prior import ALL_UNTOLD, UNTOLD, CorpusWindows, PriorTask, prepare
 
@@ -142,10 +145,10 @@ class Interrupting:
     def __getattr__(self, name: str) -> object:
         return getattr(self.task, name)
 
-    def loss(self, step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
+    def loss(self, step: int, batch: Any) -> tuple[Tensor, Mapping[str, Tensor]]:
         if step == self.step:
             self.happens()
-        return self.task.loss(step)
+        return self.task.loss(step, batch)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -312,8 +315,9 @@ class Steep:
 
     def __init__(self) -> None:
         self.module = nn.Linear(2, 2)
+        self.source = int
 
-    def loss(self, step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
+    def loss(self, step: int, batch: int) -> tuple[Tensor, Mapping[str, Tensor]]:
         return (0 * self.module.weight).abs().sqrt().sum(), {}
 
     def held_out(self) -> dict[str, float]:
@@ -321,6 +325,55 @@ class Steep:
 
     def export(self) -> dict[str, Tensor]:
         return self.module.state_dict()
+
+
+def test_processes_that_prepare_examples_change_no_step(make, model, straight):
+    task = make(model)
+    train(task, model, replace(PLAN, workers=2))
+    assert results(model, task.part) == straight
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_processes_that_prepare_examples_are_gone_after_a_signal(make, model, straight, number):
+    before = multiprocessing.active_children()
+    task = Interrupting(make(model), 2, lambda: os.kill(os.getpid(), number))
+    with pytest.raises(KeyboardInterrupt):
+        train(task, model, replace(PLAN, workers=2))
+    assert multiprocessing.active_children() == before
+    last = make(model)
+    train(last, model, replace(PLAN, workers=1))
+    assert results(model, last.part) == straight
+
+
+def test_what_is_wrong_with_an_example_is_told_as_if_nobody_else_had_prepared_it(sounds, tmp_path):
+    spoiled = tmp_path / "spoiled.wav"
+    spoiled.write_bytes(sounds[0].read_bytes())
+    source = partial(Crops.of([spoiled], 512, 8000).batch, size=2)
+    spoiled.write_bytes(b"no longer audio")
+    for workers in (0, 1):
+        with pytest.raises(InputError) as caught:
+            list(batches(source, range(3), workers, torch.device("cpu")))
+        assert caught.value.message == f"{spoiled} is not audio that can be read"
+        assert caught.value.hint == "use wav, flac, ogg, opus, mp3, aiff and more"
+
+
+def die(step: int) -> int:
+    os.kill(os.getpid(), signal.SIGKILL)
+    return step
+
+
+def test_a_process_that_prepares_examples_and_is_killed_is_told():
+    with pytest.raises(InputError) as caught:
+        list(batches(die, range(3), 1, torch.device("cpu")))
+    assert "prepares examples was killed" in caught.value.message
+    assert caught.value.hint == "train with --workers 0, or with a smaller --batch"
+
+
+def test_on_a_cpu_nobody_else_prepares_examples_unless_asked():
+    assert workers_for(torch.device("cpu")) == 0
+    assert workers_for(torch.device("cpu"), 3) == 3
+    assert 1 <= workers_for(torch.device("cuda")) <= 4
+    assert workers_for(torch.device("cuda"), 0) == 0
 
 
 def test_a_slope_that_is_not_a_number_spoils_no_checkpoint(model):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -25,6 +26,14 @@ BatchSize = Annotated[int, typer.Option(min=1, help="Examples per step.")]
 Save = Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")]
 TrainSeed = Annotated[int, typer.Option(min=0, help="Of the weights' start and the batches.")]
 Precision = Annotated[str, typer.Option(help="auto, fp32 or bf16.", metavar="NAME")]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        min=0,
+        help="Processes that prepare examples; none on a CPU, up to 4 elsewhere.",
+        metavar="N",
+    ),
+]
 
 
 def add(app: typer.Typer, registry: Registry) -> None:
@@ -53,6 +62,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
         seed: TrainSeed = 0,
         precision: Precision = "auto",
         device: DeviceFlag = Device.auto,
+        workers: Workers = None,
         quiet: Quiet = False,
     ) -> None:
         """Train the autoencoders that turn audio into tokens, level by level.
@@ -73,8 +83,10 @@ def add(app: typer.Typer, registry: Registry) -> None:
 
         from jukebox_cli.loading import pick_device
         from jukebox_cli.train.autoencoder import AutoencoderTask, Crops
+        from jukebox_cli.train.feeding import workers_for
 
         where = pick_device(device.value)
+        plan = replace(plan, workers=workers_for(where, workers))
         config = shape.vqvae
         length = -(-round(crop * config.sample_rate) // config.hops[-1]) * config.hops[-1]
         held = [p.audio for p in pieces if p.held_out]
@@ -106,6 +118,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
         seed: TrainSeed = 0,
         precision: Precision = "auto",
         device: DeviceFlag = Device.auto,
+        workers: Workers = None,
         from_: Annotated[
             str | None,
             typer.Option("--from", help="A trained model, to which --add adds.", metavar="MODEL"),
@@ -144,9 +157,11 @@ def add(app: typer.Typer, registry: Registry) -> None:
 
         from jukebox_cli.loading import pick_device
         from jukebox_cli.surgery import Addition
+        from jukebox_cli.train.feeding import workers_for
         from jukebox_cli.train.prior import add_to, prepare
 
         where = pick_device(device.value)
+        plan = replace(plan, workers=workers_for(where, workers))
         if from_ is not None:
             addition = Addition(knobs, memory_layers)
             add_to(find_model(from_), found, level, addition, source, registry, seed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch import Tensor
 from jukebox_cli import audio
 from jukebox_cli.config import VQVAEConfig
 from jukebox_cli.plugin import InputError
+from jukebox_cli.train.feeding import Source
 from jukebox_cli.train.loop import Metrics
 from jukebox_cli.train.losses import (
     convergence_db,
@@ -73,11 +75,12 @@ class AutoencoderTask:
         self.part = f"vqvae-{level}"
         self.module = Autoencoder(level, config).to(device)
         self.crops, self.examples = crops, held_out
+        self.source: Source = partial(crops.batch, size=batch)
         self.size, self.device = batch, device
         self.commit, self.mel = commit, mel  # their shares in the loss
 
-    def loss(self, step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
-        target = self.crops.batch(step, self.size).to(self.device)
+    def loss(self, step: int, batch: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
+        target = batch.to(self.device, non_blocking=True)
         generator = torch.Generator().manual_seed(self.crops.seed + step)
         codebook = self.module.codebook
         if step == 0:

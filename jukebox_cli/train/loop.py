@@ -21,6 +21,7 @@ from jukebox_cli.folders import Model
 from jukebox_cli.loading import autocast, fill
 from jukebox_cli.mapped import load_tensors
 from jukebox_cli.plugin import InputError
+from jukebox_cli.train.feeding import Source, batches
 
 Metrics = dict[str, float]
 
@@ -31,11 +32,14 @@ class Task(Protocol):
     #: The stem of its files, such as `vqvae-0` or `prior-2`.
     part: str
 
+    #: Gives what a step learns from.
+    source: Source
+
     @property
     def module(self) -> nn.Module: ...
 
-    def loss(self, step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """The loss of step `step` and what to log of it."""
+    def loss(self, step: int, batch: Any) -> tuple[Tensor, Mapping[str, Tensor]]:
+        """The loss of step `step` on what the source gave, and what to log of it."""
 
     def held_out(self) -> Metrics:
         """How well it does on songs it never trains on."""
@@ -58,6 +62,7 @@ class Plan:
     save_every: int = 500
     log_every: int = 20
     precision: str = "auto"
+    workers: int = 0  # processes that prepare what is learned from
 
     def measures_at(self, step: int) -> bool:
         """Whether what is held out is measured after so many steps: some ten times on the way, when
@@ -98,11 +103,12 @@ def train(task: Task, model: Model, plan: Plan, watch: Watch = lambda _: None) -
     optimizer = _optimizer(task.module, plan)
     step = resume(task, optimizer, model)
     first, began = step, monotonic()
+    device = next(task.module.parameters()).device
     with _stopping() as stopped:
-        while step < plan.steps:
+        for batch in batches(task.source, range(step, plan.steps), plan.workers, device):
             for group in optimizer.param_groups:
                 group["lr"] = plan.rate_at(step)
-            loss, metrics = _step(task, optimizer, plan, step)
+            loss, metrics = _step(task, optimizer, plan, step, batch)
             step += 1
             saving = step % plan.save_every == 0 or step == plan.steps or stopped()
             if step % plan.log_every == 0 or saving:
@@ -125,11 +131,11 @@ def train(task: Task, model: Model, plan: Plan, watch: Watch = lambda _: None) -
 
 
 def _step(
-    task: Task, optimizer: torch.optim.Optimizer, plan: Plan, step: int
+    task: Task, optimizer: torch.optim.Optimizer, plan: Plan, step: int, batch: Any
 ) -> tuple[Tensor, Mapping[str, Tensor]]:
     device = next(task.module.parameters()).device
     with autocast(device, plan.precision):
-        loss, metrics = task.loss(step)
+        loss, metrics = task.loss(step, batch)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     norm = nn.utils.clip_grad_norm_(task.module.parameters(), plan.clip)

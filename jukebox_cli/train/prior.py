@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cached_property
+from functools import cached_property, partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from jukebox_cli.conditioning import tensors
+from jukebox_cli.conditioning import tensor, tensors
 from jukebox_cli.config import PriorConfig
 from jukebox_cli.folders import Corpus, Entry, Model
 from jukebox_cli.loading import new_prior
@@ -19,6 +20,7 @@ from jukebox_cli.prior import Loss
 from jukebox_cli.registry import Registry
 from jukebox_cli.steering import Arrays, encode_window, shape_of
 from jukebox_cli.surgery import Addition, is_new, operate
+from jukebox_cli.train.feeding import Source
 from jukebox_cli.train.loop import Metrics
 
 #: How often a conditioner is told nothing in training, and how often all of them.
@@ -26,9 +28,8 @@ UNTOLD = 0.1
 ALL_UNTOLD = 0.05
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Windows of a level. Tokens past the end of a song are -1."""
+class Batch(NamedTuple):
+    """Windows of a level, as arrays or as tensors. Tokens past the end of a song are -1."""
 
     tokens: np.ndarray  # int64 (B, T)
     above: np.ndarray | None  # int64 (B, T / ratio)
@@ -139,10 +140,11 @@ class PriorTask:
             new = is_new(name, config.added, config.added_layers)
             parameter.requires_grad_(new or not freeze)
         self.windows, self.examples = windows, held_out
+        self.source: Source = partial(windows.batch, size=batch)
         self.size, self.device = batch, device
 
-    def loss(self, step: int) -> tuple[Tensor, Mapping[str, Tensor]]:
-        loss = self._loss(self.windows.batch(step, self.size))
+    def loss(self, step: int, batch: Batch) -> tuple[Tensor, Mapping[str, Tensor]]:
+        loss = self._loss(batch)
         return loss.total, {"bits": loss.bits.detach()}
 
     def held_out(self, batches: int = 8) -> Metrics:
@@ -156,9 +158,9 @@ class PriorTask:
         return {k: v.detach().half() for k, v in self.module.state_dict().items()}
 
     def _loss(self, batch: Batch) -> Loss:
-        above = None if batch.above is None else torch.from_numpy(batch.above).to(self.device)
+        above = None if batch.above is None else tensor(batch.above, self.device)
         conditions = self.module.condition(tensors(batch.arrays, self.device), above)
-        return self.module.loss(torch.from_numpy(batch.tokens).to(self.device), conditions)
+        return self.module.loss(tensor(batch.tokens, self.device), conditions)
 
 
 def prepare(
