@@ -8,7 +8,8 @@ ones, which hold what goes before the music. Each includes the position itself, 
 
 Three ways give the same numbers: `forward` (whole rows at once, for training), `step` (one
 position, with a cache of only what the pattern needs), and `allowed` with `naive_attention` (a
-plain masked softmax, for the tests).
+plain masked softmax, for the tests). The position of a step may be a tensor (1,), so that the step
+can be recorded once and replayed at any other.
 
 Shapes: B batch, T positions, W width, A attention width, H heads, D = A / H, S memory positions.
 """
@@ -63,6 +64,18 @@ class Memory(NamedTuple):
         return x + F.pad(places, (0, 0, 0, x.shape[1] - places.shape[1]))
 
 
+#: A position, or where it can be read.
+Position = int | Tensor
+
+
+class Seen(NamedTuple):
+    """What a position attends to."""
+
+    keys: Tensor  # (B * H, S, D)
+    values: Tensor
+    mask: Tensor | None = None  # (S,)
+
+
 class Cache:
     """Keys and values of one layer, allocated once and only as large as its pattern needs."""
 
@@ -88,8 +101,11 @@ class Cache:
         part.keys, part.values = self.keys[rows], self.values[rows]
         return part
 
-    def put(self, n: int, keys: Tensor, values: Tensor) -> None:
+    def put(self, n: Position, keys: Tensor, values: Tensor) -> None:
         """Keeps the keys and values (B * H, D) of position n."""
+        if isinstance(n, Tensor):
+            self._put_at(n, keys, values)
+            return
         if self.pattern == "prefix" and n >= self.layout.first:
             return
         row, column = divmod(n, self.layout.columns)
@@ -104,8 +120,10 @@ class Cache:
         self.keys[at] = keys
         self.values[at] = values
 
-    def seen(self, n: int) -> tuple[Tensor, Tensor]:
-        """The keys and values (B * H, S, D) that position n attends to."""
+    def seen(self, n: Position) -> Seen:
+        """The keys and values that position n attends to."""
+        if isinstance(n, Tensor):
+            return self._seen_at(n)
         row, column = divmod(n, self.layout.columns)
         place: tuple[int | slice, ...] = {
             "row": (slice(column + 1),),
@@ -115,7 +133,34 @@ class Cache:
             "prefix": (slice(n + 1),),
         }[self.pattern]
         at = (slice(None), *place)
-        return self.keys[at], self.values[at]
+        return Seen(self.keys[at], self.values[at])
+
+    def _put_at(self, n: Tensor, keys: Tensor, values: Tensor) -> None:
+        row, column = n // self.layout.columns, n % self.layout.columns
+        slot = {
+            "row": column,
+            "column": column * self.layout.blocks + row,
+            "previous": row % 2 * self.layout.columns + column,
+            "dense": n,
+            "prefix": n.clamp_max(self.layout.first - 1),
+        }[self.pattern]
+        for kept, new in ((self.keys, keys), (self.values, values)):
+            slots = kept.flatten(1, -2)
+            if self.pattern == "prefix":  # what is after it is not kept
+                old = slots.index_select(1, slot)[:, 0]
+                new = torch.where(n < self.layout.first, new, old)
+            slots.index_copy_(1, slot, new[:, None])
+
+    def _seen_at(self, n: Tensor) -> Seen:
+        row, column = n // self.layout.columns, n % self.layout.columns
+        keys, values = self.keys, self.values
+        if self.pattern in ("column", "previous"):
+            part = column if self.pattern == "column" else (row + 1) % 2
+            keys, values = (t.index_select(1, part)[:, 0] for t in (keys, values))
+        if self.pattern == "previous":
+            return Seen(keys, values)
+        last = {"row": column, "column": row}.get(self.pattern, n)
+        return Seen(keys, values, torch.arange(keys.shape[1], device=n.device) <= last)
 
     def fill(self, keys: Tensor, values: Tensor) -> None:
         """`put` for the positions from 0 on: (B * H, T, D). Rows that fell out are skipped."""
@@ -235,7 +280,7 @@ class Attention(Heads):
         k, v = (F.pad(t, (0, 0, 0, 0, 1, 0))[:, :, :-1] for t in (k, v))  # one row down
         return F.scaled_dot_product_attention(q, k, v).flatten(2, 3)
 
-    def step(self, x: Tensor, n: int, cache: Cache) -> Tensor:
+    def step(self, x: Tensor, n: Position, cache: Cache) -> Tensor:
         """The same for position n alone: (B, 1, W) -> (B, 1, W)."""
         q, k, v = self.project.step(x).view(x.shape[0], 3, self.heads, -1).unbind(1)
         q, k, v = (t.flatten(0, 1) for t in (q, k, v))  # (B * H, D)
@@ -273,9 +318,9 @@ class MemoryAttention(Heads):
         out: Tensor = self.out(self.merge(mixed))
         return out
 
-    def step(self, x: Tensor, n: int, cache: MemoryCache) -> Tensor:
+    def step(self, x: Tensor, n: Position, cache: MemoryCache) -> Tensor:
         """The same for position n alone: (B, 1, W) -> (B, 1, W)."""
-        x = x if cache.places is None else x + cache.places[:, n : n + 1]
+        x = x if cache.places is None else x + at(cache.places, n)
         q = self.split(self.query.step(x)).flatten(0, 2)  # (B * H, D)
         return self.out.step(self.mix_one(q, cache.keys, cache.values, cache.mask))
 
@@ -307,6 +352,11 @@ class MemoryAttention(Heads):
     def _seen(self, memory: Memory) -> tuple[Tensor, Tensor]:  # (B, H, S, D)
         k, v = (self.split(t) for t in self.project(memory.states).chunk(2, dim=2))
         return k, v
+
+
+def at(x: Tensor, n: Position) -> Tensor:
+    """Position n of (B, T, W): (B, 1, W)."""
+    return x.index_select(1, n) if isinstance(n, Tensor) else x[:, n : n + 1]
 
 
 def allowed(pattern: str, layout: Layout, total: int) -> Tensor:

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from jukebox_cli.attention import AnyCache, Memory
+from jukebox_cli.attention import AnyCache, Memory, Position, at
 from jukebox_cli.conditioning import Conditioning, Prefix, join
 from jukebox_cli.config import PriorConfig, UpperConfig
 from jukebox_cli.linear import Linear, each_row
@@ -204,31 +204,32 @@ class Prior(nn.Module):
         """
         batch = last.shape[0]
         if batch == 1 or last.device.type != "cpu" or torch.get_num_threads() == 1:
-            return self._step(last, n, conditions, caches)
+            return self.step_at(last, n, conditions, caches)
         heads = self.transformer.heads
         each = [
-            self._step(last[i : i + 1], n, conditions.row(i), [c.of(i, heads) for c in caches])
+            self.step_at(last[i : i + 1], n, conditions.row(i), [c.of(i, heads) for c in caches])
             for i in range(batch)
         ]
         return torch.cat(each)
 
-    def _step(
-        self, last: Tensor, n: int, conditions: Conditioning, caches: Sequence[AnyCache]
+    def step_at(
+        self, last: Tensor, n: Position, conditions: Conditioning, caches: Sequence[AnyCache]
     ) -> Tensor:
-        prefix, at = conditions.prefix, n + self.config.prefix
-        x = self._before(last, n, conditions)[:, None] + self.positions[at]
-        frames = None if conditions.frames is None else conditions.frames[:, n : n + 1]
+        """`step` for all items at once; a position that is a tensor (1,) must not be 0."""
+        prefix, place = conditions.prefix, n + self.config.prefix
+        x = self._before(last, n, conditions)[:, None] + at(self.positions[None], place)
+        frames = None if conditions.frames is None else at(conditions.frames, n)
         x = x if frames is None else x + frames
-        x = self.norm(self._again(self.transformer.step(x, at, caches), frames))
+        x = self.norm(self._again(self.transformer.step(x, place, caches), frames))
         music = self._each_row(x, self.tokens.weight) if self.head is None else self.head.step(x)
         if prefix is None:
             return music[:, 0]
         return torch.cat([music, self._each_row(x, self._out(prefix))], dim=2)[:, 0]
 
-    def _before(self, last: Tensor, n: int, conditions: Conditioning) -> Tensor:  # (B, W)
+    def _before(self, last: Tensor, n: Position, conditions: Conditioning) -> Tensor:  # (B, W)
         """The input at position n of the music, which is what stands before it."""
         prefix = conditions.prefix
-        if n == 0:
+        if isinstance(n, int) and n == 0:
             first = self._first(conditions, last.shape[0])
             return first if prefix is None else F.embedding(prefix.ids[:, -1], prefix.letters)
         if prefix is None:

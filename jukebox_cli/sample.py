@@ -21,6 +21,7 @@ from jukebox_cli.conditioning import Conditioning
 from jukebox_cli.draw import draw, uniforms
 from jukebox_cli.plugin import Guide, Sampler
 from jukebox_cli.prior import Prior
+from jukebox_cli.stepping import stepper
 from jukebox_cli.windows import Stretch
 
 #: Conditions of a batch for one window; called once per window, before its first token. Where a
@@ -104,6 +105,7 @@ def _sample_window(
     before = level.rows(tokens[:, :prefix])
     caches = prior.caches(len(before), conditions)
     prior.prefill(before, conditions, caches)
+    step = stepper(prior, conditions, caches)
 
     def settle(upto: int) -> None:
         drawn = tokens[:, :upto].cpu().numpy()
@@ -117,7 +119,7 @@ def _sample_window(
     n, told, saved = prefix, prefix, monotonic()
     try:
         while n < length:
-            logits = prior.step(level.rows(tokens[:, n - 1]), n, conditions, caches)
+            logits = step(level.rows(tokens[:, n - 1]), n)
             if n >= min(settled):  # before that it is a replay, to fill the caches
                 token = _draw(level, logits, tokens[:, :n], numbers[:, n - prefix])
                 tokens[:, n] = torch.where(n < limits, tokens[:, n], token)

@@ -20,6 +20,7 @@ from jukebox_cli.attention import (
     Memory,
     MemoryAttention,
     MemoryCache,
+    Position,
 )
 from jukebox_cli.linear import Linear, filled
 from jukebox_cli.plugin import InputError
@@ -60,7 +61,7 @@ class Block(nn.Module):
         out: Tensor = x + self.scale * (a + m)
         return out
 
-    def step(self, x: Tensor, n: int, cache: AnyCache) -> Tensor:
+    def step(self, x: Tensor, n: Position, cache: AnyCache) -> Tensor:
         normed = self.before_attention(x)
         if isinstance(self.attention, MemoryAttention):
             assert isinstance(cache, MemoryCache)
@@ -154,7 +155,7 @@ class Transformer(nn.Module):
             return block.attention.to_memory(x, _needed(memory))
         return block.attention.to_prefix(x)
 
-    def step(self, x: Tensor, n: int, caches: Sequence[AnyCache]) -> Tensor:
+    def step(self, x: Tensor, n: Position, caches: Sequence[AnyCache]) -> Tensor:
         """(B, 1, W) -> (B, 1, W): position n, after positions 0 .. n - 1."""
         for block, cache in zip(self.layers, caches, strict=True):
             x = block.step(x, n, cache)  # type: ignore[operator]

@@ -136,8 +136,9 @@ def test_steps_equal_all_positions_at_once(tied, steered):
     whole, caches = prior(given, conditions), prior.caches(2, conditions)
     prior.prefill(given[:, :7], conditions, caches)
     for n in range(7, FRAMES):
-        step = prior.step(given[:, n - 1], n, conditions, caches)
-        torch.testing.assert_close(step, whole[:, n])
+        for place in (n, torch.tensor([n])):  # the second as it is told where steps are recorded
+            step = prior.step_at(given[:, n - 1], place, conditions, caches)
+            torch.testing.assert_close(step, whole[:, n])
 
 
 @pytest.mark.parametrize("total", [1, 5, 6, 7, 23])

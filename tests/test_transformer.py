@@ -249,8 +249,18 @@ def test_previous_sees_zeros_above_the_first_row():
         torch.testing.assert_close(part.step(x[:, n : n + 1], n, caches[0]), nothing[:, :1])
 
 
+def itself(n: int) -> int:
+    return n
+
+
+def recorded(n: int) -> Tensor:
+    """The position as a step is told that was recorded, to be replayed at any."""
+    return torch.tensor([n])
+
+
+@pytest.mark.parametrize("place", [itself, recorded])
 @pytest.mark.parametrize("patterns", [*((p,) for p in PATTERNS), PATTERNS], ids="+".join)
-def test_steps_after_any_beginning_equal_all_positions_at_once(patterns):
+def test_steps_after_any_beginning_equal_all_positions_at_once(patterns, place):
     model, x, seen = transformer(*patterns), inputs(2, FRAMES), memory(1, 2)
     whole = model(x, memory=seen)
     for begun in range(FRAMES):
@@ -259,7 +269,7 @@ def test_steps_after_any_beginning_equal_all_positions_at_once(patterns):
             there = model(x[:, :begun], caches, seen)
             torch.testing.assert_close(there, whole[:, :begun])
         end = min(FRAMES, begun + LAYOUT.columns + 1 if begun else FRAMES)
-        steps = [model.step(x[:, n : n + 1], n, caches) for n in range(begun, end)]
+        steps = [model.step(x[:, n : n + 1], place(n), caches) for n in range(begun, end)]
         torch.testing.assert_close(torch.cat(steps, dim=1), whole[:, begun:end])
 
 

@@ -4,14 +4,16 @@
 #
 #     examples/mini/train.sh WORK_FOLDER [STEPS_OF_EACH_PRIOR [STEPS_OF_EACH_AUTOENCODER]]
 #
-# MINUTES=10 makes it learn from little music, to see that all of it works.
+# MINUTES=10 makes it learn from little music, to see that all of it works. BATCH=4 is for CPUs: with
+# it, 4,000 steps of each take some five hours on two cores. Left out, they are those of a GPU.
 # Needs `pip install .`, what examples/mini/README.md lists, and a Debian for real_music.py.
-# On two cores it takes some five hours; more steps make it better. The model is WORK_FOLDER/mini.
+# The model is WORK_FOLDER/mini.
 set -eu
 work=${1:?name a folder to work in}
-steps=${2:-4000}
-codec_steps=${3:-4000}
-minutes=${MINUTES:-300}
+steps=${2:-5000}
+codec_steps=${3:-2500}
+minutes=${MINUTES:-600}
+batch=${BATCH:-32}
 here=$(dirname "$0")
 mkdir -p "$work"
 
@@ -33,7 +35,7 @@ for level in 0 1 2; do
     # shellcheck disable=SC2086 # $played and $sung are two words each
     jukebox train vqvae $played $sung "$work/real/songs.jsonl" "$work/real/held-out.jsonl" \
         --model "$work/mini" --preset "$here/recipe.yaml" --level $level \
-        --steps "$codec_steps" --rate 1.5e-3 >"$work/vqvae-$level.log" 2>&1 &
+        --steps "$codec_steps" --batch "$batch" --rate 1.5e-3 >"$work/vqvae-$level.log" 2>&1 &
     pids="$pids $!"
 done
 together
@@ -47,7 +49,7 @@ together
 
 for level in 0 1 2; do
     jukebox train prior "$work/corpus" --model "$work/mini" --level $level --steps "$steps" \
-        --batch 4 --rate 1e-3 >"$work/prior-$level.log" 2>&1 &
+        --batch "$batch" --rate 1.5e-3 >"$work/prior-$level.log" 2>&1 &
     pids="$pids $!"
 done
 together
