@@ -279,27 +279,49 @@ def read_text(path: Path) -> str:
 def load(kind: type[T], path: Path, overrides: Sequence[str] = ()) -> T:
     """A config of `kind` from a YAML file, with `key.key=value` overrides applied."""
     data = read_yaml(path)
+    _refuse_other_kind(kind, data, path)
     for setting in overrides:
         override(data, setting)
-    return build(kind, data, path)
+    return build(kind, data, path, overrides)
 
 
-def build(kind: type[T], data: Mapping[str, Any], path: Path) -> T:
-    """Checks a mapping against a config's fields; `path` is the file to blame."""
+def _refuse_other_kind(kind: type, data: Mapping[str, Any], path: Path) -> None:
+    """InputError for the shape of a model where a song is wanted, and the other way round."""
+    if kind is SongPreset and "vqvae" in data:
+        hint = "train one with it: `jukebox train vqvae --preset`, or choose another"
+        raise InputError(f"{path} is the shape of a model and no song", hint)
+    if kind is ModelConfig and "song" in data:
+        hint = "make it with `jukebox generate --preset`, or choose another, such as mini-recipe"
+        raise InputError(f"{path} is a song and not the shape of a model", hint)
+
+
+def build(kind: type[T], data: Mapping[str, Any], path: Path, overrides: Sequence[str] = ()) -> T:
+    """Checks a mapping against a config's fields; `path` is the file to blame, but for what the
+    overrides say."""
     from pydantic import TypeAdapter, ValidationError
 
     try:
         return TypeAdapter(kind).validate_python(dict(data))
     except ValidationError as error:
         first = error.errors()[0]
-        raise _blame(kind, path, first["loc"], first["type"], first["msg"]) from None
+        place = first["loc"]
+        where = _setting_of(overrides, place) or at(path, *place)
+        raise _blame(kind, where, place, first["type"], first["msg"]) from None
+
+
+def _setting_of(overrides: Sequence[str], place: Sequence[int | str]) -> str | None:
+    """`--set 'key=value'`, where one of them says what is at a place."""
+    for setting in reversed(overrides):
+        keys = setting.partition("=")[0].split(".")
+        if keys == [str(p) for p in place[: len(keys)]]:
+            return f"--set '{setting}'"
+    return None
 
 
 def _blame(
-    kind: type, path: Path, place: tuple[int | str, ...], problem: str, message: str
+    kind: type, where: str, place: tuple[int | str, ...], problem: str, message: str
 ) -> InputError:
     keys = ".".join(str(p) for p in place)
-    where = at(path, *place)
     if problem in ("unexpected_keyword_argument", "extra_forbidden"):
         names = _names_at(kind, place[:-1])
         return unknown(

@@ -67,6 +67,11 @@ def request(
             registry.sampling(each)
         except InputError as error:
             raise _in_preset(error, path, "sampling", "knobs", level) from None
+    for level, hop in enumerate(said.sampling.hop):
+        try:
+            _check_hop(level, hop)
+        except InputError as error:
+            raise _in_preset(error, path, "sampling", "hop", level) from None
     return Request(
         model=model or said.model or DEFAULT_MODEL,
         seconds=positive(where("seconds", seconds), _first(seconds, said.seconds, DEFAULT_SECONDS)),
@@ -174,15 +179,19 @@ def sampling_of(
     hops, knobs = [], []
     for level in range(config.vqvae.levels):
         hop = _at(want.hop, level, _at(config.sampling.hop, level, DEFAULT_HOP))
-        if not 0 < hop <= 1:
-            what = f"the hop of level {level} must be more than 0 and at most 1"
-            raise InputError(f"{what}, not {hop:g}", "try 0.5")
+        _check_hop(level, hop)
         theirs = _at(want.sampling, level, _at(config.sampling.knobs, level, {}))
         mine = {**theirs, **want.knobs}
         registry.sampling(mine)
         hops.append(hop)
         knobs.append(mine)
     return tuple(hops), tuple(knobs)
+
+
+def _check_hop(level: int, hop: float) -> None:
+    if not 0 < hop <= 1:
+        what = f"the hop of level {level} must be more than 0 and at most 1"
+        raise InputError(f"{what}, not {hop:g}", "try 0.5")
 
 
 def _at(values: Sequence[Any], level: int, default: Any) -> Any:

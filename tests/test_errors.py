@@ -346,8 +346,13 @@ def test_a_continue_that_is_refused_leaves_the_run_as_it_was(
         ("song: {artist: 311}\n", "p.yaml:1: can't read artist 311", "write a name, in quotes"),
         (
             "sampling: {hop: [1, 0, 1]}\n",
-            "the hop of level 1 must be more than 0 and at most 1, not 0",
+            "p.yaml:1: the hop of level 1 must be more than 0 and at most 1, not 0",
             "try 0.5",
+        ),
+        (
+            "vqvae: {bins: 5}\n",
+            "p.yaml is the shape of a model and no song",
+            "train one with it: `jukebox train vqvae --preset`, or choose another",
         ),
         (
             "seed: 1\nsampling:\n  knobs: [{}, {}, {temp: 1}]\n",
@@ -713,12 +718,38 @@ def test_training_that_can_not_begin_makes_no_model(
     assert not Path("models/new").exists()
 
 
-def test_a_preset_of_a_song_is_none_of_a_model(place: Path, jukebox: Jukebox) -> None:
-    (place / "p.yaml").write_text("seconds: 3\n")
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("seconds: 3\n", "no key 'seconds' in p.yaml:1"),
+        ("seconds: 3\nsong: {}\n", "p.yaml is a song and not the shape of a model"),
+    ],
+)
+def test_a_preset_of_a_song_is_none_of_a_model(
+    text: str, error: str, place: Path, jukebox: Jukebox
+) -> None:
+    (place / "p.yaml").write_text(text)
     result = jukebox(*TRAIN, "--preset", "p.yaml")
     assert (result.code, result.out) == (2, "")
-    assert result.err.startswith("error: no key 'seconds' in p.yaml:1\n")
+    assert result.err.startswith(f"error: {error}\n")
     assert not Path("models/new").exists()
+
+
+@pytest.mark.parametrize(
+    ("setting", "error"),
+    [
+        ("seconds=abc", "seconds: Input should be a valid number"),
+        ("sampling.hop=[a]", "sampling.hop.0: Input should be a valid number"),
+        ("sampling.hop.0=a", "sampling.hop.0: Input should be a valid number"),
+    ],
+)
+def test_what_set_says_is_blamed_on_it(
+    setting: str, error: str, place: Path, jukebox: Jukebox
+) -> None:
+    (place / "p.yaml").write_text("seconds: 3\nsampling: {hop: [1, 1, 1]}\n")
+    result = jukebox("generate", "--preset", "p.yaml", "--set", setting, "--out", "out")
+    assert result.code == 2
+    assert result.err.startswith(f"error: --set '{setting}': {error}")
 
 
 def test_training_needs_something_that_is_not_held_out(place: Path, refused: Refused) -> None:
