@@ -49,6 +49,10 @@ class Prefix:
     def row(self, item: int) -> Prefix:
         return replace(self, ids=self.ids[item : item + 1])
 
+    def astype(self, kind: torch.dtype) -> Prefix:
+        out = None if self.out is None else self.out.to(kind)
+        return replace(self, letters=self.letters.to(kind), share=self.share.to(kind), out=out)
+
 
 @dataclass(frozen=True)
 class Conditioning:
@@ -93,8 +97,17 @@ class Conditioning:
         }
         return Conditioning(**rows, prefix=None if self.prefix is None else self.prefix.row(item))
 
+    def astype(self, kind: torch.dtype) -> Conditioning:
+        """What joins the prior, in the precision of its weights."""
+        named = {name: getattr(self, name) for name in _JOINING}
+        cast: dict[str, Any] = {n: None if t is None else t.to(kind) for n, t in named.items()}
+        return replace(
+            self, **cast, prefix=None if self.prefix is None else self.prefix.astype(kind)
+        )
 
-_TENSORS = ("start", "frames", "memory", "memory_mask", "memory_places", "memory_guide")
+
+_JOINING = ("start", "frames", "memory", "memory_places")
+_TENSORS = (*_JOINING, "memory_mask", "memory_guide")
 
 
 Numbers = np.ndarray | Tensor

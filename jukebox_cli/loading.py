@@ -78,7 +78,8 @@ def load_prior(
     model: Model, level: int, registry: Registry, device: torch.device, precision: str = "auto"
 ) -> Prior:
     """A level's transformer with its conditioners. In fp16 on a CPU are only its large weights,
-    and what is computed with them is in fp32."""
+    and what is computed with them is in fp32; elsewhere all but the conditioners, which get their
+    numbers in fp32 (a place in a long song has no like in bf16) and need not know of precisions."""
     model.need(f"prior-{level}")
     parts = conditioners(model, level, registry)
     prior = new_prior(model.config, level, parts, empty=True)
@@ -86,7 +87,8 @@ def load_prior(
     kind = pick_precision(precision, device, is_large(prior))
     if device.type == "cpu" and kind == torch.float16:
         return _halved(prior).eval()
-    return _aligned(prior.to(device, kind)).eval()
+    prior.to(device, kind).conditioners.float()
+    return _aligned(prior).eval()
 
 
 def _aligned(prior: Prior) -> Prior:

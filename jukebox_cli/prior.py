@@ -119,8 +119,12 @@ class Prior(nn.Module):
     def condition(
         self, arrays: Mapping[str, Mapping[str, Tensor]], above: Tensor | None = None
     ) -> Conditioning:
-        """Arrays of each conditioner (leading axis B) and the level above's codes, joined."""
-        made = {name: module(**arrays[name]) for name, module in self.conditioners.items()}
+        """Arrays of each conditioner (leading axis B) and the level above's codes, joined.
+
+        Conditioners may compute in fp32 where the prior does not.
+        """
+        kind = self.positions.dtype
+        made = {n: module(**arrays[n]).astype(kind) for n, module in self.conditioners.items()}
         parts = [each for name, each in made.items() if name not in self.config.added]
         if self.upper is not None:
             assert above is not None, "an upsampler needs the codes of the level above"

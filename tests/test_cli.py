@@ -23,6 +23,7 @@ from jukebox_cli import __version__, codec, sample
 from jukebox_cli.cli.reporting import progress
 from jukebox_cli.config import read_yaml
 from jukebox_cli.continuing import extend, longer
+from jukebox_cli.disk import read_lines
 from jukebox_cli.folders import Corpus, Model, Run
 from jukebox_cli.registry import installed
 from jukebox_cli.requests import reopen
@@ -828,6 +829,32 @@ def test_a_signal_leaves_a_run_that_the_same_command_finishes(
     assert all(uninterrupted[key][: len(part)] == part for key, part in left.items())
     made(jukebox(*words))
     assert all_tokens(out) == uninterrupted
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_to_all_processes_of_a_training_loses_nothing(
+    number: signal.Signals, tone: Path, jukebox: Jukebox, tmp_path: Path
+) -> None:
+    """As a terminal sends them, or `timeout`, or a cluster."""
+    few = ("--crop", 0.1, "--batch", 1, "--level", 2, "--preset", "mini-recipe", "--workers", 2)
+    words = ["train", "vqvae", tone, "--model", tmp_path / "model", *few, "--steps", 100_000]
+    process = subprocess.Popen(
+        [sys.executable, "-c", HEARING + MAIN, *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    model = Model(tmp_path / "model")
+    while not model.log.exists():
+        assert process.poll() is None
+    os.killpg(process.pid, number)
+    printed, said = process.communicate()
+    assert (process.returncode, printed) == (130, "")
+    assert said.endswith("\nstopped; the same command goes on from here\n")
+    step = [row["step"] for row in read_lines(model.log)][-1]
+    made(jukebox(*words[:-1], step + 1))
+    assert [row["step"] for row in read_lines(model.log) if "loss" in row][-2:] == [step, step + 1]
 
 
 # what there is

@@ -6,7 +6,7 @@ Skipped where there is no CUDA device.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,9 +16,9 @@ import test_openai
 import torch
 from conftest import Result
 from run_files import all_tokens
-from test_train import PLAN, add, losses, new_corpus, new_model
+from test_train import PLAN, add, losses, new_corpus, new_model, write_sounds
 
-from jukebox_cli.conditioning import Conditioning
+from jukebox_cli.conditioning import Conditioning, Prefix
 from jukebox_cli.disk import read_lines
 from jukebox_cli.folders import Model
 from jukebox_cli.loading import load_prior, load_vqvae
@@ -55,23 +55,18 @@ def test_codes_and_audio_are_those_of_the_original_program(golden, level):
     torch.testing.assert_close(audio, golden[f"decode.{level}"], atol=1e-3, rtol=0)
 
 
-def on(device: torch.device, conditions: Conditioning, kind: torch.dtype) -> Conditioning:
-    """Conditions that were made elsewhere, in another precision."""
-
-    def there(tensor: torch.Tensor) -> torch.Tensor:
-        return tensor.to(device, kind if tensor.is_floating_point() else None)
-
-    parts = {
-        name: there(part)
-        for name in ("start", "frames", "memory", "memory_mask", "memory_places")
-        if (part := getattr(conditions, name)) is not None
+def on(device: torch.device, conditions: Conditioning) -> Conditioning:
+    """Conditions that were made elsewhere."""
+    tensors = {
+        field.name: part.to(device)
+        for field in fields(Conditioning)
+        if isinstance(part := getattr(conditions, field.name), torch.Tensor)
     }
     prefix = conditions.prefix
     if prefix is not None:
-        out = None if prefix.out is None else there(prefix.out)
-        letters, share = there(prefix.letters), there(prefix.share)
-        prefix = replace(prefix, ids=prefix.ids.to(device), letters=letters, share=share, out=out)
-    return Conditioning(**parts, prefix=prefix)
+        parts = {field.name: getattr(prefix, field.name) for field in fields(prefix)}
+        prefix = Prefix(**{n: None if p is None else p.to(device) for n, p in parts.items()})
+    return Conditioning(**tensors, prefix=prefix)
 
 
 @pytest.mark.parametrize(("precision", "near"), [("fp32", 2e-4), ("fp16", 1e-2), ("bf16", 6e-2)])
@@ -79,7 +74,7 @@ def on(device: torch.device, conditions: Conditioning, kind: torch.dtype) -> Con
 @torch.inference_mode()
 def test_logits_are_those_of_the_original_program(golden, level, precision, near):
     prior = load_prior(golden.model, level, golden.registry, CUDA, precision)
-    conditions = on(CUDA, golden.conditions(level), prior.positions.dtype)
+    conditions = on(CUDA, golden.conditions(level)).astype(prior.positions.dtype)
     tokens = golden[f"prior.{level}.z"].to(CUDA)
     wanted = golden[f"prior.{level}.logits"][:, -prior.config.frames :]
     caches = prior.caches(len(tokens), conditions)
@@ -96,7 +91,7 @@ def test_logits_are_those_of_the_original_program(golden, level, precision, near
 @torch.inference_mode()
 def test_steps_that_are_recorded_are_those_that_are_not(golden):
     prior = load_prior(golden.model, 2, golden.registry, CUDA, "fp32")
-    conditions = on(CUDA, golden.conditions(2), torch.float32)
+    conditions = on(CUDA, golden.conditions(2))
     tokens, total = golden["prior.2.z"].to(CUDA), prior.config.frames
     for begun in (0, 1, total // 3):
         each = [prior.caches(len(tokens), conditions) for _ in range(2)]
@@ -143,7 +138,7 @@ def test_a_song_is_made_longer_as_it_would_have_been_and_sounds(song, jukebox, t
     result = jukebox("continue", tmp_path / "longer", "--seconds", 0.2, "--device", "cuda", "-q")
     assert result.code == 0, result.err
     audio, rate = soundfile.read(tmp_path / "longer" / "audio" / "item-00.wav")
-    assert (len(audio), rate) == (1600, 8000)
+    assert (len(audio), rate) == (2400, 8000)
     assert np.abs(audio).max() > 0
 
 
@@ -165,9 +160,9 @@ def test_a_recording_is_tokenized_as_on_the_cpu(tiny, tone, jukebox, tmp_path):
 
 
 @pytest.fixture(params=["vqvae-0", "prior-0"])
-def make(request, sounds, tmp_path, registry: Registry) -> Callable[..., Task]:
+def make(request, tmp_path, registry: Registry) -> Callable[..., Task]:
     """Sets up a task on a device."""
-    model = new_model(tmp_path / "shape")
+    model, sounds = new_model(tmp_path / "shape"), write_sounds(tmp_path)
     corpus = new_corpus(tmp_path / "corpus", model)
     for held_out in (False, False, True):
         add(corpus, "Up", np.arange(200) % 8, held_out)

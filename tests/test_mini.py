@@ -10,9 +10,15 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 import jukebox_cli
+from jukebox_cli.conditioning import tensors
 from jukebox_cli.folders import Model
+from jukebox_cli.loading import load_prior
+from jukebox_cli.plugin import Window
+from jukebox_cli.registry import Registry
+from jukebox_cli.steering import conditioners, encode_window, shape_of
 
 MINI = Model(Path(jukebox_cli.__file__).parent / "models" / "mini")
 
@@ -28,6 +34,26 @@ def test_it_knows_four_genres_and_several_artists() -> None:
     assert {"rock", "jazz", "classical", "electronic"} <= set(top["genre"]["names"])
     assert len(top["artist"]["names"]) >= 8
     assert (MINI.config.vqvae.levels, MINI.config.vqvae.sample_rate) == (3, 22050)
+
+
+@pytest.mark.parametrize("level", [0, 1, 2])
+@torch.inference_mode()
+def test_in_the_precision_of_a_gpu_its_logits_are_near(level: int, registry: Registry) -> None:
+    whole, half = (load_prior(MINI, level, registry, torch.device("cpu")) for _ in range(2))
+    half.bfloat16().conditioners.float()  # as elsewhere than on a CPU
+    parts, shape = conditioners(MINI, level, registry), shape_of(MINI.config, level)
+    song = {"artist": "Iron Lantern", "genre": ["rock"], "lyrics": "we go", "total": 90.0}
+    frames = MINI.config.priors[level].frames
+    arrays = encode_window(parts, [song], Window(0, frames * shape.hop, 10**6), shape)
+    above = torch.arange(frames // (4, 2, 1)[level])[None] if level < 2 else None
+    logits = []
+    for prior in (whole, half):
+        told = prior.condition(tensors(arrays, "cpu"), above)
+        caches = prior.caches(1, told)
+        prior.prefill(torch.arange(5)[None], told, caches)
+        logits.append(prior.step(torch.tensor([7]), 5, told, caches))
+    assert logits[1].dtype == torch.bfloat16
+    torch.testing.assert_close(logits[1].float(), logits[0], atol=0.5, rtol=0.1)
 
 
 def test_it_makes_sound_without_a_network(

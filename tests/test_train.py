@@ -61,8 +61,11 @@ def new_model(path: Path, codec: VQVAEConfig = CODEC, prior: PriorConfig = PRIOR
 
 @pytest.fixture(scope="session")
 def sounds(tmp_path_factory) -> list[Path]:
+    return write_sounds(tmp_path_factory.mktemp("sounds"))
+
+
+def write_sounds(folder: Path) -> list[Path]:
     """Two sounds of a second and one of half of it."""
-    folder = tmp_path_factory.mktemp("sounds")
     random = np.random.default_rng(0)
     files = [folder / f"{name}.wav" for name in ("one", "two", "half")]
     for file, length in zip(files, (8000, 8000, 4000), strict=True):

@@ -32,7 +32,7 @@ def batches(source: Source, steps: range, workers: int, device: torch.device) ->
         num_workers=workers,
         prefetch_factor=4 if workers else None,
         pin_memory=device.type == "cuda",
-        worker_init_fn=_heed_no_keys,
+        worker_init_fn=_heed_no_signals,
         generator=torch.Generator(),  # else it would draw from the one for weights
     )
     for batch in _unless_they_die(loader):
@@ -62,6 +62,8 @@ class _Steps(Dataset[Any]):
             return error
 
 
-def _heed_no_keys(worker: int) -> None:
-    """Ctrl-C reaches all processes of a terminal, and the training still finishes its step."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+def _heed_no_signals(worker: int) -> None:
+    """Those of a terminal or a cluster reach all processes of a job, and the training still has to
+    finish its step and save; when it ends, these end too."""
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
