@@ -92,7 +92,8 @@ def _hub_errors(repository: str, revision: str | None) -> Iterator[None]:
     """Turns what a person can fix about the hub into an InputError."""
     from huggingface_hub import constants, errors
 
-    lost: tuple[type[Exception], ...] = (errors.HfHubHTTPError, *_broken_lines())
+    # what the library's ways to the net raise, which differ from version to version
+    lost: tuple[type[Exception], ...] = (OSError, *errors.HfHubHTTPError.__bases__)
     try:
         with disk_errors(Path(constants.HF_HUB_CACHE)):
             yield
@@ -113,15 +114,6 @@ def _hub_errors(repository: str, revision: str | None) -> Iterator[None]:
     except lost as error:
         reason = str(error.__cause__ or error).strip().splitlines()[0]
         raise InputError(f"can't fetch {repository}: {reason}", _AGAIN) from None
-
-
-def _broken_lines() -> tuple[type[Exception], ...]:
-    """What the library's ways to the net raise; the one of its newer versions is not an OSError."""
-    try:
-        from httpx import HTTPError
-    except ModuleNotFoundError:
-        return (OSError,)
-    return (OSError, HTTPError)
 
 
 @contextmanager
