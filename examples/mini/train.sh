@@ -4,13 +4,14 @@
 #
 #     examples/mini/train.sh WORK_FOLDER [STEPS_OF_EACH_PRIOR [STEPS_OF_EACH_AUTOENCODER]]
 #
-# MINUTES=10 makes it learn from little music, to see that all of it works. BATCH=4 is for CPUs: with
-# it, 4,000 steps of each take some five hours on two cores. Left out, they are those of a GPU.
+# As it stands it is for a GPU, where training takes a quarter of an hour; the songs and their tokens
+# take two CPU cores an hour. Without one, BATCH=4 and 4,000 steps of each are some five hours on two
+# cores, for a model that is less good. MINUTES=10 makes it learn from little music, to see that all of it works.
 # Needs `pip install .`, what examples/mini/README.md lists, and a Debian for real_music.py.
 # The model is WORK_FOLDER/mini.
 set -eu
 work=${1:?name a folder to work in}
-steps=${2:-5000}
+steps=${2:-6000}
 codec_steps=${3:-2500}
 minutes=${MINUTES:-600}
 batch=${BATCH:-32}
