@@ -6,7 +6,8 @@
 #
 # As it stands it is for a GPU, where training takes a quarter of an hour; the songs and their tokens
 # take two CPU cores an hour. Without one, BATCH=4 and 4,000 steps of each are some five hours on two
-# cores, for a model that is less good. MINUTES=10 makes it learn from little music, to see that all of it works.
+# cores, for a model that is less good. MINUTES=10 makes it learn from little music, to see that all
+# of it works.
 # Needs `pip install .`, what examples/mini/README.md lists, and a Debian for real_music.py.
 # The model is WORK_FOLDER/mini.
 set -eu
