@@ -103,22 +103,29 @@ class Cache:
 
     def put(self, n: Position, keys: Tensor, values: Tensor) -> None:
         """Keeps the keys and values (B * H, D) of position n."""
-        if isinstance(n, Tensor):
-            self._put_at(n, keys, values)
-            return
-        if self.pattern == "prefix" and n >= self.layout.first:
-            return
-        row, column = divmod(n, self.layout.columns)
-        place: tuple[int, ...] = {
-            "row": (column,),
-            "column": (column, row),
-            "previous": (row % 2, column),
-            "dense": (n,),
-            "prefix": (n,),
-        }[self.pattern]
-        at: tuple[int | slice, ...] = (slice(None), *place)
-        self.keys[at] = keys
-        self.values[at] = values
+        slot = self._slot(n)
+        for kept, new in ((self.keys, keys), (self.values, values)):
+            slots = kept.flatten(1, -2)
+            if isinstance(slot, Tensor):
+                self._put_at(slot, slots, new)
+            elif slot < slots.shape[1]:  # what is after a prefix is not kept
+                slots[:, slot] = new
+
+    def _slot(self, n: Position) -> Position:
+        """Which of the places for keys is that of position n."""
+        blocks, columns = self.layout.blocks, self.layout.columns
+        if self.pattern == "row":
+            return n % columns
+        if self.pattern == "column":
+            return n % columns * blocks + n // columns
+        return n % (2 * columns) if self.pattern == "previous" else n
+
+    def _put_at(self, slot: Tensor, slots: Tensor, new: Tensor) -> None:
+        new = new[:, None]
+        if self.pattern == "prefix":  # what is after it changes nothing
+            last = slot.clamp_max(slots.shape[1] - 1)
+            new, slot = torch.where(slot == last, new, slots.index_select(1, last)), last
+        slots.index_copy_(1, slot, new)
 
     def seen(self, n: Position) -> Seen:
         """The keys and values that position n attends to."""
@@ -134,22 +141,6 @@ class Cache:
         }[self.pattern]
         at = (slice(None), *place)
         return Seen(self.keys[at], self.values[at])
-
-    def _put_at(self, n: Tensor, keys: Tensor, values: Tensor) -> None:
-        row, column = n // self.layout.columns, n % self.layout.columns
-        slot = {
-            "row": column,
-            "column": column * self.layout.blocks + row,
-            "previous": row % 2 * self.layout.columns + column,
-            "dense": n,
-            "prefix": n.clamp_max(self.layout.first - 1),
-        }[self.pattern]
-        for kept, new in ((self.keys, keys), (self.values, values)):
-            slots = kept.flatten(1, -2)
-            if self.pattern == "prefix":  # what is after it is not kept
-                old = slots.index_select(1, slot)[:, 0]
-                new = torch.where(n < self.layout.first, new, old)
-            slots.index_copy_(1, slot, new[:, None])
 
     def _seen_at(self, n: Tensor) -> Seen:
         row, column = n // self.layout.columns, n % self.layout.columns
@@ -320,7 +311,7 @@ class MemoryAttention(Heads):
 
     def step(self, x: Tensor, n: Position, cache: MemoryCache) -> Tensor:
         """The same for position n alone: (B, 1, W) -> (B, 1, W)."""
-        x = x if cache.places is None else x + at(cache.places, n)
+        x = x if cache.places is None else x + nth(cache.places, n)
         q = self.split(self.query.step(x)).flatten(0, 2)  # (B * H, D)
         return self.out.step(self.mix_one(q, cache.keys, cache.values, cache.mask))
 
@@ -354,7 +345,7 @@ class MemoryAttention(Heads):
         return k, v
 
 
-def at(x: Tensor, n: Position) -> Tensor:
+def nth(x: Tensor, n: Position) -> Tensor:
     """Position n of (B, T, W): (B, 1, W)."""
     return x.index_select(1, n) if isinstance(n, Tensor) else x[:, n : n + 1]
 

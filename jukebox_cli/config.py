@@ -305,17 +305,8 @@ def build(kind: type[T], data: Mapping[str, Any], path: Path, overrides: Sequenc
     except ValidationError as error:
         first = error.errors()[0]
         place = first["loc"]
-        where = _setting_of(overrides, place) or at(path, *place)
+        where = said_at(path, overrides, *place)
         raise _blame(kind, where, place, first["type"], first["msg"]) from None
-
-
-def _setting_of(overrides: Sequence[str], place: Sequence[int | str]) -> str | None:
-    """`--set 'key=value'`, where one of them says what is at a place."""
-    for setting in reversed(overrides):
-        keys = setting.partition("=")[0].split(".")
-        if keys == [str(p) for p in place[: len(keys)]]:
-            return f"--set '{setting}'"
-    return None
 
 
 def _blame(
@@ -338,6 +329,15 @@ def _names_at(kind: type, place: Sequence[int | str]) -> list[str]:
     named = [p for p in place if isinstance(p, str)]
     owner = parts[named[-1]] if named and named[-1] in parts else kind
     return [f.name for f in fields(owner)]
+
+
+def said_at(path: Path, overrides: Sequence[str], *place: int | str) -> str:
+    """Who says what is at a place: `--set 'key=value'`, or `my.yaml:3`."""
+    for setting in reversed(overrides):
+        keys = setting.partition("=")[0].split(".")
+        if keys == [str(p) for p in place[: len(keys)]]:
+            return f"--set '{setting}'"
+    return at(path, *place)
 
 
 def at(path: Path, *place: int | str) -> str:

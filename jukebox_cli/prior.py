@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from jukebox_cli.attention import AnyCache, Memory, Position, at
+from jukebox_cli.attention import AnyCache, Memory, Position, nth
 from jukebox_cli.conditioning import Conditioning, Prefix, join
 from jukebox_cli.config import PriorConfig, UpperConfig
 from jukebox_cli.linear import Linear, each_row
@@ -221,8 +221,8 @@ class Prior(nn.Module):
     ) -> Tensor:
         """`step` for all items at once; a position that is a tensor (1,) must not be 0."""
         prefix, place = conditions.prefix, n + self.config.prefix
-        x = self._before(last, n, conditions)[:, None] + at(self.positions[None], place)
-        frames = None if conditions.frames is None else at(conditions.frames, n)
+        x = self._before(last, n, conditions)[:, None] + nth(self.positions[None], place)
+        frames = None if conditions.frames is None else nth(conditions.frames, n)
         x = x if frames is None else x + frames
         x = self.norm(self._again(self.transformer.step(x, place, caches), frames))
         music = self._each_row(x, self.tokens.weight) if self.head is None else self.head.step(x)

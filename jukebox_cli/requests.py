@@ -5,15 +5,16 @@ from __future__ import annotations
 import itertools
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from jukebox_cli import __version__
-from jukebox_cli.config import Knobs, ModelConfig, SongPreset, at, find_preset, load
+from jukebox_cli.config import Knobs, ModelConfig, SongPreset, find_preset, load, said_at
 from jukebox_cli.folders import Asked, Model, Run, RunConfig, Tokens, find_model
 from jukebox_cli.plugin import InputError
 from jukebox_cli.registry import Registry
@@ -25,6 +26,9 @@ DEFAULT_SECONDS = 20.0
 DEFAULT_HOP = 0.5
 MOST_SECONDS = 1_000_000
 MOST_ITEMS = 10_000
+
+#: Who says what is at a place of a preset.
+Says = Callable[..., str]
 
 
 @dataclass(frozen=True)
@@ -59,25 +63,27 @@ def request(
     if overrides and not path:
         raise InputError("--set changes a preset, and none is given", "add --preset NAME")
 
+    says = partial(said_at, path, overrides) if path else None
+
     def where(key: str, flag: object) -> str:
-        return f"--{key}" if path is None or flag is not None else f"{key} in {at(path, key)}"
+        return f"--{key}" if says is None or flag is not None else f"{key} in {says(key)}"
 
     for level, each in enumerate(said.sampling.knobs):
         try:
             registry.sampling(each)
         except InputError as error:
-            raise _in_preset(error, path, "sampling", "knobs", level) from None
+            raise _in_preset(error, says, "sampling", "knobs", level) from None
     for level, hop in enumerate(said.sampling.hop):
         try:
             _check_hop(level, hop)
         except InputError as error:
-            raise _in_preset(error, path, "sampling", "hop", level) from None
+            raise _in_preset(error, says, "sampling", "hop", level) from None
     return Request(
         model=model or said.model or DEFAULT_MODEL,
         seconds=positive(where("seconds", seconds), _first(seconds, said.seconds, DEFAULT_SECONDS)),
         items=parse_items(_first(items, said.items, 1), count=True, where=where("items", items)),
         seed=check_seed(_first(seed, said.seed, 0), where("seed", seed)),
-        song=_song(registry, said, path, given),
+        song=_song(registry, said, path.parent if path else Path(), says, given),
         hop=said.sampling.hop,
         sampling=said.sampling.knobs,
         knobs=knobs,
@@ -85,11 +91,15 @@ def request(
 
 
 def _song(
-    registry: Registry, said: SongPreset, path: Path | None, given: Mapping[str, Any]
+    registry: Registry,
+    said: SongPreset,
+    there: Path,
+    says: Says | None,
+    given: Mapping[str, Any],
 ) -> dict[str, Any]:
-    """What preset and flags say; a preset's own paths are relative to it, those of flags to where
-    the person is. A conditioner that can't be told a part by each is told both together."""
-    there = path.parent if path else Path()
+    """What preset and flags say; a preset's own paths are relative to where it is, `there`, those
+    of flags to where the person is. A conditioner that can't be told a part by each is told both
+    together."""
     kept = {key: value for key, value in said.song.items() if key not in given}
     try:
         return {**read_song(registry, kept, there), **read_song(registry, given, Path())}
@@ -100,7 +110,7 @@ def _song(
             return {**read_song(registry, both, there), **read_song(registry, rest, Path())}
         except InputError:
             key = _at_fault(registry, kept, there, apart)
-            raise _in_preset(apart, path, "song", key) if key else apart from None
+            raise _in_preset(apart, says, "song", key) if key else apart from None
 
 
 def _at_fault(
@@ -116,9 +126,9 @@ def _at_fault(
     return None
 
 
-def _in_preset(error: InputError, path: Path | None, *place: int | str) -> InputError:
-    """The same error with the line of the preset that it comes from."""
-    return InputError(f"{at(path, *place)}: {error.message}", error.hint) if path else error
+def _in_preset(error: InputError, says: Says | None, *place: int | str) -> InputError:
+    """The same error with the line of the preset, or the --set, that it comes from."""
+    return InputError(f"{says(*place)}: {error.message}", error.hint) if says else error
 
 
 def _shared(

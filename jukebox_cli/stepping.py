@@ -37,14 +37,13 @@ class Recorded:
         if n == 0:
             return self.prior.step(last, n, self.conditions, self.caches)
         if self.graph is None:
-            self._record(last, n)
+            self.graph = self._record(last, n)
         self.last.copy_(last)
         self.n.fill_(n)
-        assert self.graph is not None
         self.graph.replay()
         return self.logits
 
-    def _record(self, last: Tensor, n: int) -> None:
+    def _record(self, last: Tensor, n: int) -> torch.cuda.CUDAGraph:
         """Once for real, since what a library does at first can't be recorded, then for the graph.
         Whatever they write, the replay of the same position writes again."""
         self.last, self.n = last.clone(), torch.tensor([n], device=last.device)
@@ -53,9 +52,10 @@ class Recorded:
         with torch.cuda.stream(aside):
             self._step()
         torch.cuda.current_stream().wait_stream(aside)
-        self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.graph):
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
             self.logits = self._step()
+        return graph
 
     def _step(self) -> Tensor:
         return self.prior.step_at(self.last, self.n, self.conditions, self.caches)

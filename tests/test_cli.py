@@ -784,6 +784,19 @@ def test_output_that_finds_no_room_is_told() -> None:
 
 #: A process that is begun in the background by a shell is deaf to SIGINT.
 HEARING = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+
+
+def begun(*words: object) -> subprocess.Popen[str]:
+    """A command that goes on meanwhile, with a process group of its own."""
+    return subprocess.Popen(
+        [sys.executable, "-c", HEARING + MAIN, *map(str, words)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
 LONG = ("--seconds", 0.6, "--items", 2, "--seed", 5, "--until", "tokens")
 
 
@@ -811,12 +824,7 @@ def test_a_signal_leaves_a_run_that_the_same_command_finishes(
 ) -> None:
     out = tmp_path / "run"
     words = ["generate", "--model", tiny.path, "--out", out, *LONG]
-    process = subprocess.Popen(
-        [sys.executable, "-c", HEARING + MAIN, *map(str, words)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    process = begun(*words)
     while not tokens(out, 2, 1):
         assert process.poll() is None
     process.send_signal(number)
@@ -838,13 +846,7 @@ def test_a_signal_to_all_processes_of_a_training_loses_nothing(
     """As a terminal sends them, or `timeout`, or a cluster."""
     few = ("--crop", 0.1, "--batch", 1, "--level", 2, "--preset", "mini-recipe", "--workers", 2)
     words = ["train", "vqvae", tone, "--model", tmp_path / "model", *few, "--steps", 100_000]
-    process = subprocess.Popen(
-        [sys.executable, "-c", HEARING + MAIN, *map(str, words)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        start_new_session=True,
-    )
+    process = begun(*words)
     model = Model(tmp_path / "model")
     while not model.log.exists():
         assert process.poll() is None

@@ -741,6 +741,9 @@ def test_a_preset_of_a_song_is_none_of_a_model(
         ("seconds=abc", "seconds: Input should be a valid number"),
         ("sampling.hop=[a]", "sampling.hop.0: Input should be a valid number"),
         ("sampling.hop.0=a", "sampling.hop.0: Input should be a valid number"),
+        ("sampling.hop.0=0", "the hop of level 0 must be more than 0 and at most 1, not 0"),
+        ("sampling.knobs=[{temp: 1}]", "no sampling knob 'temp'"),
+        ("song.artist=311", "can't read artist 311"),
     ],
 )
 def test_what_set_says_is_blamed_on_it(

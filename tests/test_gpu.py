@@ -38,11 +38,8 @@ MAKE = ("--seconds", 0.1, "--artist", "Ada Vale", "--genre", "rock", "--device",
 @pytest.fixture(scope="module")
 def golden(tmp_path_factory, registry) -> test_openai.Golden:
     """One that OpenAI's program computed with."""
-    folder, name = test_openai.GOLDEN, "1b_lyrics"
-    path = tmp_path_factory.mktemp("models") / name
-    parts = test_openai.read_parts([folder / name])
-    model = test_openai.write_model(parts, path, registry, [folder / name], lambda part: None)
-    return test_openai.Golden(name, model, registry)
+    models = tmp_path_factory.mktemp("models")
+    return test_openai.import_golden("1b_lyrics", models, registry)
 
 
 @pytest.mark.parametrize("level", test_openai.LEVELS)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import huggingface_hub
 import originals
 import pytest
 from conftest import Result
@@ -19,6 +19,8 @@ from jukebox_cli.folders import Model, find_model
 from jukebox_cli.importing import hub as our_hub
 
 Jukebox = Callable[..., Result]
+#: The library before it had another way to the net.
+OLD = int(huggingface_hub.__version__.split(".")[0]) < 1
 
 
 @pytest.fixture
@@ -46,9 +48,8 @@ def hub(cache: Path, tiny: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     folders = {"me/tiny": ours, "me/theirs": theirs, "me/bert": bert, "me/texts": texts}
     with serving(folders) as hub:
         monkeypatch.setattr(constants, "ENDPOINT", hub.url)
-        name = "HUGGINGFACE_CO_URL_TEMPLATE"  # newer versions of the library look at it in place
-        place = file_download if hasattr(file_download, name) else constants
-        monkeypatch.setattr(place, name, _template(hub.url))
+        place = file_download if OLD else constants
+        monkeypatch.setattr(place, "HUGGINGFACE_CO_URL_TEMPLATE", _template(hub.url))
         monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 1024)
         yield hub
 
@@ -98,7 +99,7 @@ def test_a_broken_download_goes_on_where_it_broke(hub, jukebox, tiny):
     size = tiny.weights("prior-2").stat().st_size
     hub.breaks[LARGE] = size // 2
     result = jukebox("model", "pull", "me/tiny", "-q")
-    if result.code:  # newer versions of the library go on by themselves
+    if result.code or OLD:  # newer versions of the library go on by themselves
         assert result.code == 2
         broken = "error: can't fetch me/tiny: ('Connection broken: IncompleteRead"
         assert result.err.startswith(broken)
@@ -196,7 +197,8 @@ def test_a_hub_that_fails_is_told(hub, jukebox):
     hub.refuses["me/tiny"] = (500, "")
     result = jukebox("model", "pull", "me/tiny", "-q")
     assert result.code == 2
-    assert re.match("error: can't fetch me/tiny: .*500 .*Server Error", result.err)
+    reason = "500 Server Error" if OLD else "Server error '500 Internal Server Error'"
+    assert result.err.startswith(f"error: can't fetch me/tiny: {reason}")
     assert result.err.endswith("\nhint: run the same command again: it goes on from here\n")
 
 

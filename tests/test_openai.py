@@ -100,12 +100,13 @@ class Golden:
 @pytest.fixture(scope="module")
 def imported(tmp_path_factory, registry) -> dict[str, Golden]:
     models = tmp_path_factory.mktemp("models")
+    return {name: import_golden(name, models, registry) for name in VARIANTS}
 
-    def model(name: str) -> Model:
-        parts = read_parts([GOLDEN / name])
-        return write_model(parts, models / name, registry, [GOLDEN / name], lambda part: None)
 
-    return {name: Golden(name, model(name), registry) for name in VARIANTS}
+def import_golden(name: str, models: Path, registry: Registry) -> Golden:
+    parts = read_parts([GOLDEN / name])
+    model = write_model(parts, models / name, registry, [GOLDEN / name], lambda part: None)
+    return Golden(name, model, registry)
 
 
 @pytest.fixture(params=VARIANTS)

@@ -103,9 +103,9 @@ def train(task: Task, model: Model, plan: Plan, watch: Watch = lambda _: None) -
     optimizer = _optimizer(task.module, plan)
     step = resume(task, optimizer, model)
     first, began = step, monotonic()
-    device = next(task.module.parameters()).device
+    feed = batches(task.source, range(step, plan.steps), plan.workers, _device(task))
     with _stopping() as stopped:
-        for batch in batches(task.source, range(step, plan.steps), plan.workers, device):
+        for batch in feed:
             for group in optimizer.param_groups:
                 group["lr"] = plan.rate_at(step)
             loss, metrics = _step(task, optimizer, plan, step, batch)
@@ -133,14 +133,17 @@ def train(task: Task, model: Model, plan: Plan, watch: Watch = lambda _: None) -
 def _step(
     task: Task, optimizer: torch.optim.Optimizer, plan: Plan, step: int, batch: Any
 ) -> tuple[Tensor, Mapping[str, Tensor]]:
-    device = next(task.module.parameters()).device
-    with autocast(device, plan.precision):
+    with autocast(_device(task), plan.precision):
         loss, metrics = task.loss(step, batch)
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     norm = nn.utils.clip_grad_norm_(task.module.parameters(), plan.clip)
     optimizer.step()
     return loss.detach(), {**metrics, "gradient": norm}
+
+
+def _device(task: Task) -> torch.device:
+    return next(task.module.parameters()).device
 
 
 def evaluate(task: Task, model: Model, step: int) -> Metrics:
