@@ -19,7 +19,7 @@ from measure import Row, row
 from paired import mean
 from word_times import Word, normal
 
-from jukebox_cli.plugin import InputError
+from jukebox_cli.interfaces.errors import InputError
 
 NEAR = (0.3, 1.0)  # seconds
 

@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from measure import Row, by_turns
 
-from jukebox_cli import codec
-from jukebox_cli.folders import Model
-from jukebox_cli.loading import load_vqvae, pick_device
-from jukebox_cli.vqvae import VQVAE
+from jukebox_cli.model import codec
+from jukebox_cli.model.devices import pick_device
+from jukebox_cli.model.loader import load_vqvae
+from jukebox_cli.model.vqvae import VQVAE
+from jukebox_cli.storage.model import Model
 
 
 def codec_speed(model: Model, *, rounds: int, quick: bool) -> list[Row]:

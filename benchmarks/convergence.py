@@ -20,15 +20,17 @@ import numpy as np
 import torch
 from measure import Row, table
 
-from jukebox_cli import audio, codec
-from jukebox_cli.folders import Model, find_model
-from jukebox_cli.loading import load_vqvae, pick_device
-from jukebox_cli.plugin import InputError
+from jukebox_cli.audio import io as audio
+from jukebox_cli.audio.manifest import recordings
+from jukebox_cli.interfaces.errors import InputError
+from jukebox_cli.model import codec
+from jukebox_cli.model.devices import pick_device
+from jukebox_cli.model.loader import load_vqvae
+from jukebox_cli.model.vqvae import VQVAE
 from jukebox_cli.registry import Registry, installed
-from jukebox_cli.songs import recordings
-from jukebox_cli.tokenizing import encode_file
+from jukebox_cli.sampling.tokenize import encode_file
+from jukebox_cli.storage.model import Model, find_model
 from jukebox_cli.train.losses import convergence_db
-from jukebox_cli.vqvae import VQVAE
 
 CLIP = 3.0  # seconds
 SILENCE = 1e-3  # root mean square

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from jukebox_cli.audio import digest
-from jukebox_cli.disk import write_text
-from jukebox_cli.plugin import InputError
+from jukebox_cli.audio.io import digest
+from jukebox_cli.interfaces.errors import InputError
+from jukebox_cli.storage.files import write_text
 
 Heard = TypeVar("Heard")
 

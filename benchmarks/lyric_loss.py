@@ -20,12 +20,14 @@ from paired import compared, mean
 from told import told
 from word_times import sung_words, with_words_at_times, with_words_of, without_words
 
-from jukebox_cli.folders import Corpus, Entry, Model
-from jukebox_cli.loading import load_prior
-from jukebox_cli.plugin import Conditioner, InputError, Song, Window
-from jukebox_cli.prior import Prior
+from jukebox_cli.interfaces.conditioner import Conditioner, Song, Window
+from jukebox_cli.interfaces.errors import InputError
+from jukebox_cli.model.condition_inputs import conditioners, shape_of
+from jukebox_cli.model.loader import load_prior
+from jukebox_cli.model.prior import Prior
 from jukebox_cli.registry import Registry
-from jukebox_cli.steering import conditioners, shape_of
+from jukebox_cli.storage.corpus import Corpus, Entry
+from jukebox_cli.storage.model import Model
 
 OWN, OTHERS, PLACED, NONE = (
     "own words",

@@ -13,7 +13,8 @@ from measure import Row
 from paired import compared, mean
 from word_times import normal, sung_words
 
-from jukebox_cli.plugin import InputError, Song
+from jukebox_cli.interfaces.conditioner import Song
+from jukebox_cli.interfaces.errors import InputError
 
 #: Of the end of a recording: a word cut off there is too short to be heard.
 MARGIN = 0.2  # seconds

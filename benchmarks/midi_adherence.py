@@ -17,7 +17,8 @@ from measure import Row, row
 from paired import compared
 from transcription import Note
 
-from jukebox_cli.plugin import InputError, Song
+from jukebox_cli.interfaces.conditioner import Song
+from jukebox_cli.interfaces.errors import InputError
 
 TOLERANCE = 0.05  # seconds
 #: Of the end of a recording: a note cut off there is too short to be heard.

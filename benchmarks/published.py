@@ -28,8 +28,8 @@ from measure import Row, by_turns, row, table
 from sampling import rate
 from torch import Tensor
 
-from jukebox_cli.folders import Model
 from jukebox_cli.registry import installed
+from jukebox_cli.storage.model import Model
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 import originals

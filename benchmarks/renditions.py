@@ -12,13 +12,21 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from jukebox_cli import audio, codec, levels, requests, stages
-from jukebox_cli.folders import Asked, Model, Run
-from jukebox_cli.loading import load_vqvae, pick_device
+from jukebox_cli.audio import io as audio
+from jukebox_cli.audio.manifest import Recording
+from jukebox_cli.model import codec
+from jukebox_cli.model.devices import pick_device
+from jukebox_cli.model.loader import load_vqvae
+from jukebox_cli.model.vqvae import VQVAE
 from jukebox_cli.registry import Registry
-from jukebox_cli.songs import Recording
-from jukebox_cli.tokenizing import encode_file
-from jukebox_cli.vqvae import VQVAE
+from jukebox_cli.sampling import pipeline
+from jukebox_cli.sampling.checks import check
+from jukebox_cli.sampling.job import Bar, Job, Tick
+from jukebox_cli.sampling.request import Request
+from jukebox_cli.sampling.run_setup import begin, new_config, refuse_other
+from jukebox_cli.sampling.tokenize import encode_file
+from jukebox_cli.storage.model import Model
+from jukebox_cli.storage.run import Asked, Run
 
 
 @dataclass(frozen=True)
@@ -87,15 +95,15 @@ class Renditions:
         items = {number: (self.samples, song) for number, song in enumerate(songs)}
         settings = json.dumps([self.seconds, self.seed, songs], sort_keys=True)
         run = Run(self.of_model() / f"generated-{what}-{_short(settings)}")
-        want = requests.Request(self.model.name, self.seconds, tuple(items), self.seed, {})
-        config = requests.new_config(self.model, self.registry, want)
+        want = Request(self.model.name, self.seconds, tuple(items), self.seed, {})
+        config = new_config(self.model, self.registry, want)
         asked = Asked(self.samples, {}, items)
-        job = stages.Job(run, self.model, self.registry, want.items, config, asked, bar=_told(run))
+        job = Job(run, self.model, self.registry, want.items, config, asked, bar=_told(run))
         job = replace(job, device=self.device)
-        requests.refuse_other(run, config, asked, want.items)
-        stages.check(job)
-        requests.begin(job)
-        levels.finish(job)
+        refuse_other(run, config, asked, want.items)
+        check(job)
+        begin(job)
+        pipeline.finish(job)
         return [run.audio_file(number) for number in items]
 
     def takes(self, conditioner: str) -> bool:
@@ -110,8 +118,8 @@ class Renditions:
         return {key: value for key, value in song.items() if key not in unused}
 
 
-def _told(run: Run) -> stages.Bar:
-    def begin(what: str, *_: int) -> stages.Tick:
+def _told(run: Run) -> Bar:
+    def begin(what: str, *_: int) -> Tick:
         print(f"{run.path}: {what}", file=sys.stderr)
         return lambda count: None
 

@@ -23,9 +23,9 @@ from sampling import sampling
 from startup import startup
 from training import training
 
-from jukebox_cli.folders import Model, find_model
-from jukebox_cli.plugin import InputError
+from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.registry import installed
+from jukebox_cli.storage.model import Model, find_model
 
 
 def arguments() -> argparse.Namespace:

@@ -12,10 +12,13 @@ from pathlib import Path
 import numpy as np
 from measure import Row, by_turns
 
-from jukebox_cli import stages
-from jukebox_cli.folders import Asked, Model, Run, Tokens
 from jukebox_cli.registry import Registry
-from jukebox_cli.requests import Request, new_config
+from jukebox_cli.sampling.job import Job, Tick
+from jukebox_cli.sampling.level import sample
+from jukebox_cli.sampling.request import Request
+from jukebox_cli.sampling.run_setup import new_config
+from jukebox_cli.storage.model import Model
+from jukebox_cli.storage.run import Asked, Run, Tokens
 
 BATCHES = (1, 16)
 
@@ -46,32 +49,32 @@ def rate(
     """
     with tempfile.TemporaryDirectory() as folder:
         job, told = _job(model, registry, batch, Path(folder) / "run", level, tokens)
-        stages.sample(replace(job, precision=precision), level)
+        sample(replace(job, precision=precision), level)
     first, *more = told[1:] if later else told
     return sum(count for _, count in more) / (more[-1][0] - first[0])
 
 
 def _job(
     model: Model, registry: Registry, batch: int, folder: Path, level: int, tokens: int
-) -> tuple[stages.Job, list[tuple[float, int]]]:
+) -> tuple[Job, list[tuple[float, int]]]:
     """A job that lacks the tokens of a level, and a list of when it will tell of how many."""
     hops = model.config.vqvae.hops
     samples = -(-tokens * hops[level] // hops[-1]) * hops[-1]
     config = new_config(model, registry, Request(model.name, 1.0, (0,), 0, {}))
     told: list[tuple[float, int]] = []
 
-    def bar(*_: object) -> stages.Tick:
+    def bar(*_: object) -> Tick:
         told.append((time.perf_counter(), 0))
         return lambda count: told.append((time.perf_counter(), count))
 
     run, items, asked = Run(folder), range(batch), Asked(samples, {})
-    job = stages.Job(run, model, registry, items, config, asked, batch=batch, bar=bar)
+    job = Job(run, model, registry, items, config, asked, batch=batch, bar=bar)
     if level < job.top:
         _fill(job, level + 1)
     return job, told
 
 
-def _fill(job: stages.Job, level: int) -> None:
+def _fill(job: Job, level: int) -> None:
     """Gives every item tokens at a level, any tokens: the speed below does not depend on them."""
     codec = job.model.config.vqvae
     random = np.random.default_rng(0)

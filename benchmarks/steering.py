@@ -42,13 +42,16 @@ from surgery import Heard, surgery
 from transcription import Note, libraries, transcriber
 from word_times import Word, sung_words, without_times
 
-from jukebox_cli import requests, tokenizing
-from jukebox_cli.audio import seconds_in
-from jukebox_cli.folders import Asked, Corpus, Run, find_model
-from jukebox_cli.loading import pick_device
-from jukebox_cli.plugin import InputError
+from jukebox_cli.audio.io import seconds_in
+from jukebox_cli.audio.manifest import Recording, recordings
+from jukebox_cli.interfaces.errors import InputError
+from jukebox_cli.model.devices import pick_device
 from jukebox_cli.registry import installed
-from jukebox_cli.songs import Recording, recordings
+from jukebox_cli.sampling import tokenize as tokenizing
+from jukebox_cli.sampling.run_setup import recorded
+from jukebox_cli.storage.corpus import Corpus
+from jukebox_cli.storage.model import find_model
+from jukebox_cli.storage.run import Asked, Run
 
 T = TypeVar("T")
 
@@ -210,7 +213,7 @@ def _aligned(bench: Bench, pieces: Sequence[Recording]) -> list[list[Word]]:
     renditions = bench.of_sung
     known = [replace(piece, song=renditions.told(piece)) for piece in pieces]
     run = Run(renditions.of_model() / f"recorded-{_short(known)}")
-    config = requests.recorded(run, renditions.model, renditions.registry, known)
+    config = recorded(run, renditions.model, renditions.registry, known)
     if not run.exists:
         heard = _tokenized(bench)
         shutil.copytree(heard.path / "tokens", run.path / "tokens", dirs_exist_ok=True)
@@ -230,7 +233,7 @@ def _tokenized(bench: Bench) -> Run:
     silent = [replace(piece, song={}) for piece in bench.sung]
     run = Run(renditions.of_codec() / f"tokens-{_short(silent)}")
     if not run.exists:
-        config = requests.recorded(run, renditions.model, renditions.registry, silent)
+        config = recorded(run, renditions.model, renditions.registry, silent)
         tokenizing.to_run(silent, renditions.model, renditions.vqvae, run, config)
     return run
 

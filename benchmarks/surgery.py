@@ -14,12 +14,12 @@ from measure import Row
 from told import told
 from torch import Tensor
 
-from jukebox_cli.folders import Model
-from jukebox_cli.loading import load_prior
-from jukebox_cli.plugin import Song, Window
+from jukebox_cli.interfaces.conditioner import Song, Window
+from jukebox_cli.model.condition_inputs import conditioners, shape_of
+from jukebox_cli.model.loader import load_prior
+from jukebox_cli.model.surgery import Addition, operate
 from jukebox_cli.registry import Registry
-from jukebox_cli.steering import conditioners, shape_of
-from jukebox_cli.surgery import Addition, operate
+from jukebox_cli.storage.model import Model
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from jukebox_cli.conditioning import Conditioning, tensors
-from jukebox_cli.plugin import Conditioner, Shape, Song, Window
-from jukebox_cli.prior import Prior
-from jukebox_cli.steering import encode_window
+from jukebox_cli.interfaces.conditioner import Conditioner, Shape, Song, Window
+from jukebox_cli.model.condition_inputs import encode_window
+from jukebox_cli.model.conditioning import Conditioning, tensors
+from jukebox_cli.model.prior import Prior
 
 
 def told(

@@ -19,8 +19,9 @@ from pathlib import Path
 import numpy as np
 from measure import Row, by_turns
 
-from jukebox_cli.folders import Corpus, CorpusConfig, Model, find_model
 from jukebox_cli.registry import installed
+from jukebox_cli.storage.corpus import Corpus, CorpusConfig
+from jukebox_cli.storage.model import Model, find_model
 
 BATCH = 4
 
@@ -46,8 +47,8 @@ def _seconds(*words: str) -> float:
 
 def step_seconds(model: Model, level: int, steps: int) -> float:
     """The median of `steps` steps, after a first one."""
-    from jukebox_cli.train.loop import Plan, train
     from jukebox_cli.train.prior import prepare
+    from jukebox_cli.train.trainer import Plan, train
 
     registry, times = installed(lambda message: print(message, file=sys.stderr)), [0.0]
     with tempfile.TemporaryDirectory() as folder:
@@ -79,7 +80,7 @@ def main() -> None:
     """The command."""
     name, level, steps, memory = sys.argv[1:]
     if memory == "kept":
-        from jukebox_cli.train.memory import keep_freed_memory
+        from jukebox_cli.train.allocator import keep_freed_memory
 
         keep_freed_memory()
     print(step_seconds(find_model(name), int(level), int(steps)))

@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from judges import judge
 
-from jukebox_cli import audio
-from jukebox_cli.plugin import InputError
+from jukebox_cli.audio import io as audio
+from jukebox_cli.interfaces.errors import InputError
 
 RATE, SECONDS, HOP, WINDOW, MELS = 16000, 30, 160, 400, 80
 #: start of transcript, English, transcribe, no timestamps

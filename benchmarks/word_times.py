@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from jukebox_cli.plugin import Song
+from jukebox_cli.interfaces.conditioner import Song
 
 
 class Word(NamedTuple):

@@ -12,9 +12,11 @@ from typing import Any, TypeVar
 
 import pluggy
 
-from jukebox_cli import hooks
-from jukebox_cli.config import unknown
-from jukebox_cli.plugin import Conditioner, InputError, Sampler
+from jukebox_cli.config.suggest import unknown
+from jukebox_cli.interfaces import hooks
+from jukebox_cli.interfaces.conditioner import Conditioner
+from jukebox_cli.interfaces.errors import InputError
+from jukebox_cli.interfaces.sampler import Sampler
 
 GROUP = "jukebox"
 Warn = Callable[[str], None]

@@ -8,8 +8,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from jukebox_cli.config import id_of
-from jukebox_cli.plugin import Conditioner, InputError, Shape, Song, Values, Window, hookimpl
+from jukebox_cli.config.suggest import id_of
+from jukebox_cli.interfaces.conditioner import Conditioner, Shape, Song, Values, Window
+from jukebox_cli.interfaces.errors import InputError
+from jukebox_cli.interfaces.hooks import hookimpl
 
 if TYPE_CHECKING:
     import numpy as np
@@ -62,7 +64,7 @@ class Genre(Conditioner):
         return id_of("genre", genre, self.names, self.also, lenient=self.lenient)
 
     def module(self, shape: Shape) -> nn.Module:
-        from jukebox_cli.conditioning import StartEmbedding
+        from jukebox_cli.model.embeddings import StartEmbedding
 
         return StartEmbedding(1 + len(self.names), shape.width)
 

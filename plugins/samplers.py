@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from jukebox_cli.plugin import Guide, Sampler, hookimpl
+from jukebox_cli.interfaces.hooks import hookimpl
+from jukebox_cli.interfaces.sampler import Guide, Sampler
 
 if TYPE_CHECKING:
     from torch import Tensor

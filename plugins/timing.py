@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from jukebox_cli.plugin import Conditioner, InputError, Shape, Song, Values, Window, hookimpl
+from jukebox_cli.interfaces.conditioner import Conditioner, Shape, Song, Values, Window
+from jukebox_cli.interfaces.errors import InputError
+from jukebox_cli.interfaces.hooks import hookimpl
 
 if TYPE_CHECKING:
     import numpy as np
@@ -66,7 +68,8 @@ class Timing(Conditioner):
 def _embeddings(timing: Timing, shape: Shape) -> nn.Module:
     from torch import Tensor, nn
 
-    from jukebox_cli.conditioning import Conditioning, RangeEmbedding
+    from jukebox_cli.model.conditioning import Conditioning
+    from jukebox_cli.model.embeddings import RangeEmbedding
 
     class Embeddings(nn.Module):
         def __init__(self) -> None:

@@ -17,13 +17,14 @@ import torch
 from typer.testing import CliRunner
 
 from jukebox_cli.cli import build_app
-from jukebox_cli.config import ModelConfig, load
-from jukebox_cli.disk import save_tensors
-from jukebox_cli.folders import Model
-from jukebox_cli.loading import new_prior
-from jukebox_cli.plugin import InputError
+from jukebox_cli.config.schema import ModelConfig
+from jukebox_cli.config.yaml_files import load
+from jukebox_cli.interfaces.errors import InputError
+from jukebox_cli.model.loader import new_prior
+from jukebox_cli.model.vqvae import VQVAE
 from jukebox_cli.registry import Registry, installed
-from jukebox_cli.vqvae import VQVAE
+from jukebox_cli.storage.model import Model
+from jukebox_cli.storage.tensors import save_tensors
 
 torch.set_num_threads(1)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
-from jukebox_cli.folders import Run
+from jukebox_cli.storage.run import Run
 
 
 def contents(folder: Path) -> dict[str, tuple[int, bytes]]:

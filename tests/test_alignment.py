@@ -18,12 +18,12 @@ from jukebox_plugins.lyrics.alignment import Sung, align, clock, level_of, lines
 from jukebox_plugins.lyrics.following import diagonal, haste, heard, starts, stays
 from jukebox_plugins.lyrics.words import words
 
-from jukebox_cli.folders import Model
-from jukebox_cli.loading import load_prior
+from jukebox_cli.model.condition_inputs import shape_of
+from jukebox_cli.model.loader import load_prior
 from jukebox_cli.registry import Registry
-from jukebox_cli.requests import reopen
-from jukebox_cli.stages import window_of
-from jukebox_cli.steering import shape_of
+from jukebox_cli.sampling.job import window_of
+from jukebox_cli.sampling.run_setup import reopen
+from jukebox_cli.storage.model import Model
 
 FIELDS = {"letters": 16, "width": 16, "depth": 1, "heads": 2, "blocks": 4}
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from jukebox_cli.folders import Model
+from jukebox_cli.storage.model import Model
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 JOB = ("level 2", "level 1", "level 0", "decode", "start-up and loading", "in all")

@@ -19,14 +19,18 @@ import soundfile
 from conftest import TINY, Result
 from run_files import all_tokens, contents, tokens, write_chord
 
-from jukebox_cli import __version__, codec, sample
-from jukebox_cli.cli.reporting import progress
-from jukebox_cli.config import read_yaml
-from jukebox_cli.continuing import extend, longer
-from jukebox_cli.disk import read_lines
-from jukebox_cli.folders import Corpus, Model, Run
+from jukebox_cli import __version__
+from jukebox_cli.cli.console import progress
+from jukebox_cli.config.yaml_files import read_yaml
+from jukebox_cli.model import codec
 from jukebox_cli.registry import installed
-from jukebox_cli.requests import reopen
+from jukebox_cli.sampling import sampler as sample
+from jukebox_cli.sampling.continuation import extend, longer
+from jukebox_cli.sampling.run_setup import reopen
+from jukebox_cli.storage.corpus import Corpus
+from jukebox_cli.storage.files import read_lines
+from jukebox_cli.storage.model import Model
+from jukebox_cli.storage.run import Run
 
 Jukebox = Callable[..., Result]
 

@@ -12,9 +12,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from jukebox_cli import codec
-from jukebox_cli.config import VQVAEConfig
-from jukebox_cli.vqvae import VQVAE
+from jukebox_cli.config.schema import VQVAEConfig
+from jukebox_cli.model import codec
+from jukebox_cli.model.vqvae import VQVAE
 
 HOPS = (4, 8, 16)
 

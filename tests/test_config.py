@@ -8,24 +8,19 @@ from typing import Any
 import pytest
 from conftest import TINY
 
-from jukebox_cli.config import (
+from jukebox_cli.config.presets import find_preset, preset_names
+from jukebox_cli.config.schema import (
     ModelConfig,
     PriorConfig,
     SamplingConfig,
     SongPreset,
     VQVAEConfig,
-    did_you_mean,
-    dump,
-    find_name,
-    find_preset,
-    load,
-    preset_names,
-    read_text,
-    read_yaml,
-    unknown,
 )
-from jukebox_cli.folders import CorpusConfig, RunConfig
-from jukebox_cli.plugin import InputError
+from jukebox_cli.config.suggest import did_you_mean, find_name, unknown
+from jukebox_cli.config.yaml_files import dump, load, read_text, read_yaml
+from jukebox_cli.interfaces.errors import InputError
+from jukebox_cli.storage.corpus import CorpusConfig
+from jukebox_cli.storage.run import RunConfig
 
 
 @pytest.fixture

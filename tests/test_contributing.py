@@ -13,9 +13,10 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from jukebox_cli import hooks
 from jukebox_cli.cli import build_app
-from jukebox_cli.plugin import InputError, Shape, Window
+from jukebox_cli.interfaces import hooks
+from jukebox_cli.interfaces.conditioner import Shape, Window
+from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.registry import Registry
 
 ROOT = Path(__file__).parents[1]

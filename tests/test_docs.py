@@ -11,17 +11,11 @@ from typing import Any
 import pytest
 import typer
 
-from jukebox_cli import hooks
 from jukebox_cli.cli import build_app
-from jukebox_cli.config import (
-    ModelConfig,
-    SongPreset,
-    find_preset,
-    load,
-    preset_names,
-    read_text,
-    read_yaml,
-)
+from jukebox_cli.config.presets import find_preset, preset_names
+from jukebox_cli.config.schema import ModelConfig, SongPreset
+from jukebox_cli.config.yaml_files import load, read_text, read_yaml
+from jukebox_cli.interfaces import hooks
 from jukebox_cli.registry import installed
 
 ROOT = Path(__file__).parents[1]
@@ -81,7 +75,7 @@ def test_a_preset_loads_as_what_it_is(name: str) -> None:
 def test_a_song_preset_asks_only_for_what_can_be_said(name: str) -> None:
     registry = installed(pytest.fail)
     preset = load(SongPreset, find_preset(name))
-    from jukebox_cli.songs import read_song
+    from jukebox_cli.audio.manifest import read_song
 
     assert read_song(registry, preset.song, find_preset(name).parent)
     for knobs in preset.sampling.knobs:

@@ -8,7 +8,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jukebox_cli.draw import draw, uniforms
+from jukebox_cli.sampling.rng import draw, uniforms
 
 LAST = 1 - 2.0**-53  # the largest number that `uniforms` can give
 NEVER = float("-inf")

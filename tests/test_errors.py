@@ -19,14 +19,15 @@ from run_files import all_tokens, contents, write_chord
 from safetensors.numpy import save_file
 from typer.testing import CliRunner
 
-from jukebox_cli import loading, stages
 from jukebox_cli.cli import build_app
-from jukebox_cli.config import unknown
-from jukebox_cli.disk import save_tensors
-from jukebox_cli.folders import Corpus, CorpusConfig, Model, model_names
-from jukebox_cli.mapped import load_tensors
-from jukebox_cli.plugin import InputError
+from jukebox_cli.config.suggest import unknown
+from jukebox_cli.interfaces.errors import InputError
+from jukebox_cli.model import devices
 from jukebox_cli.registry import Registry
+from jukebox_cli.sampling.level import sample
+from jukebox_cli.storage.corpus import Corpus, CorpusConfig
+from jukebox_cli.storage.model import Model, model_names
+from jukebox_cli.storage.tensors import load_tensors, save_tensors
 
 Jukebox = Callable[..., Result]
 SECONDS = ("--seconds", 0.05)
@@ -437,12 +438,12 @@ def test_a_level_that_is_not_whole_is_not_decoded(
 def test_a_level_is_not_drawn_under_one_that_is_not_whole(
     tiny: Model, registry: Registry, place: Path, jukebox: Jukebox
 ) -> None:
-    from jukebox_cli.requests import reopen
+    from jukebox_cli.sampling.run_setup import reopen
 
     assert jukebox(*MAKE, "--until", "top").code == 0
     job = reopen(Path("out"), registry, None)
     with pytest.raises(InputError) as caught:
-        stages.sample(job, 0)
+        sample(job, 0)
     assert caught.value.message == "item 0 of out is not whole at level 1"
     assert caught.value.hint == "finish that level first, with the command that began it"
 
@@ -685,10 +686,10 @@ def test_a_device_that_is_not_there(name: str, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     with pytest.raises(InputError) as caught:
-        loading.pick_device(name)
+        devices.pick_device(name)
     assert caught.value.message == f"no device '{name}' on this machine"
     assert caught.value.hint == "use --device auto or cpu"
-    assert [str(loading.pick_device(name)) for name in ("auto", "cpu")] == ["cpu", "cpu"]
+    assert [str(devices.pick_device(name)) for name in ("auto", "cpu")] == ["cpu", "cpu"]
 
 
 # training
@@ -1050,7 +1051,7 @@ def test_what_was_not_foreseen_is_one_line_and_exit_code_1(
     def broken(*words: object) -> None:
         raise RuntimeError("the sky fell")
 
-    monkeypatch.setattr(stages, "check", broken)
+    monkeypatch.setattr("jukebox_cli.sampling.checks.check", broken)
     hint = "hint: `jukebox --traceback ...` shows where; please report it\n"
     assert jukebox(*MAKE) == Result(1, "", f"error: RuntimeError: the sky fell\n\n{hint}")
     with pytest.raises(RuntimeError, match="the sky fell"):

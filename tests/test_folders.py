@@ -17,31 +17,21 @@ import pytest
 import torch
 from conftest import make_tiny, refusal
 
-from jukebox_cli.config import VQVAEConfig
-from jukebox_cli.disk import (
+from jukebox_cli.config.schema import VQVAEConfig
+from jukebox_cli.interfaces.errors import InputError
+from jukebox_cli.registry import Registry
+from jukebox_cli.storage.corpus import Corpus, CorpusConfig
+from jukebox_cli.storage.files import (
     append_line,
     disk_errors,
     read_json,
     read_lines,
     replacing,
-    save_tensors,
     write_text,
 )
-from jukebox_cli.folders import (
-    Asked,
-    Corpus,
-    CorpusConfig,
-    Model,
-    Run,
-    RunConfig,
-    Tokens,
-    builtin_models,
-    find_model,
-    model_names,
-)
-from jukebox_cli.mapped import load_tensors
-from jukebox_cli.plugin import InputError
-from jukebox_cli.registry import Registry
+from jukebox_cli.storage.model import Model, builtin_models, find_model, model_names
+from jukebox_cli.storage.run import Asked, Run, RunConfig, Tokens
+from jukebox_cli.storage.tensors import load_tensors, save_tensors
 
 # one file
 

@@ -18,15 +18,17 @@ from conftest import Result
 from run_files import all_tokens
 from test_train import PLAN, add, losses, new_corpus, new_model, write_sounds
 
-from jukebox_cli.conditioning import Conditioning, Prefix
-from jukebox_cli.disk import read_lines
-from jukebox_cli.folders import Model
-from jukebox_cli.loading import load_prior, load_vqvae
+from jukebox_cli.engine.cuda_graph import stepper
+from jukebox_cli.model.conditioning import Conditioning, Prefix
+from jukebox_cli.model.loader import load_prior, load_vqvae
 from jukebox_cli.registry import Registry
-from jukebox_cli.stepping import stepper
-from jukebox_cli.train.autoencoder import AutoencoderTask, Crops
-from jukebox_cli.train.loop import Task, train
+from jukebox_cli.storage.files import read_lines
+from jukebox_cli.storage.model import Model
+from jukebox_cli.train.crops import Crops
 from jukebox_cli.train.prior import prepare
+from jukebox_cli.train.task import Task
+from jukebox_cli.train.trainer import train
+from jukebox_cli.train.vqvae import AutoencoderTask
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 

@@ -12,11 +12,11 @@ import originals
 import pytest
 from conftest import Result
 from huggingface_hub import constants, file_download
+from jukebox_plugins.openai import hub as our_hub
 from local_hub import COMMIT, Hub, serving
 from run_files import contents
 
-from jukebox_cli.folders import Model, find_model
-from jukebox_cli.importing import hub as our_hub
+from jukebox_cli.storage.model import Model, find_model
 
 Jukebox = Callable[..., Result]
 #: The library before it had another way to the net.

@@ -15,12 +15,12 @@ import originals
 import pytest
 import torch
 from conftest import Result
+from jukebox_plugins.openai.pickled import read_pickle
 from originals import TOP
 from run_files import contents
 from safetensors.torch import save_file
 
-from jukebox_cli.importing.pickled import read_pickle
-from jukebox_cli.plugin import InputError
+from jukebox_cli.interfaces.errors import InputError
 
 Jukebox = Callable[..., Result]
 
@@ -127,7 +127,7 @@ REBUILD = b"ctorch._utils\n_rebuild_tensor_v2\n"
         (opcodes(b"cbuiltins\neval\n"), "builtins.eval"),
         (opcodes(b"cbuiltins\ngetattr\n"), "builtins.getattr"),
         (opcodes(b"ctorch\nload\n"), "torch.load"),
-        (opcodes(b"cjukebox_cli.importing.pickled\nStored\n"), "pickled.Stored"),
+        (opcodes(b"cjukebox_plugins.openai.pickled\nStored\n"), "pickled.Stored"),
         (opcodes(REBUILD, b"}b"), "a state for a function"),
         (opcodes(REBUILD, b"N}\x86b"), "a state for a function"),
         (opcodes(b"(X\x03\x00\x00\x00abcNNNNtQ"), "a abc"),
@@ -218,7 +218,7 @@ def test_a_file_that_may_not_be_read_is_told(
     def denied(*words: object) -> None:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr("jukebox_cli.importing.pickled._is_zip", denied)
+    monkeypatch.setattr("jukebox_plugins.openai.pickled._is_zip", denied)
     error = "can't read theirs/vqvae.pth.tar: Permission denied"
     refused(error=error, hint="change its permissions")
 

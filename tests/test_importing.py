@@ -16,19 +16,20 @@ import torch
 from conftest import Result
 from jukebox_plugins.artist import Artist
 from jukebox_plugins.genre import Genre
+from jukebox_plugins.openai import labels, layout
+from jukebox_plugins.openai.finding import read_parts
+from jukebox_plugins.openai.settings import of_prior
+from jukebox_plugins.openai.sources import Checkpoint
+from jukebox_plugins.openai.writing import write_model
 from originals import SINGLE, TOP, VQVAE
 from safetensors.torch import load_file
 
-from jukebox_cli.config import PriorConfig
-from jukebox_cli.folders import Model, Run, find_model
-from jukebox_cli.importing import labels, layout
-from jukebox_cli.importing.finding import read_parts
-from jukebox_cli.importing.settings import of_prior
-from jukebox_cli.importing.sources import Checkpoint
-from jukebox_cli.importing.writing import write_model
-from jukebox_cli.loading import load_prior
-from jukebox_cli.plugin import Shape, Window
+from jukebox_cli.config.schema import PriorConfig
+from jukebox_cli.interfaces.conditioner import Shape, Window
+from jukebox_cli.model.loader import load_prior
 from jukebox_cli.registry import Registry
+from jukebox_cli.storage.model import Model, find_model
+from jukebox_cli.storage.run import Run
 
 Jukebox = Callable[..., Result]
 
@@ -111,7 +112,7 @@ def test_tensors_are_in_memory_one_after_another(
             return mapped
 
     folder = originals.write(here / "theirs", zipped=zipped)
-    monkeypatch.setattr("jukebox_cli.mapped.np.memmap", Watched)
+    monkeypatch.setattr("jukebox_cli.storage.tensors.np.memmap", Watched)
     model = imported(folder, registry)
     sizes = [2 * t.numel() for file in model.path.glob("*.safetensors") for t in load(file)]
     assert len(most) > len(sizes)

@@ -15,7 +15,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from jukebox_cli.folders import Model, Run
+from jukebox_cli.storage.model import Model
+from jukebox_cli.storage.run import Run
 
 SCRIPTS = Path(__file__).parents[1] / "examples" / "job-array"
 DAEMONS = ("munged", "slurmctld", "slurmd")

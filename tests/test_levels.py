@@ -15,11 +15,13 @@ import pytest
 from run_files import all_tokens, tokens
 from safetensors.numpy import save_file
 
-from jukebox_cli import levels, stages
-from jukebox_cli.folders import Asked, Model, Run, RunConfig
-from jukebox_cli.plugin import InputError
+from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.registry import Registry
-from jukebox_cli.stages import Job, Tick
+from jukebox_cli.sampling import pipeline
+from jukebox_cli.sampling.job import Job, Tick
+from jukebox_cli.sampling.level import sample
+from jukebox_cli.storage.model import Model
+from jukebox_cli.storage.run import Asked, Run, RunConfig
 
 SAMPLES = 1590
 CONFIG = RunConfig(sample_rate=8000, seed=7, hop=(0.5, 0.75, 0.3), sampling=({}, {}, {}))
@@ -41,8 +43,8 @@ def job(tiny: Model, registry: Registry, tmp_path: Path) -> JobMaker:
 @pytest.fixture
 def roomy(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine with two cores, where even short songs are drawn side by side."""
-    monkeypatch.setattr(levels, "ENOUGH", 1)
-    monkeypatch.setattr(levels, "cores", lambda: 2)
+    monkeypatch.setattr(pipeline, "ENOUGH", 1)
+    monkeypatch.setattr(pipeline, "cores", lambda: 2)
 
 
 def count_to(counts: dict[str, int]) -> Callable[[str, int, int], Tick]:
@@ -64,22 +66,22 @@ def test_levels_side_by_side_draw_what_they_draw_alone(
 ) -> None:
     counts: dict[str, int] = {}
     together = job("together", bar=count_to(counts))
-    assert levels.pays(together, [2, 1, 0])
-    levels.finish(together, "tokens")
+    assert pipeline.pays(together, [2, 1, 0])
+    pipeline.finish(together, "tokens")
     assert counts == {"level 2": 200, "level 1": 400, "level 0": 800}
-    monkeypatch.setattr(levels, "ENOUGH", 10_000)
+    monkeypatch.setattr(pipeline, "ENOUGH", 10_000)
     alone = job("alone")
-    levels.finish(alone, "tokens")
+    pipeline.finish(alone, "tokens")
     assert all_tokens(together.run.path) == all_tokens(alone.run.path)
 
 
 def test_what_is_there_already_is_kept(job: JobMaker, roomy: None) -> None:
     whole, part = job("whole"), job("part", items=(1,))
-    levels.finish(whole, "tokens")
-    stages.sample(part, 2)
+    pipeline.finish(whole, "tokens")
+    sample(part, 2)
     before = all_tokens(part.run.path)
     counts: dict[str, int] = {}
-    levels.finish(replace(part, bar=count_to(counts)), "tokens")
+    pipeline.finish(replace(part, bar=count_to(counts)), "tokens")
     assert counts == {"level 1": 200, "level 0": 400}
     assert all_tokens(part.run.path).items() > before.items()
     assert all_tokens(part.run.path) == {
@@ -105,17 +107,17 @@ def test_when_it_does_not_pay(
 ) -> None:
     for name, value in changes.items():
         made = value if name == "ENOUGH" else lambda *_, value=value: value
-        monkeypatch.setattr(levels, name, made)
-    assert not levels.pays(job("run"), lacking)
+        monkeypatch.setattr(pipeline, name, made)
+    assert not pipeline.pays(job("run"), lacking)
 
 
 def test_cores_may_be_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    there = levels.cores()
+    there = pipeline.cores()
     assert there >= 1
     for said, cores in (("1", 1), ("1000", there), ("", there), ("some", there)):
         monkeypatch.setenv("OMP_NUM_THREADS", said)
-        assert levels.cores() == cores
+        assert pipeline.cores() == cores
 
 
 def test_what_goes_wrong_below_is_told_as_if_it_went_wrong_here(
@@ -129,24 +131,24 @@ def test_what_goes_wrong_below_is_told_as_if_it_went_wrong_here(
     save_file({"other": np.zeros(1, np.float32)}, str(model.weights("prior-1")))
     mine = job("run", model=model)
     with pytest.raises(InputError, match="the weights of model 'model' do not fit"):
-        levels.finish(mine, "tokens")
+        pipeline.finish(mine, "tokens")
     assert [mine.have(2, item) for item in mine.items] == [100, 100]  # nothing is lost
 
 
 def test_a_process_that_ends_at_once_is_told(
     job: JobMaker, roomy: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(levels, "__name__", "no_such_module")
+    monkeypatch.setattr(pipeline, "WORKER", "no_such_module")
     with pytest.raises(RuntimeError, match="drawing level 1 ended with exit code 1"):
-        levels.finish(job("run"), "tokens")
+        pipeline.finish(job("run"), "tokens")
 
 
 CODE = """
 import signal, sys
-from jukebox_cli import levels
+from jukebox_cli.sampling import pipeline
 from jukebox_cli.cli import main
 signal.signal(signal.SIGINT, signal.default_int_handler)
-levels.ENOUGH, levels.cores = 1, lambda: 2
+pipeline.ENOUGH, pipeline.cores = 1, lambda: 2
 main()
 """
 WORDS = ("--seconds", 1.5, "--seed", 5, "--until", "tokens")

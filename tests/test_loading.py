@@ -10,12 +10,13 @@ import torch
 from conftest import Result
 from run_files import all_tokens
 
-from jukebox_cli import loading
-from jukebox_cli.folders import Model
-from jukebox_cli.linear import Linear
-from jukebox_cli.loading import load_prior, pick_precision
-from jukebox_cli.plugin import InputError
+from jukebox_cli.interfaces.errors import InputError
+from jukebox_cli.model import devices
+from jukebox_cli.model.devices import pick_precision
+from jukebox_cli.model.linear import Linear
+from jukebox_cli.model.loader import load_prior
 from jukebox_cli.registry import Registry
+from jukebox_cli.storage.model import Model
 
 CPU, CUDA, MPS = (torch.device(name) for name in ("cpu", "cuda", "mps"))
 Jukebox = Callable[..., Result]
@@ -38,7 +39,7 @@ def test_what_a_device_draws_in_by_itself(
     wanted: torch.dtype,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(loading, "fast_bfloat16", lambda device: fast)
+    monkeypatch.setattr(devices, "fast_bfloat16", lambda device: fast)
     assert pick_precision("auto", device, large) == wanted
 
 

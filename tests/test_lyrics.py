@@ -12,11 +12,12 @@ from conftest import refusal
 from jukebox_plugins.lyrics import Lyrics
 from jukebox_plugins.lyrics.network import NEAR, near
 from jukebox_plugins.lyrics.spelling import around, spell
+from jukebox_plugins.openai.layout import ALPHABET
 
-from jukebox_cli.config import PriorConfig
-from jukebox_cli.importing.layout import ALPHABET
-from jukebox_cli.plugin import InputWarning, Shape, Window
-from jukebox_cli.prior import Prior
+from jukebox_cli.config.schema import PriorConfig
+from jukebox_cli.interfaces.conditioner import Shape, Window
+from jukebox_cli.interfaces.errors import InputWarning
+from jukebox_cli.model.prior import Prior
 
 SHAPE = Shape(width=12, frames=16, hop=128, sample_rate=8000)
 UNKNOWN = torch.full((1, 16), torch.nan)

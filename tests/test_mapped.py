@@ -12,10 +12,10 @@ import torch
 from conftest import refusal
 from safetensors.torch import load_file, save_file
 
-from jukebox_cli.folders import Model
-from jukebox_cli.loading import load_prior
-from jukebox_cli.mapped import KINDS, WEIGHTS, load_tensors, stored, stream_tensors
+from jukebox_cli.model.loader import load_prior
 from jukebox_cli.registry import Registry
+from jukebox_cli.storage.model import Model
+from jukebox_cli.storage.tensors import KINDS, WEIGHTS, load_tensors, stored, stream_tensors
 
 
 def every_kind() -> dict[str, torch.Tensor]:
@@ -84,7 +84,7 @@ def test_a_prior_in_another_precision_keeps_nothing_of_its_file_in_memory(
             weakref.finalize(mapped, alive.discard, count)
             return mapped
 
-    monkeypatch.setattr("jukebox_cli.mapped.np.memmap", Watched)
+    monkeypatch.setattr("jukebox_cli.storage.tensors.np.memmap", Watched)
     prior = load_prior(tiny, 0, registry, torch.device("cpu"), "fp16")
     in_half = [p for p in prior.parameters() if p.dtype == torch.float16]
     assert count >= len(list(prior.parameters()))

@@ -10,7 +10,7 @@ import pytest
 PROGRAM = """
 import resource
 import torch
-from jukebox_cli.train.memory import keep_freed_memory
+from jukebox_cli.train.allocator import keep_freed_memory
 
 def faults():
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -39,7 +39,7 @@ def test_what_a_step_frees_the_next_one_finds() -> None:
 
 
 def test_elsewhere_nothing_is_arranged(monkeypatch: pytest.MonkeyPatch) -> None:
-    from jukebox_cli.train.memory import keep_freed_memory
+    from jukebox_cli.train.allocator import keep_freed_memory
 
     monkeypatch.setattr(sys, "platform", "darwin")
     assert keep_freed_memory() is False

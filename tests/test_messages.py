@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from jukebox_cli.cli.reporting import complain, note, warn
-from jukebox_cli.plugin import InputError
-from jukebox_cli.songs import together
+from jukebox_cli.audio.manifest import together
+from jukebox_cli.cli.console import complain, note, warn
+from jukebox_cli.interfaces.errors import InputError
 
 ROOT = Path(__file__).parents[1]
 FILES = [*(ROOT / "jukebox_cli").rglob("*.py"), *(ROOT / "plugins").glob("*.py")]

@@ -19,10 +19,12 @@ from jukebox_plugins.midi import Midi
 from jukebox_plugins.midi.reading import folded, selection
 from jukebox_plugins.midi.roll import rows
 
-from jukebox_cli.folders import Model, Run
-from jukebox_cli.plugin import InputError, Shape, Window
+from jukebox_cli.interfaces.conditioner import Shape, Window
+from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.registry import Registry
-from jukebox_cli.requests import request
+from jukebox_cli.sampling.request import request
+from jukebox_cli.storage.model import Model
+from jukebox_cli.storage.run import Run
 
 BEAT = 480
 #: A frame is a hundredth of a second.

@@ -13,12 +13,12 @@ import soundfile
 import torch
 
 import jukebox_cli
-from jukebox_cli.conditioning import tensors
-from jukebox_cli.folders import Model
-from jukebox_cli.loading import load_prior
-from jukebox_cli.plugin import Window
+from jukebox_cli.interfaces.conditioner import Window
+from jukebox_cli.model.condition_inputs import conditioners, encode_window, shape_of
+from jukebox_cli.model.conditioning import tensors
+from jukebox_cli.model.loader import load_prior
 from jukebox_cli.registry import Registry
-from jukebox_cli.steering import conditioners, encode_window, shape_of
+from jukebox_cli.storage.model import Model
 
 MINI = Model(Path(jukebox_cli.__file__).parent / "models" / "mini")
 

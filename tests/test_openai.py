@@ -16,21 +16,24 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from jukebox_plugins.openai.finding import read_parts
+from jukebox_plugins.openai.writing import write_model
 from safetensors.torch import load_file
 from torch import Tensor
 
-from jukebox_cli.conditioning import Conditioning
-from jukebox_cli.folders import Asked, Model, Run, Tokens
-from jukebox_cli.importing.finding import read_parts
-from jukebox_cli.importing.writing import write_model
-from jukebox_cli.loading import load_prior, load_vqvae
-from jukebox_cli.plugin import Song, Window
-from jukebox_cli.prior import Prior
+from jukebox_cli.interfaces.conditioner import Song, Window
+from jukebox_cli.model.condition_inputs import conditioners, encode_window, shape_of
+from jukebox_cli.model.conditioning import Conditioning
+from jukebox_cli.model.loader import load_prior, load_vqvae
+from jukebox_cli.model.prior import Prior
+from jukebox_cli.model.vqvae import VQVAE
 from jukebox_cli.registry import Registry
-from jukebox_cli.requests import Request, new_config
-from jukebox_cli.stages import Job, sample
-from jukebox_cli.steering import conditioners, encode_window, shape_of
-from jukebox_cli.vqvae import VQVAE
+from jukebox_cli.sampling.job import Job
+from jukebox_cli.sampling.level import sample
+from jukebox_cli.sampling.request import Request
+from jukebox_cli.sampling.run_setup import new_config
+from jukebox_cli.storage.model import Model
+from jukebox_cli.storage.run import Asked, Run, Tokens
 
 GOLDEN = Path(os.environ.get("JUKEBOX_GOLDEN") or Path(__file__).parent / "golden")
 VARIANTS = ("5b", "5b_lyrics", "1b_lyrics")

@@ -21,8 +21,9 @@ from jukebox_plugins.samplers import Greedy, MinP, Temperature, TopK, TopP
 from jukebox_plugins.timing import Timing
 from torch import Tensor
 
-from jukebox_cli.conditioning import Conditioning, join
-from jukebox_cli.plugin import Conditioner, Sampler, Shape, Song, Window
+from jukebox_cli.interfaces.conditioner import Conditioner, Shape, Song, Window
+from jukebox_cli.interfaces.sampler import Sampler
+from jukebox_cli.model.conditioning import Conditioning, join
 from jukebox_cli.registry import Registry, installed
 
 SHAPE = Shape(width=12, frames=16, hop=128, sample_rate=8000)
@@ -125,7 +126,7 @@ def test_conditioners_need_no_torch_until_there_is_a_module() -> None:
     code = f"""
 import sys
 from pathlib import Path
-from jukebox_cli.plugin import Shape, Window
+from jukebox_cli.interfaces.conditioner import Shape, Window
 from jukebox_cli.registry import installed
 registry = installed(print)
 for name in registry.conditioners:

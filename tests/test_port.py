@@ -15,25 +15,25 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from jukebox_plugins.openai.finding import read_parts
+from jukebox_plugins.openai.writing import write_model
 from safetensors.torch import save_file
 from torch import Tensor
 
-from jukebox_cli.conditioning import Conditioning
-from jukebox_cli.folders import Model
-from jukebox_cli.importing.finding import read_parts
-from jukebox_cli.importing.writing import write_model
-from jukebox_cli.loading import load_prior, load_vqvae
-from jukebox_cli.plugin import Song, Window
-from jukebox_cli.prior import Prior
+from jukebox_cli.interfaces.conditioner import Song, Window
+from jukebox_cli.model.condition_inputs import conditioners, encode_window, shape_of
+from jukebox_cli.model.conditioning import Conditioning
+from jukebox_cli.model.loader import load_prior, load_vqvae
+from jukebox_cli.model.prior import Prior
 from jukebox_cli.registry import Registry
-from jukebox_cli.steering import conditioners, encode_window, shape_of
+from jukebox_cli.storage.model import Model
 
 port = pytest.importorskip(
     "transformers.models.deprecated.jukebox", reason="transformers is not installed"
 )
 
 #: The texts have letters that no published alphabet has; both programs leave them out.
-pytestmark = pytest.mark.filterwarnings("ignore::jukebox_cli.plugin.InputWarning")
+pytestmark = pytest.mark.filterwarnings("ignore::jukebox_cli.interfaces.errors.InputWarning")
 
 CPU = torch.device("cpu")
 CLOSE = {"atol": 2e-4, "rtol": 0.0}

@@ -9,19 +9,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from jukebox_cli.attention import Layout
-from jukebox_cli.conditioning import (
-    Conditioning,
-    Prefix,
-    RangeEmbedding,
-    StartEmbedding,
-    join,
-    stack,
-)
-from jukebox_cli.config import ModelConfig, PriorConfig, UpperConfig, VQVAEConfig
-from jukebox_cli.plugin import InputError
-from jukebox_cli.prior import Prior, Upper
-from jukebox_cli.transformer import Block
+from jukebox_cli.config.schema import ModelConfig, PriorConfig, UpperConfig, VQVAEConfig
+from jukebox_cli.interfaces.errors import InputError
+from jukebox_cli.model.conditioning import Conditioning, Prefix, join, stack
+from jukebox_cli.model.embeddings import RangeEmbedding, StartEmbedding
+from jukebox_cli.model.kv_cache import Layout
+from jukebox_cli.model.prior import Prior
+from jukebox_cli.model.transformer import Block
+from jukebox_cli.model.upsampler_conditioner import Upper
 
 BINS, WIDTH, FRAMES = 20, 16, 24
 

@@ -19,11 +19,13 @@ from typer.testing import CliRunner
 from jukebox_cli import registry as registry_module
 from jukebox_cli.cli import app as app_module
 from jukebox_cli.cli import build_app
-from jukebox_cli.disk import read_lines
-from jukebox_cli.folders import Model
-from jukebox_cli.plugin import Conditioner, Sampler, Shape, Song, Window, hookimpl
+from jukebox_cli.interfaces.conditioner import Conditioner, Shape, Song, Window
+from jukebox_cli.interfaces.hooks import hookimpl
+from jukebox_cli.interfaces.sampler import Sampler
 from jukebox_cli.registry import CORE_FLAGS, PluginError, Registry, installed, with_fields
-from jukebox_cli.requests import request
+from jukebox_cli.sampling.request import request
+from jukebox_cli.storage.files import read_lines
+from jukebox_cli.storage.model import Model
 
 
 class Plain(Conditioner):

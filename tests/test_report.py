@@ -17,15 +17,16 @@ import numpy as np
 import pytest
 import soundfile
 from conftest import Result
+from jukebox_plugins.report import lyrics, sound
+from jukebox_plugins.report.facts import told
 from report_pages import Reader, likeness
 from run_files import chord, contents
 from typer.testing import CliRunner
 
 from jukebox_cli.cli import build_app
-from jukebox_cli.folders import Asked, Model, Run, Tokens
 from jukebox_cli.registry import Registry
-from jukebox_cli.report import lyrics, sound
-from jukebox_cli.report.facts import told
+from jukebox_cli.storage.model import Model
+from jukebox_cli.storage.run import Asked, Run, Tokens
 
 Jukebox = Callable[..., Result]
 
@@ -175,7 +176,7 @@ def test_a_large_page_is_told(run: Path, jukebox: Jukebox, monkeypatch: Any) -> 
 def test_many_players_wait_to_be_played(run: Path, jukebox: Jukebox, monkeypatch: Any) -> None:
     assert jukebox("report", run).code == 0
     assert {a["preload"] for a in Reader(run / "report.html").all("audio")} == {"metadata"}
-    monkeypatch.setattr("jukebox_cli.report.page.READY", 5)
+    monkeypatch.setattr("jukebox_plugins.report.page.READY", 5)
     jukebox("report", run)
     assert {a["preload"] for a in Reader(run / "report.html").all("audio")} == {"none"}
 

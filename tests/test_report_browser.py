@@ -17,7 +17,7 @@ from run_files import chord, write_chord
 from typer.testing import CliRunner
 
 from jukebox_cli.cli import build_app
-from jukebox_cli.folders import Asked, Run
+from jukebox_cli.storage.run import Asked, Run
 
 pytestmark = pytest.mark.skipif(bool(browser.missing()), reason=browser.missing() or "")
 
@@ -553,7 +553,7 @@ def remade(
     """The page of the same run when more sounds than so many wait until they are played."""
 
     def open_page(ready: int) -> Browser:
-        monkeypatch.setattr("jukebox_cli.report.page.READY", ready)
+        monkeypatch.setattr("jukebox_plugins.report.page.READY", ready)
         words = ["report", str(run), "--out", str(tmp_path / "page.html")]
         assert CliRunner().invoke(build_app(registry), words).exit_code == 0
         chromium.open(tmp_path / "page.html")

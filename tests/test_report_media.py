@@ -14,13 +14,13 @@ import numpy as np
 import pytest
 import soundfile
 from conftest import Result, make_tiny
+from jukebox_plugins.report import pictures, sound
+from jukebox_plugins.report.views import pitches, seconds, times
 from report_pages import Reader, likeness
 from run_files import write_chord
 
-from jukebox_cli import mel as mel_scale
+from jukebox_cli.audio import mel as mel_scale
 from jukebox_cli.registry import Registry
-from jukebox_cli.report import pictures, sound
-from jukebox_cli.report.views import pitches, seconds, times
 
 Jukebox = Callable[..., Result]
 

@@ -13,13 +13,14 @@ from typing import Any
 import pretty_midi
 import pytest
 from conftest import Result
+from jukebox_plugins.report.conditions import saying
+from jukebox_plugins.report.recipe import command, items_text, seconds_text
 from report_pages import Reader
 from run_files import all_tokens, write_chord
 
-from jukebox_cli.folders import Model, Run
 from jukebox_cli.registry import Registry
-from jukebox_cli.report.conditions import saying
-from jukebox_cli.report.recipe import command, items_text, seconds_text
+from jukebox_cli.storage.model import Model
+from jukebox_cli.storage.run import Run
 
 Jukebox = Callable[..., Result]
 Repeated = Callable[..., str]
@@ -245,7 +246,7 @@ def test_seconds_that_are_exactly_so_many_samples(samples: int) -> None:
     [([0], "1"), ([0, 1, 2], "3"), ([3], "3-3"), ([1, 2, 3, 7, 9, 10], "1-3,7-7,9-10")],
 )
 def test_items_as_generate_takes_them(items: list[int], text: str) -> None:
-    from jukebox_cli.requests import parse_items
+    from jukebox_cli.sampling.items import parse_items
 
     assert items_text(items) == text
     assert parse_items(text, count=True) == tuple(items)
@@ -288,7 +289,7 @@ LRC = "[00:01.50]We sing\n[00:03.250]<00:03.250>all <00:04.000>night\n[Chorus]\n
 )
 def test_what_was_said_is_said_again(said: dict[str, Any], here: Path, registry: Registry) -> None:
     """The flags and files of a page are read as what the run has."""
-    from jukebox_cli.songs import read_song
+    from jukebox_cli.audio.manifest import read_song
 
     write_band(here / "band.mid")
     if str(said.get("lyrics")).endswith(".txt"):

@@ -20,27 +20,23 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from jukebox_cli import levels
-from jukebox_cli.conditioning import Conditioning, Prefix, stack
-from jukebox_cli.config import ModelConfig, PriorConfig, load
-from jukebox_cli.disk import save_tensors
-from jukebox_cli.folders import Asked, Model, Run, RunConfig, Tokens
-from jukebox_cli.loading import new_prior
-from jukebox_cli.plugin import (
-    Conditioner,
-    InputError,
-    InputWarning,
-    Sampler,
-    Shape,
-    Song,
-    Window,
-    hookimpl,
-)
-from jukebox_cli.prior import Prior
+from jukebox_cli.config.schema import ModelConfig, PriorConfig
+from jukebox_cli.config.yaml_files import load
+from jukebox_cli.interfaces.conditioner import Conditioner, Shape, Song, Window
+from jukebox_cli.interfaces.errors import InputError, InputWarning
+from jukebox_cli.interfaces.hooks import hookimpl
+from jukebox_cli.interfaces.sampler import Sampler
+from jukebox_cli.model.conditioning import Conditioning, Prefix, stack
+from jukebox_cli.model.loader import new_prior
+from jukebox_cli.model.prior import Prior
 from jukebox_cli.registry import Registry
-from jukebox_cli.sample import Draft, Level, Pulse, sample_level
-from jukebox_cli.stages import Job
-from jukebox_cli.windows import Stretch, windows
+from jukebox_cli.sampling import pipeline
+from jukebox_cli.sampling.job import Job
+from jukebox_cli.sampling.sampler import Draft, Level, Pulse, sample_level
+from jukebox_cli.sampling.windows import Stretch, windows
+from jukebox_cli.storage.model import Model
+from jukebox_cli.storage.run import Asked, Run, RunConfig, Tokens
+from jukebox_cli.storage.tensors import save_tensors
 
 FRAMES, TOTAL = 16, 44
 
@@ -497,7 +493,7 @@ def on_disk(job: Job) -> dict[tuple[int, int], list[int]]:
 def whole(job) -> dict[tuple[int, int], list[int]]:
     """The tokens of three items at all levels, drawn in one go."""
     done = job(range(3))
-    levels.finish(done, "tokens")
+    pipeline.finish(done, "tokens")
     return on_disk(done)
 
 
@@ -510,13 +506,13 @@ def test_all_levels_are_drawn_to_their_whole_length(whole):
 @pytest.mark.parametrize("items", [[2], [2, 0]])
 def test_a_part_of_the_items_is_the_same_on_disk(job, whole, items):
     mine = job(items)
-    levels.finish(mine, "tokens")
+    pipeline.finish(mine, "tokens")
     assert on_disk(mine) == {key: song for key, song in whole.items() if key[1] in items}
 
 
 def test_small_batches_are_the_same_on_disk(job, whole):
     mine = job(range(3), batch=2)
-    levels.finish(mine, "tokens")
+    pipeline.finish(mine, "tokens")
     assert on_disk(mine) == whole
 
 
@@ -524,7 +520,7 @@ def killed(job: Job, at: int) -> bool:
     """Works until the at-th tick; whether there was one."""
     kill = Kill(at)
     try:
-        levels.finish(replace(job, bar=lambda *_: kill.tick), "tokens")
+        pipeline.finish(replace(job, bar=lambda *_: kill.tick), "tokens")
     except KeyboardInterrupt:
         return True
     return False
@@ -545,21 +541,21 @@ def test_a_song_is_not_finished_with_other_weights_than_it_was_begun_with(job, t
     assert killed(mine, 2)
     other = trained_on(tiny, tmp_path / "tiny")
     with pytest.raises(InputError) as caught:
-        levels.finish(replace(mine, model=other), "tokens")
+        pipeline.finish(replace(mine, model=other), "tokens")
     assert caught.value.message == (
         f"item 1 of {mine.run.path} was begun at level 2 with other weights of prior-2 than 'tiny' "
         "has now"
     )
-    levels.finish(mine, "tokens")  # the old ones go on
+    pipeline.finish(mine, "tokens")  # the old ones go on
 
 
 def test_a_whole_song_of_other_weights_is_told(job, tiny, tmp_path):
     mine = job([1])
-    levels.finish(mine, "tokens")
+    pipeline.finish(mine, "tokens")
     before = on_disk(mine)
     message = "was drawn with other weights of prior-2 and stays as it is"
     with pytest.warns(InputWarning, match=message):
-        levels.finish(replace(mine, model=trained_on(tiny, tmp_path / "tiny")), "tokens")
+        pipeline.finish(replace(mine, model=trained_on(tiny, tmp_path / "tiny")), "tokens")
     assert on_disk(mine) == before
 
 
@@ -582,7 +578,7 @@ def test_items_begun_apart_are_finished_together(job, whole):
     together = job(range(3), first)
     lengths = {item: len(song) for (level, item), song in on_disk(together).items() if level == 2}
     assert lengths == {0: 64, 1: 100}
-    levels.finish(together, "tokens")
+    pipeline.finish(together, "tokens")
     assert on_disk(together) == whole
 
 
@@ -593,7 +589,7 @@ def guided_by(job: Job, *strengths: float) -> Job:
 def test_a_run_may_be_guided_at_each_level_by_what_its_items_are_told(job, whole):
     plain, mine = guided_by(job([0]), 1, 1, 1), guided_by(job([0]), 1, 4, 1)
     for each in (plain, mine):
-        levels.finish(each, "tokens")
+        pipeline.finish(each, "tokens")
     assert on_disk(plain) == {key: song for key, song in whole.items() if key[1] == 0}
     assert on_disk(mine)[2, 0] == whole[2, 0]
     assert on_disk(mine)[1, 0] != whole[1, 0]
@@ -603,7 +599,7 @@ def test_items_are_guided_away_from_what_is_made_when_nothing_is_told(job):
     silent, mine = job([0, 1]), guided_by(job([0, 1]), 0, 0, 0)
     silent = replace(silent, asked=Asked(SAMPLES, {}))
     for each in (silent, mine):
-        levels.finish(each, "tokens")
+        pipeline.finish(each, "tokens")
     assert on_disk(mine) == on_disk(silent)
 
 
@@ -621,7 +617,7 @@ def test_primed_items_on_disk_go_on_from_what_was_given(job):
     once, often = job(range(3)), job(range(3))
     prime(once, lengths)
     prime(often, lengths)
-    levels.finish(once, "tokens")
+    pipeline.finish(once, "tokens")
     while killed(often, 3):
         for item in range(3):
             assert often.run.read_tokens(2, item).given == lengths[item]
@@ -634,10 +630,10 @@ def test_primed_items_on_disk_go_on_from_what_was_given(job):
 
 def test_a_run_that_is_whole_is_left_alone(job, whole):
     mine = job([0])
-    levels.finish(mine, "tokens")
+    pipeline.finish(mine, "tokens")
     files = sorted(Path(mine.run.path).rglob("*"))
     before = [f.stat().st_mtime_ns for f in files]
-    levels.finish(mine, "tokens")
+    pipeline.finish(mine, "tokens")
     assert sorted(Path(mine.run.path).rglob("*")) == files
     assert [f.stat().st_mtime_ns for f in files] == before
 
@@ -701,7 +697,7 @@ def bins_on_disk(job: Job, item: int) -> str:
 
 def test_a_run_that_is_killed_with_letters_on_disk_ends_as_if_it_was_not(spelled):
     once, often, letters = spelled(), spelled(), 0
-    levels.finish(once, "tokens")
+    pipeline.finish(once, "tokens")
     wanted = {item: once.run.read_tokens(0, item).tokens for item in (0, 1)}
     while killed(often, 1):  # half a window
         for item, song in wanted.items():

@@ -10,9 +10,9 @@ import pytest
 import soundfile
 from run_files import write_chord
 
-from jukebox_cli.plugin import InputError
+from jukebox_cli.audio.manifest import Recording, check_audio, read_song, recordings
+from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.registry import Registry
-from jukebox_cli.songs import Recording, check_audio, read_song, recordings
 
 
 @pytest.fixture

@@ -21,12 +21,12 @@ import soundfile
 import torch
 from conftest import Result, refusal
 
-from jukebox_cli.audio import read
-from jukebox_cli.config import SamplingConfig
-from jukebox_cli.folders import Model
+from jukebox_cli.audio.io import read
+from jukebox_cli.audio.manifest import Recording
+from jukebox_cli.config.schema import SamplingConfig
+from jukebox_cli.model.surgery import Addition, operate
 from jukebox_cli.registry import Registry
-from jukebox_cli.songs import Recording
-from jukebox_cli.surgery import Addition, operate
+from jukebox_cli.storage.model import Model
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
@@ -334,7 +334,7 @@ def pieces(tmp_path: Path, tone: Path, registry: Registry) -> list[Recording]:
         files = {"audio": f"{word}.wav", "midi": f"{word}.mid", "lyrics": f"{word}.lrc"}
         rows.append(json.dumps({**files, "artist": "Ada Vale", "held_out": True}))
     (tmp_path / "held-out.jsonl").write_text("\n".join(rows) + "\n")
-    from jukebox_cli.songs import recordings
+    from jukebox_cli.audio.manifest import recordings
 
     return recordings(registry, [tmp_path / "held-out.jsonl"])
 

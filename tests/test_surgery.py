@@ -15,14 +15,16 @@ import pytest
 import torch
 from conftest import TINY, make_tiny, refusal
 
-from jukebox_cli.config import PriorConfig
-from jukebox_cli.folders import Corpus, CorpusConfig, Model
-from jukebox_cli.loading import load_prior
-from jukebox_cli.plugin import Window, hookimpl
-from jukebox_cli.prior import Prior
+from jukebox_cli.config.schema import PriorConfig
+from jukebox_cli.interfaces.conditioner import Window
+from jukebox_cli.interfaces.hooks import hookimpl
+from jukebox_cli.model.condition_inputs import conditioners, encode_window, shape_of
+from jukebox_cli.model.loader import load_prior
+from jukebox_cli.model.prior import Prior
+from jukebox_cli.model.surgery import Addition, is_new, operate, spread
 from jukebox_cli.registry import Registry, installed
-from jukebox_cli.steering import conditioners, encode_window, shape_of
-from jukebox_cli.surgery import Addition, is_new, operate, spread
+from jukebox_cli.storage.corpus import Corpus, CorpusConfig
+from jukebox_cli.storage.model import Model
 from jukebox_cli.train.prior import prepare
 
 PLUGIN = Path(__file__).parents[1] / "examples" / "plugin" / "src"

@@ -16,14 +16,16 @@ import soundfile
 import torch
 from conftest import TINY
 
-from jukebox_cli.config import ModelConfig, load
-from jukebox_cli.disk import save_tensors
-from jukebox_cli.folders import Corpus, Model
-from jukebox_cli.loading import load_prior
-from jukebox_cli.plugin import Window
+from jukebox_cli.config.schema import ModelConfig
+from jukebox_cli.config.yaml_files import load
+from jukebox_cli.interfaces.conditioner import Window
+from jukebox_cli.model.condition_inputs import conditioners, encode_window, shape_of
+from jukebox_cli.model.loader import load_prior
+from jukebox_cli.model.vqvae import VQVAE
 from jukebox_cli.registry import Registry, installed
-from jukebox_cli.steering import conditioners, encode_window, shape_of
-from jukebox_cli.vqvae import VQVAE
+from jukebox_cli.storage.corpus import Corpus
+from jukebox_cli.storage.model import Model
+from jukebox_cli.storage.tensors import save_tensors
 
 PLUGIN = Path(__file__).parents[1] / "examples" / "plugin"
 ATTACHED = TINY.replace("timing: {bins: 16}", "energy: {bins: 4}")

@@ -19,15 +19,20 @@ from jukebox_plugins.artist import Artist
 from jukebox_plugins.genre import Genre
 from torch import Tensor, nn
 
-from jukebox_cli.config import ModelConfig, PriorConfig, UpperConfig, VQVAEConfig
-from jukebox_cli.disk import read_lines, save_tensors
-from jukebox_cli.folders import Corpus, CorpusConfig, Model
-from jukebox_cli.mapped import load_tensors
-from jukebox_cli.plugin import Conditioner, InputError, Shape, Song, Window
-from jukebox_cli.train.autoencoder import AutoencoderTask, Crops
-from jukebox_cli.train.feeding import batches, workers_for
-from jukebox_cli.train.loop import Plan, Progress, Task, train
-from jukebox_cli.train.prior import ALL_UNTOLD, UNTOLD, CorpusWindows, PriorTask, prepare
+from jukebox_cli.config.schema import ModelConfig, PriorConfig, UpperConfig, VQVAEConfig
+from jukebox_cli.interfaces.conditioner import Conditioner, Shape, Song, Window
+from jukebox_cli.interfaces.errors import InputError
+from jukebox_cli.storage.corpus import Corpus, CorpusConfig
+from jukebox_cli.storage.files import read_lines
+from jukebox_cli.storage.model import Model
+from jukebox_cli.storage.tensors import load_tensors, save_tensors
+from jukebox_cli.train.corpus_windows import ALL_UNTOLD, UNTOLD, CorpusWindows
+from jukebox_cli.train.crops import Crops
+from jukebox_cli.train.data import batches, workers_for
+from jukebox_cli.train.prior import PriorTask, prepare
+from jukebox_cli.train.task import Task
+from jukebox_cli.train.trainer import Plan, Progress, train
+from jukebox_cli.train.vqvae import AutoencoderTask
 
 CODEC = VQVAEConfig(
     sample_rate=8000, strides=((4,), (2,)), bins=16, embed=4, widths=(8, 8), depths=(1, 1)

@@ -12,20 +12,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from jukebox_cli.attention import (
-    Attention,
-    Layout,
-    Memory,
-    MemoryAttention,
-    allowed,
-    naive_attention,
-)
-from jukebox_cli.conditioning import Conditioning, Prefix, stack
-from jukebox_cli.config import PATTERNS, PriorConfig
-from jukebox_cli.linear import Linear
-from jukebox_cli.plugin import InputError
-from jukebox_cli.prior import Prior
-from jukebox_cli.transformer import Transformer
+from jukebox_cli.config.schema import PATTERNS, PriorConfig
+from jukebox_cli.interfaces.errors import InputError
+from jukebox_cli.model.attention import Attention, Memory, MemoryAttention, allowed, naive_attention
+from jukebox_cli.model.conditioning import Conditioning, Prefix, stack
+from jukebox_cli.model.kv_cache import Layout
+from jukebox_cli.model.linear import Linear
+from jukebox_cli.model.prior import Prior
+from jukebox_cli.model.transformer import Transformer
 
 LAYOUT = Layout(blocks=4, columns=6, prefix=5)  # `prefix` layers see the first 8
 FRAMES = LAYOUT.blocks * LAYOUT.columns

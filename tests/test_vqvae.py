@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from jukebox_cli.config import VQVAEConfig
-from jukebox_cli.mel import filters
-from jukebox_cli.train.autoencoder import entropy_bits
+from jukebox_cli.audio.mel import filters
+from jukebox_cli.config.schema import VQVAEConfig
+from jukebox_cli.model.vqvae import VQVAE, Autoencoder, Codebook, ResidualConv, residual_stack
 from jukebox_cli.train.losses import (
     convergence_db,
     log_mel_loss,
@@ -20,13 +20,7 @@ from jukebox_cli.train.losses import (
     spectral_loss,
     time_loss,
 )
-from jukebox_cli.vqvae import (
-    VQVAE,
-    Autoencoder,
-    Codebook,
-    ResidualConv,
-    residual_stack,
-)
+from jukebox_cli.train.vqvae import entropy_bits
 
 CONFIG = VQVAEConfig(
     sample_rate=8000,

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from jukebox_cli.windows import Stretch, windows
+from jukebox_cli.sampling.windows import Stretch, windows
 
 
 @pytest.mark.parametrize(

@@ -17,8 +17,9 @@ from jukebox_plugins.lyrics.spelling import letter_at
 from jukebox_plugins.lyrics.words import words
 from soundfile import write
 
-from jukebox_cli.folders import Model
-from jukebox_cli.plugin import InputWarning, Shape, Window
+from jukebox_cli.interfaces.conditioner import Shape, Window
+from jukebox_cli.interfaces.errors import InputWarning
+from jukebox_cli.storage.model import Model
 
 PLAIN = """
 [Verse 1]

@@ -14,9 +14,9 @@ from typer.core import TyperGroup
 
 from jukebox_cli import __version__
 from jukebox_cli.cli import listing, making, models, report, training
-from jukebox_cli.cli.reporting import Exit, complain, warn, warnings_told
-from jukebox_cli.config import did_you_mean
-from jukebox_cli.plugin import InputError
+from jukebox_cli.cli.console import Exit, complain, warn, warnings_told
+from jukebox_cli.config.suggest import did_you_mean
+from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.registry import Registry, installed
 
 

@@ -9,8 +9,8 @@ from typing import Annotated
 
 import typer
 
-from jukebox_cli.cli.making import Json
-from jukebox_cli.cli.reporting import show
+from jukebox_cli.cli.console import show
+from jukebox_cli.cli.options import Json
 from jukebox_cli.registry import Registry
 
 Name = Annotated[str, typer.Argument(metavar="NAME")]
@@ -33,7 +33,8 @@ def add(app: typer.Typer, registry: Registry) -> None:
     @preset.command("list")
     def preset_list(as_json: Json = False) -> None:
         """The built-in presets."""
-        from jukebox_cli.config import find_preset, preset_names, read_yaml
+        from jukebox_cli.config.presets import find_preset, preset_names
+        from jukebox_cli.config.yaml_files import read_yaml
 
         about = {n: read_yaml(find_preset(n)).get("about", "") for n in preset_names()}
         lines = [f"{name:16} {words}" for name, words in about.items()]
@@ -42,7 +43,8 @@ def add(app: typer.Typer, registry: Registry) -> None:
     @preset.command("show")
     def preset_show(name: Name) -> None:
         """A preset's text, to read or to start one's own from."""
-        from jukebox_cli.config import find_preset, read_text
+        from jukebox_cli.config.presets import find_preset
+        from jukebox_cli.config.yaml_files import read_text
 
         path = find_preset(name)
         print(_with_whole_paths(read_text(path), path), end="")
@@ -50,7 +52,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
 
 def _with_whole_paths(text: str, preset: Path) -> str:
     """A preset whose files are found from any folder, as a copy of it is to stand in another."""
-    from jukebox_cli.config import read_yaml
+    from jukebox_cli.config.yaml_files import read_yaml
 
     for key, value in (read_yaml(preset).get("song") or {}).items():
         if not isinstance(value, str) or "\n" in value:

@@ -3,90 +3,41 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jukebox_cli.cli.reporting import note, progress, show
-from jukebox_cli.flags import Said, with_plugin_flags
-from jukebox_cli.plugin import InputError
+from jukebox_cli.cli.console import note, progress, show
+from jukebox_cli.cli.plugin_options import Said, with_plugin_flags
+from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.registry import Registry
 
 if TYPE_CHECKING:
-    from jukebox_cli.stages import Job
-
-
-class Until(str, Enum):
-    """How far to go."""
-
-    top = "top"
-    tokens = "tokens"
-    audio = "audio"
-
-
-class Device(str, Enum):
-    auto = "auto"
-    cpu = "cpu"
-    cuda = "cuda"
-    mps = "mps"
-
-
-class Precision(str, Enum):
-    auto = "auto"
-    fp32 = "fp32"
-    fp16 = "fp16"
-    bf16 = "bf16"
-
-
-class Format(str, Enum):
-    wav = "wav"
-    flac = "flac"
-    ogg = "ogg"
-    mp3 = "mp3"
-
-
-class Kind(str, Enum):
-    run = "run"
-    corpus = "corpus"
-
-
-Preset = Annotated[
-    str | None, typer.Option(help="A preset: a path, or a name from `jukebox preset list`.")
-]
-ModelName = Annotated[
-    str | None, typer.Option(help="A model: a folder, or a name from `jukebox model list`.")
-]
-Out = Annotated[Path | None, typer.Option(help="Folder to write to.")]
-Seconds = Annotated[float | None, typer.Option(help="Length of the song.")]
-Items = Annotated[
-    str | None, typer.Option(help="How many: 4. Or which of many: 0,2 or 4-7.", metavar="N|LIST")
-]
-Chosen = Annotated[
-    str | None, typer.Option(help="Only these items: 2 or 0,2 or 4-7.", metavar="LIST")
-]
-Seed = Annotated[int | None, typer.Option(help="Another seed, another song.")]
-UntilFlag = Annotated[
-    Until, typer.Option(help="Stop after the top level's tokens, all tokens, or the audio.")
-]
-DeviceFlag = Annotated[Device, typer.Option(help="Where to compute.")]
-PrecisionFlag = Annotated[
-    Precision, typer.Option(help="Of the weights; fp16 halves a large model's memory on a CPU.")
-]
-Batch = Annotated[int, typer.Option(min=1, help="Items drawn side by side; changes no token.")]
-Set = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="Change a key of the preset: sampling.hop=[1,1,1]", metavar="K=V"),
-]
-Json = Annotated[bool, typer.Option("--json", help="Print what was made as JSON.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no messages.")]
-RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")]
-
-
-def computed(device: Device, precision: Precision, batch: int) -> dict[str, Any]:
-    """How a job is computed."""
-    return {"device": device.value, "precision": precision.value, "batch": batch}
+    from jukebox_cli.sampling.job import Job
+from jukebox_cli.cli.options import (
+    Batch,
+    Chosen,
+    Device,
+    DeviceFlag,
+    Format,
+    Items,
+    Json,
+    Kind,
+    ModelName,
+    Out,
+    Precision,
+    PrecisionFlag,
+    Preset,
+    Quiet,
+    RunFolder,
+    Seconds,
+    Seed,
+    Set,
+    Until,
+    UntilFlag,
+    computed,
+)
 
 
 def add(app: typer.Typer, registry: Registry) -> None:
@@ -111,7 +62,8 @@ def add(app: typer.Typer, registry: Registry) -> None:
         quiet: Quiet = False,
     ) -> None:
         """Make a song from nothing but its conditions."""
-        from jukebox_cli.requests import begin, request, start
+        from jukebox_cli.sampling.request import request
+        from jukebox_cli.sampling.run_setup import begin, start
 
         want = request(
             registry,
@@ -154,9 +106,10 @@ def add(app: typer.Typer, registry: Registry) -> None:
         quiet: Quiet = False,
     ) -> None:
         """Go on from a run, or from a recording."""
-        from jukebox_cli import continuing
-        from jukebox_cli.folders import find_model
-        from jukebox_cli.requests import check_seed, positive, reopen, request
+        from jukebox_cli.sampling import continuation as continuing
+        from jukebox_cli.sampling.request import check_seed, positive, request
+        from jukebox_cli.sampling.run_setup import reopen
+        from jukebox_cli.storage.model import find_model
 
         positive("--seconds", seconds)
         if (run is None) == (audio is None):
@@ -211,7 +164,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
         quiet: Quiet = False,
     ) -> None:
         """Finish what a run lacks: its lower levels, then its audio."""
-        from jukebox_cli.requests import reopen
+        from jukebox_cli.sampling.run_setup import reopen
 
         job = reopen(run, registry, items, model)
         job = replace(job, **computed(device, precision, batch))
@@ -230,14 +183,14 @@ def add(app: typer.Typer, registry: Registry) -> None:
         quiet: Quiet = False,
     ) -> None:
         """Turn a level's tokens into audio."""
-        from jukebox_cli import stages
-        from jukebox_cli.requests import reopen
+        from jukebox_cli.sampling.decode import decode
+        from jukebox_cli.sampling.run_setup import reopen
 
         job = replace(reopen(run, registry, items, model), device=device.value)
         if level > job.top:
             raise InputError(f"there is no level {level}", f"the top level is {job.top}")
         with progress(quiet) as bar:
-            files = stages.decode(replace(job, bar=bar), level, format_.value)
+            files = decode(replace(job, bar=bar), level, format_.value)
         show({"run": str(run), "audio": files}, "\n".join(files), as_json)
 
     @app.command()
@@ -256,7 +209,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
         quiet: Quiet = False,
     ) -> None:
         """Turn audio into tokens: a corpus to train on, or a run to go on from."""
-        from jukebox_cli.songs import MANIFEST_SUFFIXES
+        from jukebox_cli.audio.manifest import MANIFEST_SUFFIXES
 
         many = any(s.is_dir() or s.suffix.lower() in MANIFEST_SUFFIXES for s in sources)
         chosen = kind or (Kind.corpus if many else Kind.run)
@@ -272,16 +225,16 @@ def _name(preset: str | None, said: Said) -> str:
 
 
 def _check(job: Job, until: Until) -> None:
-    from jukebox_cli import stages
+    from jukebox_cli.sampling.checks import check
 
-    stages.check(job, until.value)
+    check(job, until.value)
 
 
 def _finish(job: Job, until: Until, as_json: bool, quiet: bool) -> None:
-    from jukebox_cli import levels
+    from jukebox_cli.sampling import pipeline
 
     with progress(quiet) as bar:
-        levels.finish(replace(job, bar=bar), until.value)
+        pipeline.finish(replace(job, bar=bar), until.value)
     audio = [str(job.run.audio_file(i)) for i in job.items] if until is Until.audio else []
     for path in audio:
         note(f"wrote {path}", quiet or as_json)
@@ -304,9 +257,11 @@ def _tokenize(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    from jukebox_cli.folders import Corpus, Run, find_model
-    from jukebox_cli.requests import recorded
-    from jukebox_cli.songs import check_audio, recordings
+    from jukebox_cli.audio.manifest import check_audio, recordings
+    from jukebox_cli.sampling.run_setup import recorded
+    from jukebox_cli.storage.corpus import Corpus
+    from jukebox_cli.storage.model import find_model
+    from jukebox_cli.storage.run import Run
 
     found = find_model(model)
     pieces = recordings(registry, sources)
@@ -319,8 +274,9 @@ def _tokenize(
         show({kind.value: str(out), "added": 0}, str(out), as_json)
         return
 
-    from jukebox_cli import tokenizing
-    from jukebox_cli.loading import load_vqvae, pick_device
+    from jukebox_cli.model.devices import pick_device
+    from jukebox_cli.model.loader import load_vqvae
+    from jukebox_cli.sampling import tokenize as tokenizing
 
     total = round(seconds * found.config.vqvae.sample_rate)
     vqvae = load_vqvae(found, pick_device(device.value))

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jukebox_cli.cli.making import Json, Quiet
-from jukebox_cli.cli.reporting import note, show, warn
-from jukebox_cli.config import some
-from jukebox_cli.plugin import InputError
+from jukebox_cli.cli.console import note, show, warn
+from jukebox_cli.cli.options import Json, Quiet
+from jukebox_cli.config.suggest import some
+from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.registry import Registry
 
 if TYPE_CHECKING:
-    from jukebox_cli.folders import Model
+    from jukebox_cli.storage.model import Model
 
 Name = Annotated[str, typer.Argument(metavar="NAME")]
 Labels = Annotated[Path | None, typer.Option(help="Folder of lists of artists and genres.")]
@@ -30,7 +30,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
     @model.command("list")
     def model_list(as_json: Json = False) -> None:
         """The built-in models and those under ./models."""
-        from jukebox_cli.folders import model_names
+        from jukebox_cli.storage.model import model_names
 
         names = model_names()
         show({"models": names}, "\n".join(names), as_json)
@@ -75,7 +75,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
         """Fetch a model from the hub, check it, and bring it in."""
         name = name or repository.rpartition("/")[2]
         target = _new_folder(name)
-        from jukebox_cli.importing import hub
+        from jukebox_plugins.openai import hub
 
         found = hub.fetch(repository, revision, quiet)
         if (found / "config.yaml").is_file():
@@ -88,9 +88,9 @@ def add(app: typer.Typer, registry: Registry) -> None:
 def _import(
     sources: list[Path], target: Path, registry: Registry, labels: Path | None, quiet: bool
 ) -> Model:
-    from jukebox_cli.importing.finding import read_parts
-    from jukebox_cli.importing.labels import need
-    from jukebox_cli.importing.writing import write_model
+    from jukebox_plugins.openai.finding import read_parts
+    from jukebox_plugins.openai.labels import need
+    from jukebox_plugins.openai.writing import write_model
 
     if labels:
         need(labels)
@@ -131,8 +131,8 @@ _LEFT = re.compile(r"(vqvae|prior)-\d+\.safetensors|prior-\d+\.json|card\.md|\..
 
 
 def _facts(name: str, registry: Registry) -> dict[str, Any]:
-    from jukebox_cli.folders import find_model
-    from jukebox_cli.steering import conditioners
+    from jukebox_cli.model.condition_inputs import conditioners
+    from jukebox_cli.storage.model import find_model
 
     model = find_model(name)
     config = model.config.vqvae

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from jukebox_cli.cli.making import Chosen, Device, DeviceFlag, Json, ModelName, Quiet, RunFolder
-from jukebox_cli.cli.reporting import note, progress, show
+from jukebox_cli.cli.console import note, progress, show
+from jukebox_cli.cli.options import Chosen, Device, DeviceFlag, Json, ModelName, Quiet, RunFolder
 from jukebox_cli.registry import Registry
 
 LARGE = 50_000_000  # bytes; more takes long to open, or to send
@@ -34,9 +34,10 @@ def add(app: typer.Typer, registry: Registry) -> None:
         quiet: Quiet = False,
     ) -> None:
         """Show a run as one web page: sound, pictures, lyrics, and how to make it again."""
-        from jukebox_cli.folders import Run
-        from jukebox_cli.report.page import write
-        from jukebox_cli.report.planning import check_out, plan
+        from jukebox_plugins.report.page import write
+        from jukebox_plugins.report.planning import check_out, plan
+
+        from jukebox_cli.storage.run import Run
 
         path = check_out(out or Run(run).report)
         page = plan(run, registry, items=items, levels=levels, model=model, device=device.value)

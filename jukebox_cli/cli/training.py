@@ -9,16 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jukebox_cli.cli.making import Device, DeviceFlag, Quiet
-from jukebox_cli.cli.reporting import note, progress
-from jukebox_cli.plugin import InputError
+from jukebox_cli.cli.console import note, progress
+from jukebox_cli.cli.options import Device, DeviceFlag, Quiet
+from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.registry import Registry
 
 if TYPE_CHECKING:
-    from jukebox_cli.config import ModelConfig
-    from jukebox_cli.folders import Model
-    from jukebox_cli.stages import Bar, Tick
-    from jukebox_cli.train.loop import Plan, Progress, Task
+    from jukebox_cli.config.schema import ModelConfig
+    from jukebox_cli.sampling.job import Bar, Tick
+    from jukebox_cli.storage.model import Model
+    from jukebox_cli.train.task import Task
+    from jukebox_cli.train.trainer import Plan, Progress
 
 Steps = Annotated[int, typer.Option(min=1, help="Steps in all; a larger number goes on.")]
 Rate = Annotated[float, typer.Option(min=0, help="Learning rate.")]
@@ -69,8 +70,8 @@ def add(app: typer.Typer, registry: Registry) -> None:
 
         Rows of a manifest with held_out=true are not trained on, but measured.
         """
-        from jukebox_cli.requests import check_seed
-        from jukebox_cli.songs import check_audio, recordings
+        from jukebox_cli.audio.manifest import check_audio, recordings
+        from jukebox_cli.sampling.request import check_seed
 
         pieces = recordings(registry, sources)
         check_audio(pieces)
@@ -81,9 +82,10 @@ def add(app: typer.Typer, registry: Registry) -> None:
         if strange := [n for n in level or () if not 0 <= n <= top]:
             raise InputError(f"there is no level {strange[0]}", f"the top level is {top}")
 
-        from jukebox_cli.loading import pick_device
-        from jukebox_cli.train.autoencoder import AutoencoderTask, Crops
-        from jukebox_cli.train.feeding import workers_for
+        from jukebox_cli.model.devices import pick_device
+        from jukebox_cli.train.crops import Crops
+        from jukebox_cli.train.data import workers_for
+        from jukebox_cli.train.vqvae import AutoencoderTask
 
         where = pick_device(device.value)
         plan = replace(plan, workers=workers_for(where, workers))
@@ -143,8 +145,9 @@ def add(app: typer.Typer, registry: Registry) -> None:
 
         With --from and --add, --model is made from a trained model and learns one more conditioner.
         """
-        from jukebox_cli.folders import Corpus, Model, find_model
-        from jukebox_cli.requests import check_seed
+        from jukebox_cli.sampling.request import check_seed
+        from jukebox_cli.storage.corpus import Corpus
+        from jukebox_cli.storage.model import Model, find_model
 
         if (from_ is None) != (not add) or (set_ and not add):
             raise InputError("--from, --add and --set go together", "see --help")
@@ -155,9 +158,9 @@ def add(app: typer.Typer, registry: Registry) -> None:
         found = find_model(str(model)) if from_ is None else Model(model)
         knobs = _knobs(registry, add or [], set_ or [])
 
-        from jukebox_cli.loading import pick_device
-        from jukebox_cli.surgery import Addition
-        from jukebox_cli.train.feeding import workers_for
+        from jukebox_cli.model.devices import pick_device
+        from jukebox_cli.model.surgery import Addition
+        from jukebox_cli.train.data import workers_for
         from jukebox_cli.train.prior import add_to, prepare
 
         where = pick_device(device.value)
@@ -175,7 +178,8 @@ def _knobs(
     registry: Registry, names: Sequence[str], settings: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
     """The settings of conditioners that are to be added, by name; checked."""
-    from jukebox_cli.config import override, unknown
+    from jukebox_cli.config.suggest import unknown
+    from jukebox_cli.config.yaml_files import override
 
     knobs: dict[str, Any] = {name: {} for name in names}
     for setting in settings:
@@ -192,8 +196,10 @@ def _knobs(
 
 def _new_model(path: Path, preset: str) -> tuple[Model, ModelConfig]:
     """The model of a folder and its shape; one that is not there will have that of a preset."""
-    from jukebox_cli.config import ModelConfig, find_preset, load
-    from jukebox_cli.folders import Model
+    from jukebox_cli.config.presets import find_preset
+    from jukebox_cli.config.schema import ModelConfig
+    from jukebox_cli.config.yaml_files import load
+    from jukebox_cli.storage.model import Model
 
     model = Model(path)
     return model, model.config if model.exists else load(ModelConfig, find_preset(preset))
@@ -202,7 +208,7 @@ def _new_model(path: Path, preset: str) -> tuple[Model, ModelConfig]:
 def _plan(
     steps: int, rate: float, save_every: int, precision: str, *, decay: float, second: float
 ) -> Plan:
-    from jukebox_cli.train.loop import Plan
+    from jukebox_cli.train.trainer import Plan
 
     if precision not in ("auto", "fp32", "bf16"):
         raise InputError(f"no precision '{precision}'", "use auto, fp32 or bf16")
@@ -217,8 +223,8 @@ def _plan(
 
 
 def _train(task: Task, model: Model, plan: Plan, quiet: bool) -> None:
-    from jukebox_cli.train.loop import train
-    from jukebox_cli.train.memory import keep_freed_memory
+    from jukebox_cli.train.allocator import keep_freed_memory
+    from jukebox_cli.train.trainer import train
 
     keep_freed_memory()
     with progress(quiet, "steps") as bar:

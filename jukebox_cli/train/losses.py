@@ -8,7 +8,7 @@ from functools import cache
 import torch
 from torch import Tensor
 
-from jukebox_cli import mel
+from jukebox_cli.audio import mel
 
 #: n_fft, hop and window of the paper's three spectrograms (section 3.2), in samples.
 RESOLUTIONS = ((2048, 240, 1200), (1024, 120, 600), (512, 50, 240))

@@ -3,119 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from functools import cached_property, partial
-from typing import NamedTuple
+from dataclasses import asdict
+from functools import partial
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from jukebox_cli.conditioning import tensor, tensors
-from jukebox_cli.config import PriorConfig
-from jukebox_cli.folders import Corpus, Entry, Model
-from jukebox_cli.loading import new_prior
-from jukebox_cli.plugin import Conditioner, InputError, Shape, Song, Window
-from jukebox_cli.prior import Loss
+from jukebox_cli.config.schema import PriorConfig
+from jukebox_cli.interfaces.errors import InputError
+from jukebox_cli.model.condition_inputs import shape_of
+from jukebox_cli.model.conditioning import tensor, tensors
+from jukebox_cli.model.loader import new_prior
+from jukebox_cli.model.prior import Loss
+from jukebox_cli.model.surgery import Addition, is_new, operate
 from jukebox_cli.registry import Registry
-from jukebox_cli.steering import Arrays, encode_window, shape_of
-from jukebox_cli.surgery import Addition, is_new, operate
-from jukebox_cli.train.feeding import Source
-from jukebox_cli.train.loop import Metrics
-
-#: How often a conditioner is told nothing in training, and how often all of them.
-UNTOLD = 0.1
-ALL_UNTOLD = 0.05
-
-
-class Batch(NamedTuple):
-    """Windows of a level, as arrays or as tensors. Tokens past the end of a song are -1."""
-
-    tokens: np.ndarray  # int64 (B, T)
-    above: np.ndarray | None  # int64 (B, T / ratio)
-    arrays: Arrays
-
-
-@dataclass(frozen=True)
-class CorpusWindows:
-    """Random windows of a corpus: batch `step` is a pure function of `seed` and `step`.
-
-    A tenth of them are the beginning of a song, since that is where every song that is made
-    from nothing begins. Where songs are `varied`, each conditioner is told nothing in a share
-    UNTOLD of them, so that a prior learns what to do when a person does not say, and else what
-    its `vary` makes of the song; all are told nothing in a share ALL_UNTOLD, which guidance needs.
-    """
-
-    corpus: Corpus
-    entries: tuple[Entry, ...]
-    level: int
-    shape: Shape
-    parts: Mapping[str, Conditioner]
-    seed: int = 0
-    beginnings: float = 0.1
-    varied: bool = False
-
-    @cached_property
-    def _share(self) -> np.ndarray:
-        lengths = np.array([e.length for e in self.entries], dtype=float)
-        return lengths / lengths.sum()
-
-    def batch(self, step: int, size: int) -> Batch:
-        random = np.random.default_rng((self.seed, self.level, step))
-        picks = random.choice(len(self.entries), size, p=self._share)
-        windows = [self._window(self.entries[i], random) for i in picks]
-        rows = [
-            self._arrays(self.entries[i], start, random)
-            for i, (start, _, _) in zip(picks, windows, strict=True)
-        ]
-        above = [w[2] for w in windows if w[2] is not None]
-        return Batch(
-            np.stack([w[1] for w in windows]), np.stack(above) if above else None, _together(rows)
-        )
-
-    def _window(
-        self, entry: Entry, random: np.random.Generator
-    ) -> tuple[int, np.ndarray, np.ndarray | None]:
-        """Where a window of a song starts, its tokens, and those of the level above."""
-        frames, hops = self.shape.frames, self.corpus.config.hops
-        top = self.level == len(hops) - 1
-        ratio = 1 if top else hops[self.level + 1] // hops[self.level]
-        total = entry.length * self.corpus.ratio(self.level)
-        first = entry.start * self.corpus.ratio(self.level)
-        places = max(0, total - frames) // ratio + 1
-        start = 0 if random.random() < self.beginnings else int(random.integers(places)) * ratio
-        end = min(start + frames, total)
-        tokens = np.full(frames, -1, np.int64)
-        tokens[: end - start] = self.corpus.level(self.level)[first + start : first + end]
-        if top:
-            return start, tokens, None
-        codes = self.corpus.level(self.level + 1)[(first + start) // ratio : (first + end) // ratio]
-        pad = (0, frames // ratio - len(codes))
-        return start, tokens, np.pad(codes.astype(np.int64), pad, "edge")
-
-    def _arrays(self, entry: Entry, start: int, random: np.random.Generator) -> Arrays:
-        """What the conditioners make of a window of a song."""
-        window = self._samples(entry, start)
-        arrays: Arrays = {}
-        known = {} if self.varied and random.random() < ALL_UNTOLD else entry.song
-        for name, part in self.parts.items():
-            song = self._told(part, known, random) if self.varied else known
-            arrays |= encode_window({name: part}, [song], window, self.shape)
-        return arrays
-
-    def _told(self, part: Conditioner, song: Song, random: np.random.Generator) -> Song:
-        return part.vary(song, random) if random.random() >= UNTOLD else {}
-
-    def _samples(self, entry: Entry, start: int) -> Window:
-        hop = self.shape.hop
-        return Window(start * hop, self.shape.frames * hop, entry.samples)
-
-
-def _together(rows: Sequence[Arrays]) -> Arrays:
-    return {
-        name: {key: np.concatenate([row[name][key] for row in rows]) for key in each}
-        for name, each in rows[0].items()
-    }
+from jukebox_cli.storage.corpus import Corpus, Entry
+from jukebox_cli.storage.model import Model
+from jukebox_cli.train.corpus_windows import Batch, CorpusWindows
+from jukebox_cli.train.data import Source
+from jukebox_cli.train.task import Metrics
 
 
 class PriorTask:

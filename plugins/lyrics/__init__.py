@@ -12,17 +12,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from jukebox_cli.config import read_text
-from jukebox_cli.plugin import (
-    Conditioner,
-    InputError,
-    InputWarning,
-    Shape,
-    Song,
-    Values,
-    Window,
-    hookimpl,
-)
+from jukebox_cli.config.yaml_files import read_text
+from jukebox_cli.interfaces.conditioner import Conditioner, Shape, Song, Values, Window
+from jukebox_cli.interfaces.errors import InputError, InputWarning
+from jukebox_cli.interfaces.hooks import hookimpl
 
 if TYPE_CHECKING:
     import numpy as np

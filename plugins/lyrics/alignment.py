@@ -14,15 +14,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from jukebox_cli.plugin import InputError, Window
-from jukebox_cli.stages import Job, conditions_of, window_of
-from jukebox_cli.steering import conditioners, shape_of
+from jukebox_cli.interfaces.conditioner import Window
+from jukebox_cli.interfaces.errors import InputError
+from jukebox_cli.model.condition_inputs import conditioners, shape_of
+from jukebox_cli.sampling.job import Job, window_of
+from jukebox_cli.sampling.level import conditions_of
 
 from .following import diagonal, haste, heard, starts, stays
 from .spelling import Spelled
 
 if TYPE_CHECKING:
-    from jukebox_cli.prior import Prior
+    from jukebox_cli.model.prior import Prior
 
     from . import Lyrics
 

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jukebox_cli.cli.making import Chosen, Device, DeviceFlag, Json, Quiet, RunFolder
-from jukebox_cli.cli.reporting import note, progress, show
-from jukebox_cli.plugin import InputError
+from jukebox_cli.cli.console import note, progress, show
+from jukebox_cli.cli.options import Chosen, Device, DeviceFlag, Json, Quiet, RunFolder
+from jukebox_cli.interfaces.errors import InputError
 
 if TYPE_CHECKING:
-    from jukebox_cli.folders import Run
-    from jukebox_cli.stages import Job
+    from jukebox_cli.sampling.job import Job
+    from jukebox_cli.storage.run import Run
 
     from . import Lyrics
     from .alignment import Head, Sung
@@ -44,7 +44,7 @@ def add(app: typer.Typer) -> None:
 
         Writes alignment/item-00.json, and .lrc files of lines and of words, into the run.
         """
-        from jukebox_cli.requests import reopen
+        from jukebox_cli.sampling.run_setup import reopen
 
         from .alignment import check, level_of
 
@@ -59,7 +59,8 @@ def add(app: typer.Typer) -> None:
 
 
 def _align(job: Job, level: int, lyrics: Lyrics, chosen: Head | None, quiet: bool) -> list[str]:
-    from jukebox_cli.loading import load_prior, pick_device
+    from jukebox_cli.model.devices import pick_device
+    from jukebox_cli.model.loader import load_prior
 
     from .alignment import Sung, align, find_head
 
@@ -78,7 +79,7 @@ def _align(job: Job, level: int, lyrics: Lyrics, chosen: Head | None, quiet: boo
 
 
 def _write(run: Run, item: int, found: dict[str, Any]) -> str:
-    from jukebox_cli.disk import write_text
+    from jukebox_cli.storage.files import write_text
 
     from .alignment import lrc
 

@@ -9,10 +9,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from jukebox_cli.conditioning import Conditioning, Prefix
-from jukebox_cli.linear import Linear
-from jukebox_cli.plugin import Shape
-from jukebox_cli.transformer import Transformer
+from jukebox_cli.interfaces.conditioner import Shape
+from jukebox_cli.model.conditioning import Conditioning, Prefix
+from jukebox_cli.model.linear import Linear
+from jukebox_cli.model.transformer import Transformer
 
 if TYPE_CHECKING:
     from . import Lyrics

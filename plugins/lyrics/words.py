@@ -19,7 +19,8 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from statistics import median
 
-from jukebox_cli.plugin import InputWarning, Values
+from jukebox_cli.interfaces.conditioner import Values
+from jukebox_cli.interfaces.errors import InputWarning
 
 SECTION = re.compile(r"\s*\[\s*([^\[\]]*?)\s*\]\s*")
 STAMP = re.compile(r"\s*\[(\d{1,3}):(\d{1,2}(?:[.:]\d{1,3})?)\]")

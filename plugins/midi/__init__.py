@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from jukebox_cli.plugin import Conditioner, InputError, Shape, Song, Values, Window, hookimpl
+from jukebox_cli.interfaces.conditioner import Conditioner, Shape, Song, Values, Window
+from jukebox_cli.interfaces.errors import InputError
+from jukebox_cli.interfaces.hooks import hookimpl
 
 if TYPE_CHECKING:
     import numpy as np

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from jukebox_cli.conditioning import Conditioning
-from jukebox_cli.vqvae import residual_stack
+from jukebox_cli.model.conditioning import Conditioning
+from jukebox_cli.model.vqvae import residual_stack
 
 
 class RollNetwork(nn.Module):

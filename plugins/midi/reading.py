@@ -13,8 +13,8 @@ from bisect import bisect_right
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jukebox_cli.config import unknown
-from jukebox_cli.plugin import InputError
+from jukebox_cli.config.suggest import unknown
+from jukebox_cli.interfaces.errors import InputError
 
 from .tidying import opened, tidy
 

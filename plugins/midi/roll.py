@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from jukebox_cli.plugin import Shape, Window
+from jukebox_cli.interfaces.conditioner import Shape, Window
 
 from .reading import Instrument, folded
 

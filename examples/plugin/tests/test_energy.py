@@ -18,7 +18,8 @@ from jukebox_energy.sampler import Fresh
 from typer.testing import CliRunner
 
 from jukebox_cli.cli import build_app
-from jukebox_cli.plugin import InputError, Shape, Window
+from jukebox_cli.interfaces.conditioner import Shape, Window
+from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.registry import Registry
 
 SHAPE = Shape(width=8, frames=4, hop=10, sample_rate=100)

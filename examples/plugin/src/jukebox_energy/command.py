@@ -30,7 +30,7 @@ def measure(path: Path) -> float:
     """A file's loudness on a scale from 0 to 1. InputError when it can't be heard."""
     import numpy as np
 
-    from jukebox_cli.audio import stream
+    from jukebox_cli.audio.io import stream
 
     squares, samples = 0.0, 0
     for block in stream(path, RATE):

@@ -13,8 +13,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from jukebox_cli.config import unknown
-from jukebox_cli.plugin import Conditioner, InputError, Shape, Song, Values, Window
+from jukebox_cli.config.suggest import unknown
+from jukebox_cli.interfaces.conditioner import Conditioner, Shape, Song, Values, Window
+from jukebox_cli.interfaces.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np

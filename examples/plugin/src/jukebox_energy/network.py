@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from jukebox_cli.conditioning import Conditioning, RangeEmbedding
+from jukebox_cli.model.conditioning import Conditioning
+from jukebox_cli.model.embeddings import RangeEmbedding
 
 
 class EnergyEmbedding(nn.Module):

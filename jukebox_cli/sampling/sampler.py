@@ -1,0 +1,150 @@
+"""Sampling a level: window after window, token after token (paper, section 5).
+
+Everything that is computed is a function of the item alone: no sum mixes items, prefixes are
+prefilled item by item, and a window that was left half drawn is replayed token by token. So a
+song comes out the same to the bit on one machine, whatever it was batched with and however often
+it was stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from time import monotonic
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from jukebox_cli.engine.cuda_graph import stepper
+from jukebox_cli.interfaces.sampler import Guide, Sampler
+from jukebox_cli.model.conditioning import Conditioning
+from jukebox_cli.model.prior import Prior
+from jukebox_cli.sampling.rng import draw, uniforms
+from jukebox_cli.sampling.windows import Stretch
+
+#: Conditions of a batch for one window; called once per window, before its first token. Where a
+#: level is guided, those of a batch twice as large: as it is told, and told nothing.
+Conditions = Callable[[Stretch], Conditioning]
+
+
+@dataclass
+class Draft:
+    """The tokens of one item at one level, and how many of them are settled."""
+
+    item: int
+    tokens: np.ndarray  # int64 (total,)
+    done: int
+
+
+@dataclass(frozen=True)
+class Level:
+    """What is the same for all items of a level."""
+
+    number: int
+    prior: Prior
+    samplers: Sequence[Sampler]
+    seed: int
+
+    @cached_property
+    def guides(self) -> list[Guide]:
+        """Those that want to see what comes where nothing is told."""
+        return [s for s in self.samplers if isinstance(s, Guide) and s.looks]
+
+    def rows(self, tokens: Tensor) -> Tensor:
+        """The tokens of a batch as the prior takes them: once more where it is told nothing."""
+        return torch.cat([tokens, tokens]) if self.guides else tokens
+
+
+@dataclass(frozen=True)
+class Pulse:
+    """Who is told how far it is: `tick(tokens drawn)` often, `save()` at most every `seconds`."""
+
+    tick: Callable[[int], None] = lambda _: None
+    save: Callable[[], None] = lambda: None
+    seconds: float = 5.0
+    every: int = 32  # tokens between looks at the clock
+
+
+@torch.inference_mode()
+def sample_level(
+    level: Level,
+    drafts: Sequence[Draft],
+    stretches: Sequence[Stretch],
+    conditions: Conditions,
+    pulse: Pulse,
+) -> None:
+    """Draws what the drafts (of equal length) lack, saving as it goes.
+
+    Whatever stops it, the drafts hold all that was drawn; saving that is up to the caller.
+    """
+    for stretch in stretches:
+        if all(draft.done >= stretch.end for draft in drafts):
+            continue
+        _sample_window(level, drafts, stretch, conditions(stretch), pulse)
+        pulse.save()
+
+
+def _sample_window(
+    level: Level,
+    drafts: Sequence[Draft],
+    stretch: Stretch,
+    conditions: Conditioning,
+    pulse: Pulse,
+) -> None:
+    prior, start = level.prior, stretch.start
+    device = prior.positions.device
+    prefix, length = stretch.first - start, stretch.end - start
+    settled = [max(stretch.first, min(d.done, stretch.end)) - start for d in drafts]
+    known = np.stack([d.tokens[start : stretch.end] for d in drafts])
+    tokens = torch.from_numpy(known).to(device)  # (B, length)
+    limits = torch.tensor(settled, device=device)
+    wide = torch.float32 if device.type == "mps" else torch.float64
+    numbers = _uniforms(level, drafts, stretch).to(device, wide)  # (B, length - prefix)
+    before = level.rows(tokens[:, :prefix])
+    caches = prior.caches(len(before), conditions)
+    prior.prefill(before, conditions, caches)
+    step = stepper(prior, conditions, caches)
+
+    def settle(upto: int) -> None:
+        drawn = tokens[:, :upto].cpu().numpy()
+        if upto == length:  # a letter of a prefix has no sound; within the window it is heard
+            drawn = np.where(drawn < prior.bins, drawn, 0)
+        for draft, row in zip(drafts, drawn, strict=True):
+            if draft.done < start + upto:
+                draft.tokens[start : start + upto] = row
+                draft.done = start + upto
+
+    n, told, saved = prefix, prefix, monotonic()
+    try:
+        while n < length:
+            logits = step(level.rows(tokens[:, n - 1]), n)
+            if n >= min(settled):  # before that it is a replay, to fill the caches
+                token = _draw(level, logits, tokens[:, :n], numbers[:, n - prefix])
+                tokens[:, n] = torch.where(n < limits, tokens[:, n], token)
+            n += 1
+            if n % pulse.every == 0 or n == length:
+                pulse.tick(sum(n - max(told, min(n, at)) for at in settled))
+                told = n
+                if monotonic() - saved > pulse.seconds:
+                    settle(n)
+                    pulse.save()
+                    saved = monotonic()
+    finally:
+        settle(n)
+
+
+def _draw(level: Level, logits: Tensor, history: Tensor, number: Tensor) -> Tensor:
+    if guides := level.guides:
+        logits, untold = logits.chunk(2)
+        for guide in guides:
+            logits = guide.guide(logits, untold)
+    for sampler in level.samplers:
+        logits = sampler(logits, history)
+    return draw(logits, number)
+
+
+def _uniforms(level: Level, drafts: Sequence[Draft], stretch: Stretch) -> Tensor:
+    rows = [uniforms(level.seed, d.item, level.number, stretch.first, stretch.end) for d in drafts]
+    return torch.from_numpy(np.stack(rows).astype(np.float64))

@@ -1,0 +1,217 @@
+"""What a run holds, and what was asked for, in words; it takes no model to know."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from jukebox_cli.interfaces.conditioner import Song
+from jukebox_cli.storage.files import damaged, read_lines
+from jukebox_cli.storage.run import Asked, Run, RunConfig
+
+from . import notes
+
+LOSSLESS = ("wav", "flac")
+
+
+@dataclass(frozen=True)
+class Part:
+    """An item at one level: how many of its tokens there are, of `hop` samples each."""
+
+    item: int
+    level: int
+    hop: int
+    have: int
+    total: int
+    given: int
+    audio: Path | None  # where it can be heard, if that is not older than the tokens
+
+    @property
+    def whole(self) -> bool:
+        return self.have >= self.total
+
+
+@dataclass(frozen=True)
+class Item:
+    """One of the pieces, its levels from the finest that has tokens to the top."""
+
+    number: int
+    samples: int
+    song: Song
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True)
+class Longer:
+    """One time that items were made longer: seconds they then had, the seed of what was added, and
+    that of what was there before, if the log tells it."""
+
+    seconds: Mapping[int, float]
+    seed: int
+    before: int | None
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A run as it is on disk."""
+
+    run: Run
+    items: tuple[Item, ...]
+
+    @property
+    def name(self) -> str:
+        return self.run.path.resolve().name
+
+    @property
+    def config(self) -> RunConfig:
+        return self.run.config
+
+    @cached_property
+    def asked(self) -> Asked:
+        return self.run.asked()
+
+    @property
+    def model(self) -> str:
+        """Its name: where its folder is on this machine is nobody's business."""
+        return Path(self.config.model).name
+
+    @property
+    def levels(self) -> int:
+        return len(self.config.hop)
+
+    @cached_property
+    def events(self) -> list[dict[str, Any]]:
+        """The lines of its log."""
+        path = self.run.log_file
+        return read_lines(path) if path.is_file() else []
+
+    @cached_property
+    def longer(self) -> list[Longer]:
+        """The times that any of these items were made longer, oldest first."""
+        mine = {item.number for item in self.items}
+        with damaged(self.run.log_file):
+            return [_longer(e, mine) for e in self.events if mine & _continued(e)]
+
+    @cached_property
+    def primed(self) -> tuple[str, float]:
+        """The recording that it goes on from, and how many seconds of it were heard."""
+        event = next((e for e in self.events if e.get("event") == "primed"), {})
+        with damaged(self.run.log_file):
+            return str(event.get("audio", "recording.wav")), float(event.get("seconds", 0.0))
+
+    def alignment(self, item: int) -> Path | None:
+        """The file of when the words of an item are sung, if there is one."""
+        path = self.run.alignment_file(item)
+        return path if path.is_file() else None
+
+    def seconds(self, samples: int) -> float:
+        return samples / self.config.sample_rate
+
+
+def facts(path: Path, items: Sequence[int] | None) -> Facts:
+    """The facts of a run's items, of all when `items` is None. InputError for what isn't there."""
+    run = Run(path)
+    levels = len(run.config.hop)
+    chosen, asked = run.chosen(items), run.asked()
+    return Facts(run, tuple(_item(run, asked, number, levels) for number in chosen))
+
+
+def _continued(event: Mapping[str, Any]) -> set[int]:
+    """The items that an event tells to be made longer."""
+    return set(event["items"]) if event.get("event") == "continue" else set()
+
+
+def _longer(event: Mapping[str, Any], items: Set[int]) -> Longer:
+    seconds = zip(event["items"], event["seconds"], strict=True)
+    ends, before = {i: float(s) for i, s in seconds if i in items}, event.get("before")
+    return Longer(ends, int(event["seed"]), None if before is None else int(before))
+
+
+def _item(run: Run, asked: Asked, number: int, levels: int) -> Item:
+    samples, song = asked.of(number)
+    there = [level for level in run.levels_of(number) if level < levels]
+    hops = {level: _hop(run.token_file(level, number)) for level in there}
+    top = max(hops.values(), default=1)
+    parts = [
+        _part(run, number, n, hop, -(-samples // top) * (top // hop)) for n, hop in hops.items()
+    ]
+    return Item(number, samples, song, tuple(parts))
+
+
+def _part(run: Run, item: int, level: int, hop: int, total: int) -> Part:
+    tokens = run.read_tokens(level, item)
+    have, given = (len(tokens.tokens), tokens.given) if tokens else (0, 0)
+    return Part(item, level, hop, have, total, given, _audio(run, item, level))
+
+
+def _hop(path: Path) -> int:
+    """Samples per token, as a file of tokens says."""
+    from safetensors import SafetensorError, safe_open
+
+    with damaged(path):
+        try:
+            with safe_open(str(path), "np") as file:
+                return int((file.metadata() or {})["hop"])
+        except (SafetensorError, OSError) as error:
+            raise ValueError(str(error)) from None
+
+
+def _audio(run: Run, item: int, level: int) -> Path | None:
+    there = (suffix for suffix in LOSSLESS if run.has_audio(item, level, suffix))
+    return next((run.audio_file(item, level, suffix) for suffix in there), None)
+
+
+def told(song: Song) -> dict[str, str]:
+    """Every condition in a line of words."""
+    shown = {key: value for key, value in song.items() if not key.startswith("lyrics_")}
+    return {key.replace("_", " "): in_words(key, value, song) for key, value in shown.items()}
+
+
+def in_words(key: str, value: Any, song: Song) -> str:
+    if key == "lyrics" and isinstance(value, str):
+        return _lyrics(value, song)
+    if key == "midi" and (instruments := notes.instruments(value)):
+        return _midi(instruments)
+    if key == "total":
+        return f"the beginning of a song of {value:g} s" if _is_number(value) else str(value)
+    return _summary(value)
+
+
+def count(number: int, one: str, many: str = "") -> str:
+    """`1 word`, `2 words`, `1,000 words`."""
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+
+
+def _lyrics(text: str, song: Song) -> str:
+    lines = [line for line in text.split("\n") if line.strip()]
+    if not lines:
+        return "none"
+    words = f"{count(len(text.split()), 'word')} in {count(len(lines), 'line')}"
+    return f"{words}, with the times of their singing" if song.get("lyrics_times") else words
+
+
+def _midi(instruments: Sequence[Mapping[str, Any]]) -> str:
+    played = [note for each in instruments for note in each["notes"]]
+    names = dict.fromkeys(notes.name(each) for each in instruments)
+    end = max((note[1] for note in played), default=0.0)
+    return f"{count(len(played), 'note')} for {', '.join(names)}; {end:.1f} s"
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def _summary(value: Any) -> str:
+    """Any JSON in a line: short values as they are, long ones by how much there is."""
+    if value is None or isinstance(value, bool):
+        return {None: "not said", True: "yes", False: "no"}[value]
+    if isinstance(value, dict):
+        return "; ".join(f"{key}: {_summary(each)}" for key, each in value.items()) or "none"
+    if isinstance(value, list):
+        nested = any(isinstance(each, (list, dict)) for each in value)
+        short = not nested and len(value) <= 12
+        return ", ".join(map(_summary, value)) or "none" if short else count(len(value), "value")
+    return f"{value:g}" if isinstance(value, float) else str(value)
