@@ -21,10 +21,15 @@ def codec_speed(model: Model, *, rounds: int, quick: bool) -> list[Row]:
     """A row for encoding and one for decoding each level, and one for all levels at once."""
     vqvae = load_vqvae(model, pick_device("auto"))
     rate = model.config.vqvae.sample_rate
-    chunk = codec.CHUNK // (8 if quick else 1) // vqvae.config.hops[-1] * vqvae.config.hops[-1]
+    chunk = (
+        codec.CHUNK_SAMPLES
+        // (8 if quick else 1)
+        // vqvae.config.hop_lengths[-1]
+        * vqvae.config.hop_lengths[-1]
+    )
     sound = 0.1 * np.random.default_rng(0).standard_normal(chunk).astype(np.float32)
     tasks: dict[str, Callable[[], float]] = {}
-    for level in range(vqvae.config.levels):
+    for level in range(vqvae.config.num_levels):
         tasks[f"encode, level {level}"] = partial(_encode, vqvae, level, sound, rate)
         tasks[f"decode, level {level}"] = partial(_decode, vqvae, level, sound, rate)
     tasks["encode, all levels, as tokenize does"] = partial(_tokenize, vqvae, sound, rate)
@@ -40,8 +45,8 @@ def _encode(vqvae: VQVAE, level: int, sound: np.ndarray, rate: int) -> float:
 
 
 def _decode(vqvae: VQVAE, level: int, sound: np.ndarray, rate: int) -> float:
-    count = len(sound) // vqvae.config.hops[level]
-    tokens = np.random.default_rng(0).integers(vqvae.config.bins, size=count)
+    count = len(sound) // vqvae.config.hop_lengths[level]
+    tokens = np.random.default_rng(0).integers(vqvae.config.codebook_size, size=count)
     began = time.perf_counter()
     samples = sum(len(block) for block in codec.decode(vqvae, level, tokens))
     return samples / rate / (time.perf_counter() - began)

@@ -21,16 +21,16 @@ import torch
 from measure import Row, table
 
 from jukebox_cli.audio import io as audio
-from jukebox_cli.audio.manifest import recordings
+from jukebox_cli.audio.manifest import load_recordings
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.model import codec
 from jukebox_cli.model.devices import pick_device
 from jukebox_cli.model.loader import load_vqvae
 from jukebox_cli.model.vqvae import VQVAE
-from jukebox_cli.registry import Registry, installed
+from jukebox_cli.registry import Registry, load_installed
 from jukebox_cli.sampling.tokenize import encode_file
 from jukebox_cli.storage.model import Model, find_model
-from jukebox_cli.train.losses import convergence_db
+from jukebox_cli.train.losses import spectral_convergence_db
 
 CLIP = 3.0  # seconds
 SILENCE = 1e-3  # root mean square
@@ -40,12 +40,12 @@ def convergence(
     model: Model, registry: Registry, songs: Sequence[Path], seconds: float | None = None
 ) -> list[Row]:
     """A row a level: the mean over all clips, and the means of the best and the worst song."""
-    pieces = recordings(registry, songs)
+    pieces = load_recordings(registry, songs)
     chosen = [p.audio for p in pieces if p.held_out] or [p.audio for p in pieces]
     vqvae = load_vqvae(model, pick_device("auto"))
     each = [of_song(vqvae, path, seconds) for path in chosen]
     rows = []
-    for level in range(vqvae.config.levels):
+    for level in range(vqvae.config.num_levels):
         songs_db = [clips[level] for clips in each if clips[level]]
         if not songs_db:
             raise InputError("nothing but silence to compare", "name songs that can be heard")
@@ -62,7 +62,7 @@ def of_song(vqvae: VQVAE, path: Path, seconds: float | None = None) -> list[list
     print(f"convergence of {path.name}", file=sys.stderr)
     levels, samples = encode_file(vqvae, path, seconds=seconds)
     rate = vqvae.config.sample_rate
-    song = audio.read(path, rate)[:samples]
+    song = audio.read_audio(path, rate)[:samples]
     length = min(samples, round(CLIP * rate))
     starts = range(0, samples - length + 1, length)
     loud = [n for n in starts if np.sqrt(np.square(song[n : n + length]).mean()) > SILENCE]
@@ -70,7 +70,9 @@ def of_song(vqvae: VQVAE, path: Path, seconds: float | None = None) -> list[list
     for level, tokens in enumerate(levels):
         made = np.concatenate(list(codec.decode(vqvae, level, tokens, samples)))
         clips = [torch.from_numpy(np.stack([song, made])[:, n : n + length]) for n in loud]
-        found.append([float(convergence_db(wanted[None], got[None])) for wanted, got in clips])
+        found.append(
+            [float(spectral_convergence_db(wanted[None], got[None])) for wanted, got in clips]
+        )
     return found
 
 
@@ -82,7 +84,7 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, help="only the first so many of each song")
     given = parser.parse_args()
     try:
-        registry = installed(lambda message: print(message, file=sys.stderr))
+        registry = load_installed(lambda message: print(message, file=sys.stderr))
         print(table(convergence(find_model(given.model), registry, given.songs, given.seconds)))
     except InputError as error:
         sys.exit(f"error: {error.message}\n\nhint: {error.hint}")

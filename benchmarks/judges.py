@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from jukebox_cli.audio.io import digest
+from jukebox_cli.audio.io import hash_files
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.storage.files import write_text
 
@@ -28,7 +28,7 @@ def judge(module: str) -> Any:
 
 def remembered(folder: Path, audio: Path, hear: Callable[[Path], Heard]) -> Heard:
     """What was heard in a recording, as JSON in a file named by a hash of what is in it."""
-    path = folder / f"{digest([audio])}.json"
+    path = folder / f"{hash_files([audio])}.json"
     if not path.exists():
         write_text(path, json.dumps(hear(audio)) + "\n")
     heard: Heard = json.loads(path.read_text(encoding="utf-8"))

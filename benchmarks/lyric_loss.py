@@ -22,11 +22,11 @@ from word_times import sung_words, with_words_at_times, with_words_of, without_w
 
 from jukebox_cli.interfaces.conditioner import Conditioner, Song, Window
 from jukebox_cli.interfaces.errors import InputError
-from jukebox_cli.model.condition_inputs import conditioners, shape_of
+from jukebox_cli.model.condition_inputs import load_conditioners, prior_shape
 from jukebox_cli.model.loader import load_prior
 from jukebox_cli.model.prior import Prior
 from jukebox_cli.registry import Registry
-from jukebox_cli.storage.corpus import Corpus, Entry
+from jukebox_cli.storage.corpus import Corpus, CorpusSong
 from jukebox_cli.storage.model import Model
 
 OWN, OTHERS, PLACED, NONE = (
@@ -63,7 +63,7 @@ class Listener:
 
     @property
     def top(self) -> int:
-        return self.model.config.vqvae.levels - 1
+        return self.model.config.vqvae.num_levels - 1
 
     @cached_property
     def prior(self) -> Prior:
@@ -71,14 +71,14 @@ class Listener:
 
     @cached_property
     def parts(self) -> dict[str, Conditioner]:
-        return conditioners(self.model, self.top, self.registry)
+        return load_conditioners(self.model, self.top, self.registry)
 
-    def losses(self, entries: Sequence[Entry]) -> list[list[Measured]]:
+    def losses(self, entries: Sequence[CorpusSong]) -> list[list[Measured]]:
         """The windows of each song. The song after the last is the first."""
         nexts = [*entries[1:], entries[0]]
         return [self._of_song(entry, other) for entry, other in zip(entries, nexts, strict=True)]
 
-    def _of_song(self, entry: Entry, other: Entry) -> list[Measured]:
+    def _of_song(self, entry: CorpusSong, other: CorpusSong) -> list[Measured]:
         print(f"loss of {entry.name}", file=sys.stderr)
         songs = {name: tell(entry.song, other.song) for name, tell in TELL.items()}
         return [
@@ -86,21 +86,23 @@ class Listener:
                 self._is_sung(entry, start),
                 {name: self._bits(entry, start, song) for name, song in songs.items()},
             )
-            for start in starts(entry.length, self.prior.config.frames, self.most)
+            for start in starts(entry.length, self.prior.config.context_length, self.most)
         ]
 
-    def _is_sung(self, entry: Entry, start: int) -> bool:
-        config, end = self.corpus.config, start + self.prior.config.frames
-        first, last = (at * config.hops[-1] / config.sample_rate for at in (start, end))
+    def _is_sung(self, entry: CorpusSong, start: int) -> bool:
+        config, end = self.corpus.config, start + self.prior.config.context_length
+        first, last = (at * config.hop_lengths[-1] / config.sample_rate for at in (start, end))
         return any(word.start < last and word.end > first for word in sung_words(entry.song))
 
     @torch.inference_mode()
-    def _bits(self, entry: Entry, start: int, song: Song) -> float:
+    def _bits(self, entry: CorpusSong, start: int, song: Song) -> float:
         """Bits per token of a window, told what is known of a song."""
-        shape = shape_of(self.model.config, self.top)
-        window = Window(start * shape.hop, shape.frames * shape.hop, entry.samples)
+        shape = prior_shape(self.model.config, self.top)
+        window = Window(
+            start * shape.hop_length, shape.context_length * shape.hop_length, entry.num_samples
+        )
         first = entry.start + start
-        codes = self.corpus.level(self.top)[first : first + shape.frames].astype(np.int64)
+        codes = self.corpus.tokens(self.top)[first : first + shape.context_length].astype(np.int64)
         tokens = torch.from_numpy(codes)[None].to(self.device)  # (1, T)
         conditions = told(self.prior, self.parts, song, window, shape)
         return float(self.prior.loss(tokens, conditions).bits)

@@ -25,14 +25,14 @@ from typing import Any
 import machine
 import torch
 from measure import Row, by_turns, row, table
-from sampling import rate
 from torch import Tensor
 
-from jukebox_cli.registry import installed
+from jukebox_cli.registry import load_installed
 from jukebox_cli.storage.model import Model
+from sampling import rate
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
-import originals
+from support import originals
 
 VQVAE = {**originals.VQVAE, "downs_t": (3, 2, 2), "emb_width": 64, "l_bins": 2048, "width": 32}
 VQVAE |= {"depth": 4, "sr": 44100}
@@ -141,7 +141,7 @@ def importing(given: argparse.Namespace) -> list[Row]:
 def drawing(given: argparse.Namespace) -> list[Row]:
     """Rows of how fast single levels draw, but for what a window needs before its first token, and
     of the memory that the top one takes."""
-    registry = installed(lambda message: print(message, file=sys.stderr))
+    registry = load_installed(lambda message: print(message, file=sys.stderr))
     model = Model(given.scratch / "models" / given.model)
     tasks = {
         f"{given.model}: sampling, level {level}, {precision}": partial(
@@ -151,7 +151,7 @@ def drawing(given: argparse.Namespace) -> list[Row]:
         for precision in given.precision
     }
     rows = by_turns(tasks, given.rounds, "tokens/s") if tasks else []
-    if model.config.vqvae.levels - 1 in given.level:
+    if model.config.vqvae.num_levels - 1 in given.level:
         words = ("generate", "--model", given.model, "--seconds", "0.1", "--until", "top")
         for precision in given.precision:
             most, _ = took(given.scratch, *words, "--precision", precision, "--out", precision)

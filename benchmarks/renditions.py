@@ -20,13 +20,13 @@ from jukebox_cli.model.loader import load_vqvae
 from jukebox_cli.model.vqvae import VQVAE
 from jukebox_cli.registry import Registry
 from jukebox_cli.sampling import pipeline
-from jukebox_cli.sampling.checks import check
-from jukebox_cli.sampling.job import Bar, Job, Tick
+from jukebox_cli.sampling.checks import validate_job
+from jukebox_cli.sampling.job import Advance, Job, StartProgress
 from jukebox_cli.sampling.request import Request
-from jukebox_cli.sampling.run_setup import begin, new_config, refuse_other
+from jukebox_cli.sampling.run_setup import create_run, new_config, require_same_run
 from jukebox_cli.sampling.tokenize import encode_file
 from jukebox_cli.storage.model import Model
-from jukebox_cli.storage.run import Asked, Run
+from jukebox_cli.storage.run import ItemSpecs, Run
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Renditions:
 
     @property
     def levels(self) -> int:
-        return self.model.config.vqvae.levels
+        return self.model.config.vqvae.num_levels
 
     @property
     def rate(self) -> int:
@@ -62,13 +62,15 @@ class Renditions:
 
     def _folder(self, kind: str, *patterns: str) -> Path:
         files = sorted(path for pattern in patterns for path in self.model.path.glob(pattern))
-        return self.work / f"{kind}-{self.model.name}-{audio.digest(files)}"
+        return self.work / f"{kind}-{self.model.name}-{audio.hash_files(files)}"
 
     def recorded(self, piece: Recording) -> Path:
         """A song as it was recorded, at the model's sample rate."""
         path = self.work / f"recorded-{self.rate}" / self._name(piece)
         if not path.exists():
-            audio.write(path, _first(audio.stream(piece.audio, self.rate), self.samples), self.rate)
+            audio.write_audio(
+                path, _first(audio.stream_audio(piece.audio, self.rate), self.samples), self.rate
+            )
         return path
 
     def coded(self, piece: Recording) -> list[Path]:
@@ -78,7 +80,9 @@ class Renditions:
         if not all(path.exists() for path in paths):
             tokens, length = encode_file(self.vqvae, piece.audio, seconds=self.seconds)
             for level, path in enumerate(paths):
-                audio.write(path, codec.decode(self.vqvae, level, tokens[level], length), self.rate)
+                audio.write_audio(
+                    path, codec.decode(self.vqvae, level, tokens[level], length), self.rate
+                )
         return paths
 
     @property
@@ -97,29 +101,31 @@ class Renditions:
         run = Run(self.of_model() / f"generated-{what}-{_short(settings)}")
         want = Request(self.model.name, self.seconds, tuple(items), self.seed, {})
         config = new_config(self.model, self.registry, want)
-        asked = Asked(self.samples, {}, items)
-        job = Job(run, self.model, self.registry, want.items, config, asked, bar=_told(run))
+        asked = ItemSpecs(self.samples, {}, items)
+        job = Job(run, self.model, self.registry, want.items, config, asked, progress=_told(run))
         job = replace(job, device=self.device)
-        refuse_other(run, config, asked, want.items)
-        check(job)
-        begin(job)
-        pipeline.finish(job)
+        require_same_run(run, config, asked, want.items)
+        validate_job(job)
+        create_run(job)
+        pipeline.complete_run(job)
         return [run.audio_file(number) for number in items]
 
     def takes(self, conditioner: str) -> bool:
         """Whether a level of the model knows a conditioner."""
-        return any(conditioner in self.model.learned(level) for level in range(self.levels))
+        return any(
+            conditioner in self.model.fitted_conditioners(level) for level in range(self.levels)
+        )
 
     def told(self, piece: Recording) -> dict[str, Any]:
         """What a model is told of a song: what it takes of what is known, and how long it is."""
-        song = {**piece.song, "total": round(audio.seconds_in(piece.audio), 2)}
+        song = {**piece.song, "total": round(audio.duration_seconds(piece.audio), 2)}
         strange = [c for name, c in self.registry.conditioners.items() if not self.takes(name)]
         unused = {field.name for each in strange for field in fields(each.Input)}
         return {key: value for key, value in song.items() if key not in unused}
 
 
-def _told(run: Run) -> Bar:
-    def begin(what: str, *_: int) -> Tick:
+def _told(run: Run) -> StartProgress:
+    def begin(what: str, *_: int) -> Advance:
         print(f"{run.path}: {what}", file=sys.stderr)
         return lambda count: None
 

@@ -19,13 +19,13 @@ from codec_speed import codec_speed
 from convergence import convergence
 from main_job import main_job
 from measure import Row, keep, page
-from sampling import sampling
 from startup import startup
 from training import training
 
 from jukebox_cli.interfaces.errors import InputError
-from jukebox_cli.registry import installed
+from jukebox_cli.registry import load_installed
 from jukebox_cli.storage.model import Model, find_model
+from sampling import sampling
 
 
 def arguments() -> argparse.Namespace:
@@ -44,7 +44,7 @@ def arguments() -> argparse.Namespace:
 def measure(given: argparse.Namespace, model: Model) -> list[Row]:
     """Every row of the table, in order."""
     quick, rounds = given.quick, 1 if given.quick else given.rounds
-    registry = installed(lambda message: print(message, file=sys.stderr))
+    registry = load_installed(lambda message: print(message, file=sys.stderr))
     chosen = ["--model", str(model.path.resolve())]
     rows = main_job(given.preset, chosen, rounds=min(rounds, 3))
     rows += sampling(model, registry, rounds=rounds, quick=quick)

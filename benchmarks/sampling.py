@@ -13,12 +13,12 @@ import numpy as np
 from measure import Row, by_turns
 
 from jukebox_cli.registry import Registry
-from jukebox_cli.sampling.job import Job, Tick
-from jukebox_cli.sampling.level import sample
+from jukebox_cli.sampling.job import Advance, Job
+from jukebox_cli.sampling.level import sample_level
 from jukebox_cli.sampling.request import Request
 from jukebox_cli.sampling.run_setup import new_config
 from jukebox_cli.storage.model import Model
-from jukebox_cli.storage.run import Asked, Run, Tokens
+from jukebox_cli.storage.run import ItemSpecs, Run, Tokens
 
 BATCHES = (1, 16)
 
@@ -27,7 +27,7 @@ def sampling(model: Model, registry: Registry, *, rounds: int, quick: bool) -> l
     """A row for each level and batch: one whole window, by the code that `generate` runs."""
     tasks: dict[str, Callable[[], float]] = {}
     for level in reversed(range(len(model.config.priors))):
-        tokens = 2 if quick else model.config.priors[level].frames
+        tokens = 2 if quick else model.config.priors[level].context_length
         for batch in BATCHES:
             what = f"sampling, level {level}, batch {batch}"
             tasks[what] = partial(rate, model, registry, level, batch, tokens)
@@ -49,7 +49,7 @@ def rate(
     """
     with tempfile.TemporaryDirectory() as folder:
         job, told = _job(model, registry, batch, Path(folder) / "run", level, tokens)
-        sample(replace(job, precision=precision), level)
+        sample_level(replace(job, precision=precision), level)
     first, *more = told[1:] if later else told
     return sum(count for _, count in more) / (more[-1][0] - first[0])
 
@@ -58,18 +58,18 @@ def _job(
     model: Model, registry: Registry, batch: int, folder: Path, level: int, tokens: int
 ) -> tuple[Job, list[tuple[float, int]]]:
     """A job that lacks the tokens of a level, and a list of when it will tell of how many."""
-    hops = model.config.vqvae.hops
+    hops = model.config.vqvae.hop_lengths
     samples = -(-tokens * hops[level] // hops[-1]) * hops[-1]
     config = new_config(model, registry, Request(model.name, 1.0, (0,), 0, {}))
     told: list[tuple[float, int]] = []
 
-    def bar(*_: object) -> Tick:
+    def bar(*_: object) -> Advance:
         told.append((time.perf_counter(), 0))
         return lambda count: told.append((time.perf_counter(), count))
 
-    run, items, asked = Run(folder), range(batch), Asked(samples, {})
-    job = Job(run, model, registry, items, config, asked, batch=batch, bar=bar)
-    if level < job.top:
+    run, items, asked = Run(folder), range(batch), ItemSpecs(samples, {})
+    job = Job(run, model, registry, items, config, asked, batch_size=batch, progress=bar)
+    if level < job.top_level:
         _fill(job, level + 1)
     return job, told
 
@@ -79,5 +79,5 @@ def _fill(job: Job, level: int) -> None:
     codec = job.model.config.vqvae
     random = np.random.default_rng(0)
     for item in job.items:
-        tokens = random.integers(codec.bins, size=job.total(level, item))
+        tokens = random.integers(codec.codebook_size, size=job.num_tokens(level, item))
         job.run.write_tokens(level, item, Tokens(tokens, 0), codec)

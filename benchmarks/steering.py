@@ -42,16 +42,16 @@ from surgery import Heard, surgery
 from transcription import Note, libraries, transcriber
 from word_times import Word, sung_words, without_times
 
-from jukebox_cli.audio.io import seconds_in
-from jukebox_cli.audio.manifest import Recording, recordings
+from jukebox_cli.audio.io import duration_seconds
+from jukebox_cli.audio.manifest import Recording, load_recordings
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.model.devices import pick_device
-from jukebox_cli.registry import installed
+from jukebox_cli.registry import load_installed
 from jukebox_cli.sampling import tokenize as tokenizing
-from jukebox_cli.sampling.run_setup import recorded
+from jukebox_cli.sampling.run_setup import recording_run_config
 from jukebox_cli.storage.corpus import Corpus
 from jukebox_cli.storage.model import find_model
-from jukebox_cli.storage.run import Asked, Run
+from jukebox_cli.storage.run import ItemSpecs, Run
 
 T = TypeVar("T")
 
@@ -107,9 +107,9 @@ class Bench:
 
 def bench(given: argparse.Namespace) -> Bench:
     """Reads the manifests. Of one that holds songs out, only those count."""
-    registry = installed(lambda message: print(message, file=sys.stderr))
+    registry = load_installed(lambda message: print(message, file=sys.stderr))
     model = find_model(given.model)
-    pieces = recordings(registry, given.songs)
+    pieces = load_recordings(registry, given.songs)
     chosen = [piece for piece in pieces if piece.held_out] or pieces
     sung = [piece for piece in chosen if sung_words(piece.song)]
     played = [piece for piece in chosen if "midi" in piece.song and not sung_words(piece.song)]
@@ -188,7 +188,7 @@ def loss(bench: Bench) -> list[Row]:
     corpus = Corpus(renditions.of_codec() / f"corpus-{_short(bench.sung)}")
     tokenizing.to_corpus(bench.sung, renditions.model, renditions.vqvae, corpus)
     songs = {str(piece.audio): renditions.told(piece) for piece in bench.sung}
-    entries = [replace(entry, song=songs[entry.name]) for entry in corpus.entries()]
+    entries = [replace(entry, song=songs[entry.name]) for entry in corpus.songs()]
     device = pick_device(renditions.device)
     listener = Listener(renditions.model, renditions.registry, corpus, device, bench.given.windows)
     return lyric_loss(listener.losses(entries))
@@ -197,7 +197,7 @@ def loss(bench: Bench) -> list[Row]:
 def alignment(bench: Bench) -> list[Row]:
     """When words are sung, found with lyrics that say nothing of it, and with those that do."""
     truth = [sung_words(piece.song) for piece in bench.sung]
-    lengths = [seconds_in(piece.audio) for piece in bench.sung]
+    lengths = [duration_seconds(piece.audio) for piece in bench.sung]
     guesses: dict[str, Sequence[Sequence[Word]]] = {
         f"words {how}": guess for how, guess in alignment_error.controls(truth, lengths).items()
     }
@@ -213,13 +213,13 @@ def _aligned(bench: Bench, pieces: Sequence[Recording]) -> list[list[Word]]:
     renditions = bench.of_sung
     known = [replace(piece, song=renditions.told(piece)) for piece in pieces]
     run = Run(renditions.of_model() / f"recorded-{_short(known)}")
-    config = recorded(run, renditions.model, renditions.registry, known)
+    config = recording_run_config(run, renditions.model, renditions.registry, known)
     if not run.exists:
         heard = _tokenized(bench)
         shutil.copytree(heard.path / "tokens", run.path / "tokens", dirs_exist_ok=True)
-        lengths = [heard.asked().of(item)[0] for item in range(len(known))]
+        lengths = [heard.item_specs().for_item(item)[0] for item in range(len(known))]
         songs = {n: (lengths[n], dict(piece.song)) for n, piece in enumerate(known)}
-        run.write_asked(Asked(0, {}, songs))
+        run.write_item_specs(ItemSpecs(0, {}, songs))
         run.write_config(config)
     files = [run.alignment_file(item) for item in range(len(known))]
     if not all(file.exists() for file in files):
@@ -233,7 +233,7 @@ def _tokenized(bench: Bench) -> Run:
     silent = [replace(piece, song={}) for piece in bench.sung]
     run = Run(renditions.of_codec() / f"tokens-{_short(silent)}")
     if not run.exists:
-        config = recorded(run, renditions.model, renditions.registry, silent)
+        config = recording_run_config(run, renditions.model, renditions.registry, silent)
         tokenizing.to_run(silent, renditions.model, renditions.vqvae, run, config)
     return run
 

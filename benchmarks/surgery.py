@@ -15,9 +15,9 @@ from told import told
 from torch import Tensor
 
 from jukebox_cli.interfaces.conditioner import Song, Window
-from jukebox_cli.model.condition_inputs import conditioners, shape_of
+from jukebox_cli.model.condition_inputs import load_conditioners, prior_shape
 from jukebox_cli.model.loader import load_prior
-from jukebox_cli.model.surgery import Addition, operate
+from jukebox_cli.model.surgery import Addition, add_conditioners
 from jukebox_cli.registry import Registry
 from jukebox_cli.storage.model import Model
 
@@ -38,7 +38,7 @@ def surgery(
     rows = []
     for level in range(len(model.config.priors)):
         before = logits(model, registry, level, songs, device)
-        for name in sorted(set(registry.conditioners) - set(model.learned(level))):
+        for name in sorted(set(registry.conditioners) - set(model.fitted_conditioners(level))):
             worst = _worst(model, registry, level, name, songs, before, device)
             what = f"surgery, level {level}, {name}: largest difference of logits"
             rows.append(Row(what, max(worst), "", min(worst), max(worst), len(worst)))
@@ -58,7 +58,7 @@ def _worst(
     with tempfile.TemporaryDirectory() as folder:
         grown = Model(Path(folder) / "grown")
         told = [heard.song for heard in songs]
-        operate(model, grown, level, Addition({name: {}}), told, registry)
+        add_conditioners(model, grown, level, Addition({name: {}}), told, registry)
         after = logits(grown, registry, level, songs, device)
     return [float((a - b).abs().max()) for a, b in zip(after, before, strict=True)]
 
@@ -69,15 +69,15 @@ def logits(
 ) -> list[Tensor]:
     """What a prior says of the first window of each song, told what it takes: (T, bins) each."""
     prior = load_prior(model, level, registry, device, "fp32")
-    shape, hops = shape_of(model.config, level), model.config.vqvae.hops
-    parts = conditioners(model, level, registry)
+    shape, hops = prior_shape(model.config, level), model.config.vqvae.hop_lengths
+    parts = load_conditioners(model, level, registry)
     found = []
     for heard in songs:
-        window = Window(0, shape.frames * shape.hop, heard.samples)
-        tokens = _tensor(heard.levels[level][: shape.frames], device)
+        window = Window(0, shape.context_length * shape.hop_length, heard.samples)
+        tokens = _tensor(heard.levels[level][: shape.context_length], device)
         above = None
         if level + 1 < len(hops):
-            count = shape.frames * hops[level] // hops[level + 1]
+            count = shape.context_length * hops[level] // hops[level + 1]
             above = _tensor(heard.levels[level + 1][:count], device)
         conditions = told(prior, parts, heard.song, window, shape, above)
         found.append(prior(tokens, conditions)[0].cpu())

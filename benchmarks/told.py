@@ -6,9 +6,9 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from jukebox_cli.interfaces.conditioner import Conditioner, Shape, Song, Window
+from jukebox_cli.interfaces.conditioner import Conditioner, PriorShape, Song, Window
 from jukebox_cli.model.condition_inputs import encode_window
-from jukebox_cli.model.conditioning import Conditioning, tensors
+from jukebox_cli.model.conditioning import Conditioning, arrays_to_device
 from jukebox_cli.model.prior import Prior
 
 
@@ -17,9 +17,9 @@ def told(
     parts: Mapping[str, Conditioner],
     song: Song,
     window: Window,
-    shape: Shape,
+    shape: PriorShape,
     above: Tensor | None = None,
 ) -> Conditioning:
     """The conditions of one window, where the prior is. above: tokens (1, T / ratio)."""
     arrays = encode_window(parts, [song], window, shape)
-    return prior.condition(tensors(arrays, prior.positions.device), above)
+    return prior.condition(arrays_to_device(arrays, prior.position_embedding.device), above)

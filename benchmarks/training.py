@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from measure import Row, by_turns
 
-from jukebox_cli.registry import installed
+from jukebox_cli.registry import load_installed
 from jukebox_cli.storage.corpus import Corpus, CorpusConfig
 from jukebox_cli.storage.model import Model, find_model
 
@@ -47,14 +47,14 @@ def _seconds(*words: str) -> float:
 
 def step_seconds(model: Model, level: int, steps: int) -> float:
     """The median of `steps` steps, after a first one."""
-    from jukebox_cli.train.prior import prepare
-    from jukebox_cli.train.trainer import Plan, train
+    from jukebox_cli.train.prior import prepare_prior_task
+    from jukebox_cli.train.trainer import TrainingConfig, train
 
-    registry, times = installed(lambda message: print(message, file=sys.stderr)), [0.0]
+    registry, times = load_installed(lambda message: print(message, file=sys.stderr)), [0.0]
     with tempfile.TemporaryDirectory() as folder:
         corpus = _corpus(model, Path(folder) / "corpus")
-        task = prepare(model, level, corpus, registry, batch=BATCH)
-        plan = Plan(steps=steps + 1, log_every=1, save_every=steps + 1)
+        task = prepare_prior_task(model, level, corpus, registry, batch=BATCH)
+        plan = TrainingConfig(steps=steps + 1, log_every=1, save_every=steps + 1)
         train(task, Model(Path(folder) / "model"), plan, lambda now: times.append(now.seconds))
     return statistics.median(later - before for before, later in pairwise(times[1:]))
 
@@ -66,12 +66,16 @@ def _corpus(model: Model, path: Path) -> Corpus:
         CorpusConfig(
             fingerprint=model.fingerprint(),
             sample_rate=codec.sample_rate,
-            hops=codec.hops,
-            bins=codec.bins,
+            hop_lengths=codec.hop_lengths,
+            codebook_size=codec.codebook_size,
         )
     )
-    samples = 2 * max(p.frames * h for p, h in zip(model.config.priors, codec.hops, strict=True))
-    tokens = [random.integers(codec.bins, size=samples // hop) for hop in codec.hops]
+    samples = 2 * max(
+        p.context_length * h for p, h in zip(model.config.priors, codec.hop_lengths, strict=True)
+    )
+    tokens = [
+        random.integers(codec.codebook_size, size=samples // hop) for hop in codec.hop_lengths
+    ]
     corpus.append("random", samples, {}, False, tokens)
     return corpus
 

@@ -45,7 +45,7 @@ def reader(folder: Path) -> Callable[[Path], str]:
 
     def read(path: Path) -> str:
         print(f"words of {path.name}", file=sys.stderr)
-        return whisper.read(audio.read(path, RATE))
+        return whisper.read(audio.read_audio(path, RATE))
 
     return read
 

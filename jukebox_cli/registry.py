@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import pluggy
 
-from jukebox_cli.config.suggest import unknown
+from jukebox_cli.config.suggest import unknown_name
 from jukebox_cli.interfaces import hooks
 from jukebox_cli.interfaces.conditioner import Conditioner
 from jukebox_cli.interfaces.errors import InputError
@@ -24,7 +24,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Found:
+class PluginInfo:
     """An entry point that was loaded."""
 
     name: str
@@ -36,7 +36,7 @@ class Found:
 class Registry:
     """The plugins of this installation, or of a test."""
 
-    def __init__(self, plugins: Mapping[str, object], found: Iterable[Found] = ()) -> None:
+    def __init__(self, plugins: Mapping[str, object], found: Iterable[PluginInfo] = ()) -> None:
         self.manager = pluggy.PluginManager("jukebox")
         self.manager.add_hookspecs(hooks)
         self.found = tuple(found)
@@ -70,26 +70,26 @@ class Registry:
         mine = (f.package for f in self.found if f"{module}.".startswith(f"{f.module}."))
         return next(mine, "-")
 
-    def conditioner(self, name: str, values: Mapping[str, Any]) -> Conditioner:
+    def make_conditioner(self, name: str, values: Mapping[str, Any]) -> Conditioner:
         """A conditioner with the given fields; InputError names what is unknown."""
         if name not in self.conditioners:
-            error = unknown("conditioner", name, list(self.conditioners))
-            if name in blocked():
+            error = unknown_name("conditioner", name, list(self.conditioners))
+            if name in blocked_plugins():
                 error.hint = f"JUKEBOX_BLOCK={name} switches it off: leave that out"
             raise error
-        return with_fields(self.conditioners[name], values, f"conditioner '{name}'")
+        return build_dataclass(self.conditioners[name], values, f"conditioner '{name}'")
 
-    def sampling(self, knobs: Mapping[str, Any]) -> list[Sampler]:
+    def make_samplers(self, knobs: Mapping[str, Any]) -> list[Sampler]:
         """The samplers that the knobs switch on, in order. InputError for unknown knobs."""
         owners = {f.name: s for s in self.samplers.values() for f in fields(s)}
         for knob in knobs:
             if knob not in owners:
-                raise unknown("sampling knob", knob, list(owners))
+                raise unknown_name("sampling knob", knob, list(owners))
         chain = []
         for sampler in self.samplers.values():
             mine = {f.name: knobs.get(f.name) for f in fields(sampler)}
             if any(v is not None for v in mine.values()):
-                chain.append(with_fields(sampler, mine, f"sampler '{sampler.name}'"))
+                chain.append(build_dataclass(sampler, mine, f"sampler '{sampler.name}'"))
         return chain
 
     def _collect(self, hook: str) -> dict[str, Any]:
@@ -111,7 +111,7 @@ class Registry:
                 if not name.startswith("jukebox_") or not inspect.isroutine(function):
                     continue
                 if name not in known:
-                    error = unknown("hook", name, known)
+                    error = unknown_name("hook", name, known)
                     raise PluginError(f"plugin '{owner}': {error.message}", owner, error.hint)
                 if not hasattr(function, "jukebox_impl"):
                     hint = "write @hookimpl above it"
@@ -166,14 +166,14 @@ def _call(impl: pluggy.HookImpl, hook: str) -> list[Any]:
     return kinds
 
 
-def with_fields(kind: type[T], values: Mapping[str, Any], what: str) -> T:
+def build_dataclass(kind: type[T], values: Mapping[str, Any], what: str) -> T:
     """A plugin's dataclass from JSON or YAML values, checked against its fields."""
     from pydantic import TypeAdapter, ValidationError
 
     names = [f.name for f in fields(kind)]  # type: ignore[arg-type]
     for key in values:
         if key not in names:
-            raise unknown("setting", key, names, f" of {what}")
+            raise unknown_name("setting", key, names, f" of {what}")
     try:
         return TypeAdapter(kind).validate_python(dict(values))
     except ValidationError as error:
@@ -185,13 +185,13 @@ def with_fields(kind: type[T], values: Mapping[str, Any], what: str) -> T:
         raise InputError(f"{what}: {place + ': ' if place else ''}{message}{said}", hint) from None
 
 
-def installed(warn: Warn) -> Registry:
+def load_installed(warn: Warn) -> Registry:
     """The registry of all entry points in group `jukebox`.
 
     `JUKEBOX_BLOCK=a,b` in the environment leaves plugins out. One that fails to import costs a
     warning; everything else works.
     """
-    block = blocked()
+    block = blocked_plugins()
     plugins: dict[str, object] = {}
     found = []
     for point in sorted(entry_points(group=GROUP), key=lambda p: p.name):
@@ -204,25 +204,25 @@ def installed(warn: Warn) -> Registry:
         try:
             plugins[point.name] = point.load()
         except Exception as error:
-            warn(_broken(point, error))
+            warn(_load_failure(point, error))
             continue
-        found.append(_found(point))
+        found.append(_plugin_info(point))
     return Registry(plugins, found)
 
 
-def blocked() -> set[str]:
+def blocked_plugins() -> set[str]:
     """The plugins that are switched off."""
     names = os.environ.get("JUKEBOX_BLOCK", "").split(",")
     return {name.strip() for name in names if name.strip()}
 
 
-def _found(point: EntryPoint) -> Found:
+def _plugin_info(point: EntryPoint) -> PluginInfo:
     dist = point.dist
     package, version = (dist.name, dist.version) if dist else ("-", "-")
-    return Found(point.name, point.module, package, version)
+    return PluginInfo(point.name, point.module, package, version)
 
 
-def _broken(point: EntryPoint, error: Exception) -> str:
+def _load_failure(point: EntryPoint, error: Exception) -> str:
     package = point.dist.name if point.dist else point.value
     return (
         f"plugin '{point.name}' of {package} can't be loaded and is left out: "

@@ -7,10 +7,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from jukebox_cli.config.suggest import id_of
-from jukebox_cli.interfaces.conditioner import Conditioner, Shape, Song, Values, Window
-from jukebox_cli.interfaces.errors import InputError
-from jukebox_cli.interfaces.hooks import hookimpl
+from jukebox_cli.api import (
+    Conditioner,
+    InputError,
+    PriorShape,
+    Song,
+    Values,
+    Window,
+    hookimpl,
+    lookup_id,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,7 +31,9 @@ class Artist(Conditioner):
     name: ClassVar[str] = "artist"
     lenient: bool = False  # one that is not known counts as not said; another level knows it
     names: tuple[str, ...] = ()  # learned
-    also: dict[str, str] = field(default_factory=dict)  # other names, and whom of `names` they mean
+    aliases: dict[str, str] = field(
+        default_factory=dict
+    )  # other names, and whom of `names` they mean
 
     @dataclass(frozen=True)
     class Input:
@@ -40,7 +48,7 @@ class Artist(Conditioner):
     def fit(self, songs: Sequence[Song]) -> Self:
         return replace(self, names=tuple(sorted({s["artist"] for s in songs if s.get("artist")})))
 
-    def encode(self, song: Song, window: Window, shape: Shape) -> dict[str, np.ndarray]:
+    def encode(self, song: Song, window: Window, shape: PriorShape) -> dict[str, np.ndarray]:
         import numpy as np
 
         return {"ids": np.array([self.number(song.get("artist"))], dtype=np.int64)}
@@ -49,10 +57,10 @@ class Artist(Conditioner):
         """The id of a name, whatever its case; InputError when the model does not know it."""
         if not artist:
             return 0
-        return id_of("artist", artist, self.names, self.also, lenient=self.lenient)
+        return lookup_id("artist", artist, self.names, self.aliases, lenient=self.lenient)
 
-    def module(self, shape: Shape) -> nn.Module:
-        from jukebox_cli.model.embeddings import StartEmbedding
+    def module(self, shape: PriorShape) -> nn.Module:
+        from jukebox_cli.api.nn import StartEmbedding
 
         return StartEmbedding(1 + len(self.names), shape.width)
 

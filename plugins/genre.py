@@ -8,10 +8,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from jukebox_cli.config.suggest import id_of
-from jukebox_cli.interfaces.conditioner import Conditioner, Shape, Song, Values, Window
-from jukebox_cli.interfaces.errors import InputError
-from jukebox_cli.interfaces.hooks import hookimpl
+from jukebox_cli.api import (
+    Conditioner,
+    InputError,
+    PriorShape,
+    Song,
+    Values,
+    Window,
+    hookimpl,
+    lookup_id,
+)
 
 if TYPE_CHECKING:
     import numpy as np
@@ -24,11 +30,11 @@ class Genre(Conditioner):
     """A bag of up to `most` genres; their embeddings are added to the first input."""
 
     name: ClassVar[str] = "genre"
-    most: int = 5
-    words: bool = False  # a genre such as "hard rock" is the bag of its words
+    max_genres: int = 5
+    split_words: bool = False  # a genre such as "hard rock" is the bag of its words
     lenient: bool = False  # one that is not known counts as not said; another level knows it
     names: tuple[str, ...] = ()  # learned
-    also: dict[str, str] = field(default_factory=dict)  # other names, and what they mean
+    aliases: dict[str, str] = field(default_factory=dict)  # other names, and what they mean
 
     @dataclass(frozen=True)
     class Input:
@@ -44,27 +50,27 @@ class Genre(Conditioner):
     def fit(self, songs: Sequence[Song]) -> Self:
         return replace(self, names=tuple(sorted({g for s in songs for g in s.get("genre") or []})))
 
-    def encode(self, song: Song, window: Window, shape: Shape) -> dict[str, np.ndarray]:
+    def encode(self, song: Song, window: Window, shape: PriorShape) -> dict[str, np.ndarray]:
         import numpy as np
 
         words = song.get("genre") or []
-        if self.words:
+        if self.split_words:
             words = [part for word in words for part in re.findall(r"[^\W_]+", word)]
         numbers = [number for word in words if (number := self.number(word))]
-        if len(numbers) > self.most and not self.lenient:
-            raise InputError(f"{len(numbers)} genres are more than {self.most}", "name fewer")
-        ids = np.full(self.most, -1, dtype=np.int64)
-        ids[: len(numbers)] = numbers[: self.most]
+        if len(numbers) > self.max_genres and not self.lenient:
+            raise InputError(f"{len(numbers)} genres are more than {self.max_genres}", "name fewer")
+        ids = np.full(self.max_genres, -1, dtype=np.int64)
+        ids[: len(numbers)] = numbers[: self.max_genres]
         if not numbers:
             ids[0] = 0
         return {"ids": ids}
 
     def number(self, genre: str) -> int:
         """The id of a name, whatever its case; 0 or an InputError when it is not known."""
-        return id_of("genre", genre, self.names, self.also, lenient=self.lenient)
+        return lookup_id("genre", genre, self.names, self.aliases, lenient=self.lenient)
 
-    def module(self, shape: Shape) -> nn.Module:
-        from jukebox_cli.model.embeddings import StartEmbedding
+    def module(self, shape: PriorShape) -> nn.Module:
+        from jukebox_cli.api.nn import StartEmbedding
 
         return StartEmbedding(1 + len(self.names), shape.width)
 

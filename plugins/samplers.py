@@ -5,15 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from jukebox_cli.interfaces.hooks import hookimpl
-from jukebox_cli.interfaces.sampler import Guide, Sampler
+from jukebox_cli.api import GuidanceSampler, Sampler, hookimpl
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
 @dataclass(frozen=True)
-class Guidance(Guide):
+class Guidance(GuidanceSampler):
     """Goes further in the direction that what is told leads to (classifier-free guidance, Ho and
     Salimans 2022, equation 6, on logits: `told + (guidance - 1) * (told - untold)`)."""
 
@@ -26,13 +25,13 @@ class Guidance(Guide):
             raise ValueError("must be 0 or more")
 
     @property
-    def looks(self) -> bool:
+    def needs_unconditional(self) -> bool:
         return self.guidance not in (None, 1.0)
 
-    def guide(self, told: Tensor, untold: Tensor) -> Tensor:
+    def combine(self, cond_logits: Tensor, uncond_logits: Tensor) -> Tensor:
         if self.guidance is None:
-            return told
-        return told + (self.guidance - 1) * (told - untold)
+            return cond_logits
+        return cond_logits + (self.guidance - 1) * (cond_logits - uncond_logits)
 
 
 @dataclass(frozen=True)

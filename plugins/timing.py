@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from jukebox_cli.interfaces.conditioner import Conditioner, Shape, Song, Values, Window
-from jukebox_cli.interfaces.errors import InputError
-from jukebox_cli.interfaces.hooks import hookimpl
+from jukebox_cli.api import Conditioner, InputError, PriorShape, Song, Values, Window, hookimpl
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,10 +24,10 @@ class Timing(Conditioner):
     """
 
     name: ClassVar[str] = "timing"
-    bins: int = 128
-    shortest: float = 0.0
-    longest: float = 600.0
-    least: float = 0.0
+    num_bins: int = 128
+    min_seconds: float = 0.0
+    max_seconds: float = 600.0
+    assumed_total: float = 0.0
 
     @dataclass(frozen=True)
     class Input:
@@ -46,14 +44,16 @@ class Timing(Conditioner):
             raise InputError(f"can't read total {given['total']!r}", "write seconds, such as 90")
         return {"total": total}
 
-    def encode(self, song: Song, window: Window, shape: Shape) -> dict[str, np.ndarray]:
+    def encode(self, song: Song, window: Window, shape: PriorShape) -> dict[str, np.ndarray]:
         import numpy as np
 
         rate = shape.sample_rate
-        total = max(window.total, round((song.get("total") or self.least) * rate))
+        total = max(window.total, round((song.get("total") or self.assumed_total) * rate))
         # in samples and in fp32 throughout, so that each falls into the bin it did in Jukebox
         start, end = np.float32(window.start), np.float32(window.start + window.length)
-        through = np.arange(shape.frames, dtype=np.float32) / np.float32(shape.frames)
+        through = np.arange(shape.context_length, dtype=np.float32) / np.float32(
+            shape.context_length
+        )
         whole = np.float32(total)
         return {
             "total": np.array([whole]),
@@ -61,28 +61,27 @@ class Timing(Conditioner):
             "elapsed": start / whole + (end / whole - start / whole) * through,
         }
 
-    def module(self, shape: Shape) -> nn.Module:
+    def module(self, shape: PriorShape) -> nn.Module:
         return _embeddings(self, shape)
 
 
-def _embeddings(timing: Timing, shape: Shape) -> nn.Module:
+def _embeddings(timing: Timing, shape: PriorShape) -> nn.Module:
     from torch import Tensor, nn
 
-    from jukebox_cli.model.conditioning import Conditioning
-    from jukebox_cli.model.embeddings import RangeEmbedding
+    from jukebox_cli.api.nn import Conditioning, RangeEmbedding
 
     class Embeddings(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            bins, width = timing.bins, shape.width
-            low, high = (s * shape.sample_rate for s in (timing.shortest, timing.longest))
+            bins, width = timing.num_bins, shape.width
+            low, high = (s * shape.sample_rate for s in (timing.min_seconds, timing.max_seconds))
             self.total = RangeEmbedding(bins, low, high, width)
             self.position = RangeEmbedding(bins, 0.0, high, width)
             self.elapsed = RangeEmbedding(bins, 0.0, 1.0, width)
 
         def forward(self, total: Tensor, position: Tensor, elapsed: Tensor) -> Conditioning:
             parts = self.total(total), self.position(position), self.elapsed(elapsed)
-            return Conditioning(frames=parts[0] + parts[1] + parts[2])
+            return Conditioning(per_token=parts[0] + parts[1] + parts[2])
 
     return Embeddings()
 

@@ -15,11 +15,11 @@ from typer.testing import CliRunner
 
 from jukebox_cli.cli import build_app
 from jukebox_cli.interfaces import hooks
-from jukebox_cli.interfaces.conditioner import Shape, Window
+from jukebox_cli.interfaces.conditioner import PriorShape, Window
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.registry import Registry
+from support.paths import ROOT
 
-ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 CORE = ROOT / "jukebox_cli"
 
@@ -74,7 +74,7 @@ def test_the_example_works(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
     assert "--tempo" in text
     assert "Beats per minute." in text
 
-    tempo, shape = registry.conditioner("tempo", {"steps": 8}), Shape(4, 16, 8, 8000)
+    tempo, shape = registry.make_conditioner("tempo", {"steps": 8}), PriorShape(4, 16, 8, 8000)
     song = tempo.read({"tempo": "120"}, tmp_path)
     assert song == {"tempo": 120.0}
     with pytest.raises(InputError, match="tempo 'quick' is no number"):

@@ -14,11 +14,11 @@ import typer
 from jukebox_cli.cli import build_app
 from jukebox_cli.config.presets import find_preset, preset_names
 from jukebox_cli.config.schema import ModelConfig, SongPreset
-from jukebox_cli.config.yaml_files import load, read_text, read_yaml
+from jukebox_cli.config.yaml_files import load_config, read_text, read_yaml
 from jukebox_cli.interfaces import hooks
-from jukebox_cli.registry import installed
+from jukebox_cli.registry import load_installed
+from support.paths import ROOT
 
-ROOT = Path(__file__).parents[1]
 HOOKS = [name for name in dir(hooks) if name.startswith("jukebox_")]
 
 
@@ -42,7 +42,7 @@ def commands(group: Any, name: str = "jukebox") -> Iterator[tuple[str, Any]]:
         yield from commands(command, f"{name} {word}")
 
 
-COMMANDS = dict(commands(typer.main.get_command(build_app(installed(pytest.fail)))))
+COMMANDS = dict(commands(typer.main.get_command(build_app(load_installed(pytest.fail)))))
 PARAMETERS = [(name, p) for name, command in COMMANDS.items() for p in command.params]
 
 
@@ -64,8 +64,8 @@ def test_a_flag_has_help(command: str, parameter: Any) -> None:
 def test_a_preset_loads_as_what_it_is(name: str) -> None:
     path = find_preset(name)
     kind = ModelConfig if "vqvae" in read_yaml(path) else SongPreset
-    preset = load(kind, path)
-    assert preset.about.endswith(".")
+    preset = load_config(kind, path)
+    assert preset.description.endswith(".")
     assert read_text(path).startswith("format: 1\n")
 
 
@@ -73,13 +73,13 @@ def test_a_preset_loads_as_what_it_is(name: str) -> None:
     "name", [n for n in preset_names() if "vqvae" not in read_yaml(find_preset(n))]
 )
 def test_a_song_preset_asks_only_for_what_can_be_said(name: str) -> None:
-    registry = installed(pytest.fail)
-    preset = load(SongPreset, find_preset(name))
-    from jukebox_cli.audio.manifest import read_song
+    registry = load_installed(pytest.fail)
+    preset = load_config(SongPreset, find_preset(name))
+    from jukebox_cli.audio.manifest import read_conditions
 
-    assert read_song(registry, preset.song, find_preset(name).parent)
-    for knobs in preset.sampling.knobs:
-        registry.sampling(knobs)
+    assert read_conditions(registry, preset.song, find_preset(name).parent)
+    for knobs in preset.sampling.options:
+        registry.make_samplers(knobs)
 
 
 def test_every_command_of_the_readme_is_one() -> None:

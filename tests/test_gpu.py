@@ -12,23 +12,23 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
-import test_openai
 import torch
-from conftest import Result
-from run_files import all_tokens
-from test_train import PLAN, add, losses, new_corpus, new_model, write_sounds
 
-from jukebox_cli.engine.cuda_graph import stepper
+from jukebox_cli.engine.cuda_graph import make_step
 from jukebox_cli.model.conditioning import Conditioning, Prefix
 from jukebox_cli.model.loader import load_prior, load_vqvae
 from jukebox_cli.registry import Registry
-from jukebox_cli.storage.files import read_lines
+from jukebox_cli.storage.files import read_jsonl
 from jukebox_cli.storage.model import Model
 from jukebox_cli.train.crops import Crops
-from jukebox_cli.train.prior import prepare
+from jukebox_cli.train.prior import prepare_prior_task
 from jukebox_cli.train.task import Task
 from jukebox_cli.train.trainer import train
 from jukebox_cli.train.vqvae import AutoencoderTask
+from support.golden import LEVELS, Golden, import_golden
+from support.results import Result
+from support.run_files import all_tokens
+from support.training import PLAN, add, losses, new_corpus, new_model, write_sounds
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 
@@ -38,13 +38,13 @@ MAKE = ("--seconds", 0.1, "--artist", "Ada Vale", "--genre", "rock", "--device",
 
 
 @pytest.fixture(scope="module")
-def golden(tmp_path_factory, registry) -> test_openai.Golden:
+def golden(tmp_path_factory, registry) -> Golden:
     """One that OpenAI's program computed with."""
     models = tmp_path_factory.mktemp("models")
-    return test_openai.import_golden("1b_lyrics", models, registry)
+    return import_golden("1b_lyrics", models, registry)
 
 
-@pytest.mark.parametrize("level", test_openai.LEVELS)
+@pytest.mark.parametrize("level", LEVELS)
 @torch.inference_mode()
 def test_codes_and_audio_are_those_of_the_original_program(golden, level):
     network = load_vqvae(golden.model, CUDA).level(level)
@@ -69,21 +69,23 @@ def on(device: torch.device, conditions: Conditioning) -> Conditioning:
 
 
 @pytest.mark.parametrize(("precision", "near"), [("fp32", 2e-4), ("fp16", 1e-2), ("bf16", 6e-2)])
-@pytest.mark.parametrize("level", test_openai.LEVELS)
+@pytest.mark.parametrize("level", LEVELS)
 @torch.inference_mode()
 def test_logits_are_those_of_the_original_program(golden, level, precision, near):
     prior = load_prior(golden.model, level, golden.registry, CUDA, precision)
-    conditions = on(CUDA, golden.conditions(level)).astype(prior.positions.dtype)
+    conditions = on(CUDA, golden.conditions(level)).to_dtype(prior.position_embedding.dtype)
     tokens = golden[f"prior.{level}.z"].to(CUDA)
-    wanted = golden[f"prior.{level}.logits"][:, -prior.config.frames :]
-    caches = prior.caches(len(tokens), conditions)
+    wanted = golden[f"prior.{level}.logits"][:, -prior.config.context_length :]
+    caches = prior.make_caches(len(tokens), conditions)
     prior.prefill(tokens[:, :0], conditions, caches)
-    total = prior.config.frames
-    step = stepper(prior, conditions, caches)
+    total = prior.config.context_length
+    step = make_step(prior, conditions, caches)
     steps = [step(tokens[:, n - 1], n).clone() for n in range(total)]
     for logits in (torch.stack(steps, 1), prior(tokens, conditions)[:, -total:]):
         logits = logits.float().cpu()
-        ours = torch.cat([logits[..., prior.bins :], logits[..., : prior.bins]], dim=2)
+        ours = torch.cat(
+            [logits[..., prior.codebook_size :], logits[..., : prior.codebook_size]], dim=2
+        )
         torch.testing.assert_close(ours, wanted, atol=near, rtol=0)
 
 
@@ -91,12 +93,12 @@ def test_logits_are_those_of_the_original_program(golden, level, precision, near
 def test_steps_that_are_recorded_are_those_that_are_not(golden):
     prior = load_prior(golden.model, 2, golden.registry, CUDA, "fp32")
     conditions = on(CUDA, golden.conditions(2))
-    tokens, total = golden["prior.2.z"].to(CUDA), prior.config.frames
+    tokens, total = golden["prior.2.z"].to(CUDA), prior.config.context_length
     for begun in (0, 1, total // 3):
-        each = [prior.caches(len(tokens), conditions) for _ in range(2)]
+        each = [prior.make_caches(len(tokens), conditions) for _ in range(2)]
         for caches in each:
             prior.prefill(tokens[:, :begun], conditions, caches)
-        step = stepper(prior, conditions, each[0])
+        step = make_step(prior, conditions, each[0])
         for n in range(begun, total):
             plain = prior.step(tokens[:, n - 1], n, conditions, each[1])
             torch.testing.assert_close(step(tokens[:, n - 1], n), plain, atol=1e-4, rtol=0)
@@ -168,10 +170,10 @@ def make(request, tmp_path, registry: Registry) -> Callable[..., Task]:
 
     def new(model: Model, device: torch.device) -> Task:
         if request.param == "prior-0":
-            return prepare(model, 0, corpus, registry, batch=2, seed=1, device=device)
+            return prepare_prior_task(model, 0, corpus, registry, batch=2, seed=1, device=device)
         crops, held_out = (Crops.of(sounds, 512, 8000, seed=n) for n in (1, 2))
         return AutoencoderTask(
-            model.config.vqvae, 0, crops, held_out, batch=2, mel=0.2, device=device
+            model.config.vqvae, 0, crops, held_out, batch=2, mel_weight=0.2, device=device
         )
 
     return new
@@ -182,7 +184,7 @@ def test_training_learns_what_it_learns_on_the_cpu(make, tmp_path):
     for device in (CPU, CUDA):
         model = new_model(tmp_path / device.type)
         train(make(model, device), model, replace(PLAN, workers=2 * (device == CUDA)))
-        measured = [row["held_out"] for row in read_lines(model.log) if "held_out" in row]
+        measured = [row["held_out"] for row in read_jsonl(model.log) if "held_out" in row]
         each.append((list(losses(model).values()), measured[-1]))
     assert each[0][0] == pytest.approx(each[1][0], rel=1e-2)
     assert each[0][1] == pytest.approx(each[1][1], rel=5e-2)

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from jukebox_cli.audio.manifest import together
-from jukebox_cli.cli.console import complain, note, warn
+from jukebox_cli.audio.manifest import combine_errors
+from jukebox_cli.cli.console import print_error, print_note, print_warning
 from jukebox_cli.interfaces.errors import InputError
+from support.paths import ROOT
 
-ROOT = Path(__file__).parents[1]
 FILES = [*(ROOT / "jukebox_cli").rglob("*.py"), *(ROOT / "plugins").glob("*.py")]
 
 
@@ -55,9 +55,9 @@ def test_there_are_messages_to_look_at() -> None:
 
 
 def test_an_error_is_a_line_a_blank_line_and_a_hint(capsys: pytest.CaptureFixture[str]) -> None:
-    complain(InputError("no file a.wav", "check the path"))
+    print_error(InputError("no file a.wav", "check the path"))
     assert capsys.readouterr() == ("", "error: no file a.wav\n\nhint: check the path\n")
-    complain(InputError("no file a.wav"))
+    print_error(InputError("no file a.wav"))
     assert capsys.readouterr() == ("", "error: no file a.wav\n")
 
 
@@ -65,13 +65,13 @@ def test_several_errors_are_a_line_each_with_each_hint_once(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     problems = [InputError("no file a", "x"), InputError("no file b", "y"), InputError("c", "x")]
-    complain(together(problems))
+    print_error(combine_errors(problems))
     text = "error: no file a\nerror: no file b\nerror: c\n\nhint: x; y\n"
     assert capsys.readouterr().err == text
 
 
 def test_warnings_and_notes_go_to_stderr(capsys: pytest.CaptureFixture[str]) -> None:
-    warn("left out")
-    note("wrote a.wav")
-    note("not said", quiet=True)
+    print_warning("left out")
+    print_note("wrote a.wav")
+    print_note("not said", quiet=True)
     assert capsys.readouterr() == ("", "warning: left out\nwrote a.wav\n")

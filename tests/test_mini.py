@@ -14,8 +14,8 @@ import torch
 
 import jukebox_cli
 from jukebox_cli.interfaces.conditioner import Window
-from jukebox_cli.model.condition_inputs import conditioners, encode_window, shape_of
-from jukebox_cli.model.conditioning import tensors
+from jukebox_cli.model.condition_inputs import encode_window, load_conditioners, prior_shape
+from jukebox_cli.model.conditioning import arrays_to_device
 from jukebox_cli.model.loader import load_prior
 from jukebox_cli.registry import Registry
 from jukebox_cli.storage.model import Model
@@ -30,10 +30,10 @@ def test_it_is_small_and_says_what_it_was_trained_on() -> None:
 
 
 def test_it_knows_four_genres_and_several_artists() -> None:
-    top = MINI.learned(2)
+    top = MINI.fitted_conditioners(2)
     assert {"rock", "jazz", "classical", "electronic"} <= set(top["genre"]["names"])
     assert len(top["artist"]["names"]) >= 8
-    assert (MINI.config.vqvae.levels, MINI.config.vqvae.sample_rate) == (3, 22050)
+    assert (MINI.config.vqvae.num_levels, MINI.config.vqvae.sample_rate) == (3, 22050)
 
 
 @pytest.mark.parametrize("level", [0, 1, 2])
@@ -41,15 +41,15 @@ def test_it_knows_four_genres_and_several_artists() -> None:
 def test_in_the_precision_of_a_gpu_its_logits_are_near(level: int, registry: Registry) -> None:
     whole, half = (load_prior(MINI, level, registry, torch.device("cpu")) for _ in range(2))
     half.bfloat16().conditioners.float()  # as elsewhere than on a CPU
-    parts, shape = conditioners(MINI, level, registry), shape_of(MINI.config, level)
+    parts, shape = load_conditioners(MINI, level, registry), prior_shape(MINI.config, level)
     song = {"artist": "Iron Lantern", "genre": ["rock"], "lyrics": "we go", "total": 90.0}
-    frames = MINI.config.priors[level].frames
-    arrays = encode_window(parts, [song], Window(0, frames * shape.hop, 10**6), shape)
+    frames = MINI.config.priors[level].context_length
+    arrays = encode_window(parts, [song], Window(0, frames * shape.hop_length, 10**6), shape)
     above = torch.arange(frames // (4, 2, 1)[level])[None] if level < 2 else None
     logits = []
     for prior in (whole, half):
-        told = prior.condition(tensors(arrays, "cpu"), above)
-        caches = prior.caches(1, told)
+        told = prior.condition(arrays_to_device(arrays, "cpu"), above)
+        caches = prior.make_caches(1, told)
         prior.prefill(torch.arange(5)[None], told, caches)
         logits.append(prior.step(torch.tensor([7]), 5, told, caches))
     assert logits[1].dtype == torch.bfloat16

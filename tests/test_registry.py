@@ -12,29 +12,29 @@ from typing import Annotated, Any, ClassVar
 import numpy as np
 import pytest
 import typer
-from conftest import refusal
 from torch import Tensor, nn
 from typer.testing import CliRunner
 
 from jukebox_cli import registry as registry_module
 from jukebox_cli.cli import app as app_module
 from jukebox_cli.cli import build_app
-from jukebox_cli.interfaces.conditioner import Conditioner, Shape, Song, Window
+from jukebox_cli.interfaces.conditioner import Conditioner, PriorShape, Song, Window
 from jukebox_cli.interfaces.hooks import hookimpl
 from jukebox_cli.interfaces.sampler import Sampler
-from jukebox_cli.registry import CORE_FLAGS, PluginError, Registry, installed, with_fields
-from jukebox_cli.sampling.request import request
-from jukebox_cli.storage.files import read_lines
+from jukebox_cli.registry import CORE_FLAGS, PluginError, Registry, build_dataclass, load_installed
+from jukebox_cli.sampling.request import build_request
+from jukebox_cli.storage.files import read_jsonl
 from jukebox_cli.storage.model import Model
+from support.results import refusal
 
 
 class Plain(Conditioner):
     """A conditioner that does nothing, to derive others from."""
 
-    def encode(self, song: Song, window: Window, shape: Shape) -> dict[str, np.ndarray]:
+    def encode(self, song: Song, window: Window, shape: PriorShape) -> dict[str, np.ndarray]:
         return {}
 
-    def module(self, shape: Shape) -> nn.Module:
+    def module(self, shape: PriorShape) -> nn.Module:
         return nn.Identity()
 
 
@@ -275,7 +275,7 @@ def test_a_plugin_that_fails_to_import_costs_one_warning(
     (tmp_path / "acme_broken.py").write_text("import nosuchmodule\n")
     points.append(point("acme", "acme_broken"))
     said: list[str] = []
-    registry = installed(said.append)
+    registry = load_installed(said.append)
     assert said == [
         "plugin 'acme' of acme-music can't be loaded and is left out: "
         "ModuleNotFoundError: No module named 'nosuchmodule'"
@@ -286,7 +286,7 @@ def test_a_plugin_that_fails_to_import_costs_one_warning(
 
 
 def test_a_warning_is_one_line_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
-    app_module.warn("plugin 'acme' is left out")
+    app_module.print_warning("plugin 'acme' is left out")
     assert capsys.readouterr() == ("", "warning: plugin 'acme' is left out\n")
 
 
@@ -295,11 +295,11 @@ def test_plugins_are_switched_off_by_name(
     blocked: str, points: list[EntryPoint], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     points.append(point("timing", "jukebox_plugins.timing", "jukebox-cli"))
-    assert list(installed(pytest.fail).conditioners) == ["genre", "timing"]
+    assert list(load_installed(pytest.fail).conditioners) == ["genre", "timing"]
     monkeypatch.setenv("JUKEBOX_BLOCK", blocked)
-    registry = installed(pytest.fail)
+    registry = load_installed(pytest.fail)
     assert list(registry.conditioners) == ["timing"]
-    assert refusal(registry.conditioner, "genre", {}) == (
+    assert refusal(registry.make_conditioner, "genre", {}) == (
         "no conditioner 'genre'",
         "JUKEBOX_BLOCK=genre switches it off: leave that out",
     )
@@ -310,12 +310,12 @@ def test_a_blocked_plugin_is_not_even_imported(
 ) -> None:
     points.append(point("acme", "nosuchmodule"))
     monkeypatch.setenv("JUKEBOX_BLOCK", "acme")
-    installed(pytest.fail)
+    load_installed(pytest.fail)
 
 
 def test_two_packages_with_one_plugin_name_are_refused(points: list[EntryPoint]) -> None:
     points.append(point("genre", "jukebox_plugins.timing", "acme-music"))
-    assert refusal(lambda: installed(pytest.fail)) == (
+    assert refusal(lambda: load_installed(pytest.fail)) == (
         "packages jukebox-cli and acme-music both bring a plugin 'genre'",
         switch("genre"),
     )
@@ -351,7 +351,7 @@ def test_jukebox_event_sees_every_line_of_a_runs_log(
     ):
         result = CliRunner().invoke(app, [str(word) for word in command])
         assert result.exit_code == 0, result.stderr
-    lines = read_lines(out / "log.jsonl")
+    lines = read_jsonl(out / "log.jsonl")
     assert [event for _, event in seen] == lines
     assert {run for run, _ in seen} == {out}
     assert {line["event"] for line in lines} == {"level", "drawn", "decoded", "continue"}
@@ -370,7 +370,9 @@ def test_a_hook_may_take_fewer_arguments() -> None:
 
 def test_a_conditioner_gets_its_fields() -> None:
     registry = Registry({"acme": brings(Mood)})
-    assert registry.conditioner("mood", {"most": 2, "names": ["a", "b"]}) == Mood(2, ("a", "b"))
+    assert registry.make_conditioner("mood", {"most": 2, "names": ["a", "b"]}) == Mood(
+        2, ("a", "b")
+    )
 
 
 @pytest.mark.parametrize(
@@ -401,21 +403,21 @@ def test_a_conditioner_gets_its_fields() -> None:
 )
 def test_a_bad_setting_is_told(name: str, values: dict[str, Any], message: str, hint: str) -> None:
     registry = Registry({"acme": brings(Mood)})
-    assert refusal(lambda: registry.conditioner(name, values)) == (message, hint)
+    assert refusal(lambda: registry.make_conditioner(name, values)) == (message, hint)
 
 
 def test_knobs_switch_samplers_on_in_order(registry: Registry) -> None:
-    chain = registry.sampling({"greedy": True, "temperature": 0.5, "top_p": None})
+    chain = registry.make_samplers({"greedy": True, "temperature": 0.5, "top_p": None})
     assert [sampler.name for sampler in chain] == ["temperature", "greedy"]
-    assert registry.sampling({}) == []
+    assert registry.make_samplers({}) == []
 
 
 def test_a_bad_knob_is_told(registry: Registry) -> None:
-    assert refusal(lambda: registry.sampling({"temprature": 1})) == (
+    assert refusal(lambda: registry.make_samplers({"temprature": 1})) == (
         "no sampling knob 'temprature'",
         "did you mean 'temperature'?",
     )
-    assert refusal(lambda: registry.sampling({"top_k": "many"})) == (
+    assert refusal(lambda: registry.make_samplers({"top_k": "many"})) == (
         "sampler 'top-k': top_k: Input should be a valid integer, "
         "unable to parse string as an integer (got 'many')",
         "see `jukebox plugin list`",
@@ -440,9 +442,11 @@ def test_paths_in_a_preset_are_relative_to_it_and_those_of_flags_to_the_working_
     (tmp_path / "p.yaml").write_text("song: {words: w.txt, tune: t.mid}\n")
     registry = Registry({"acme": brings(Words)})
     given = {"tune": "mine.mid"}
-    want = request(registry, str(tmp_path / "p.yaml"), [], given=given, knobs={})
+    want = build_request(
+        registry, str(tmp_path / "p.yaml"), [], conditions=given, sampler_options={}
+    )
     assert want.song == {"words": str(tmp_path / "w.txt"), "tune": "mine.mid"}
 
 
 def test_fields_are_checked_for_any_dataclass() -> None:
-    assert with_fields(Noise, {"noise": 1}, "sampler 'noise'") == Noise(1.0)
+    assert build_dataclass(Noise, {"noise": 1}, "sampler 'noise'") == Noise(1.0)

@@ -27,33 +27,33 @@ FORMATS = {
 }
 
 
-BLOCK = 1 << 18  # samples read at a time
+BLOCK_SIZE = 1 << 18  # samples read at a time
 
 
-def read(path: Path, sample_rate: int) -> Audio:
+def read_audio(path: Path, sample_rate: int) -> Audio:
     """A whole file as mono at `sample_rate` Hz."""
-    return np.concatenate(list(stream(path, sample_rate)))
+    return np.concatenate(list(stream_audio(path, sample_rate)))
 
 
-def stream(path: Path, sample_rate: int) -> Iterator[Audio]:
+def stream_audio(path: Path, sample_rate: int) -> Iterator[Audio]:
     """A file as mono blocks at `sample_rate` Hz, in bounded memory.
 
     Raises InputError for what is missing, not audio, or empty.
     """
     with open_audio(path) as file:
-        yield from resampled(_blocks(file), file.samplerate, sample_rate)
+        yield from resample_stream(_blocks(file), file.samplerate, sample_rate)
 
 
 def _blocks(file: soundfile.SoundFile) -> Iterator[Audio]:
     """The whole file; the last block is a shorter one, if only by being empty."""
     while True:
-        block = _read(file, BLOCK)
+        block = _read(file, BLOCK_SIZE)
         yield block
-        if len(block) < BLOCK:
+        if len(block) < BLOCK_SIZE:
             return
 
 
-def resampled(blocks: Iterable[Audio], before: int, after: int) -> Iterator[Audio]:
+def resample_stream(blocks: Iterable[Audio], before: int, after: int) -> Iterator[Audio]:
     """Blocks of mono at `before` Hz as blocks at `after` Hz."""
     if before == after:
         yield from blocks
@@ -106,23 +106,23 @@ def _read(file: soundfile.SoundFile, frames: int, start: int | None = None) -> A
     return block
 
 
-def digest(paths: Sequence[Path], *words: str) -> str:
+def hash_files(paths: Sequence[Path], *words: str) -> str:
     """A short hash of what is in the files, and of some words."""
     total = hashlib.sha256("\n".join(words).encode())
     for path in paths:
         with path.open("rb") as file:
-            while block := file.read(BLOCK):
+            while block := file.read(BLOCK_SIZE):
                 total.update(block)
     return total.hexdigest()[:16]
 
 
-def seconds_in(path: Path) -> float:
+def duration_seconds(path: Path) -> float:
     """How long a file plays."""
     with open_audio(path) as file:
         return float(file.frames / file.samplerate)
 
 
-def crop(path: Path, start: float, length: int, sample_rate: int) -> Audio:
+def read_crop(path: Path, start: float, length: int, sample_rate: int) -> Audio:
     """`length` samples at `sample_rate` Hz from `start` (0 .. 1, of where a crop can begin).
 
     Shorter files are padded with silence.
@@ -138,7 +138,7 @@ def crop(path: Path, start: float, length: int, sample_rate: int) -> Audio:
     return np.pad(block, (0, length - len(block))).astype(np.float32)
 
 
-class _Sink:
+class _ErrorKeepingFile:
     """A file to write to that keeps the first error it met: libsndfile drops them."""
 
     def __init__(self, file: BinaryIO) -> None:
@@ -162,12 +162,12 @@ class _Sink:
             return 0
 
 
-def write(path: Path, blocks: Iterable[Audio], sample_rate: int) -> None:
+def write_audio(path: Path, blocks: Iterable[Audio], sample_rate: int) -> None:
     """Streams blocks to a file beside `path`, then moves it there; the suffix picks the format."""
-    from jukebox_cli.storage.files import replacing
+    from jukebox_cli.storage.files import atomic_write
 
-    with replacing(path) as part, part.open("wb") as file:
-        sink = _Sink(file)
+    with atomic_write(path) as part, part.open("wb") as file:
+        sink = _ErrorKeepingFile(file)
         try:
             _write(sink, FORMATS[path.suffix.removeprefix(".")], blocks, sample_rate)
         finally:
@@ -175,7 +175,9 @@ def write(path: Path, blocks: Iterable[Audio], sample_rate: int) -> None:
                 raise sink.error
 
 
-def _write(sink: _Sink, kind: tuple[str, str], blocks: Iterable[Audio], sample_rate: int) -> None:
+def _write(
+    sink: _ErrorKeepingFile, kind: tuple[str, str], blocks: Iterable[Audio], sample_rate: int
+) -> None:
     import soundfile
 
     name, subtype = kind

@@ -10,7 +10,7 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from jukebox_cli.audio.io import seconds_in
+from jukebox_cli.audio.io import duration_seconds
 from jukebox_cli.config.suggest import did_you_mean
 from jukebox_cli.config.yaml_files import read_text
 from jukebox_cli.interfaces.conditioner import Song
@@ -51,7 +51,7 @@ class Recording:
     held_out: bool = False
 
 
-def read_song(registry: Registry, given: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+def read_conditions(registry: Registry, given: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """What was said, by flag or column name -> the values of every conditioner, merged."""
     known = {f.name: name for name, c in registry.conditioners.items() for f in fields(c.Input)}
     for key in given:
@@ -62,11 +62,11 @@ def read_song(registry: Registry, given: Mapping[str, Any], folder: Path) -> dic
     for name in registry.conditioners:
         mine = {k: v for k, v in given.items() if known[k] == name and v is not None}
         if mine:
-            song |= registry.conditioner(name, {}).read(mine, folder)
+            song |= registry.make_conditioner(name, {}).read(mine, folder)
     return song
 
 
-def recordings(registry: Registry, sources: Sequence[Path]) -> list[Recording]:
+def load_recordings(registry: Registry, sources: Sequence[Path]) -> list[Recording]:
     """Audio files, folders of them, and manifests (.jsonl or .csv), in the order given."""
     found: list[Recording] = []
     problems: list[InputError] = []
@@ -76,24 +76,24 @@ def recordings(registry: Registry, sources: Sequence[Path]) -> list[Recording]:
         except InputError as error:
             problems.append(error)
     if problems:
-        raise together(problems)
+        raise combine_errors(problems)
     return found
 
 
-def check_audio(pieces: Sequence[Recording]) -> float:
+def validate_audio(pieces: Sequence[Recording]) -> float:
     """Opens every recording; InputError names all that can't be heard. Gives seconds in all."""
     total, problems = 0.0, []
     for piece in pieces:
         try:
-            total += seconds_in(piece.audio)
+            total += duration_seconds(piece.audio)
         except InputError as error:
             problems.append(error)
     if problems:
-        raise together(problems)
+        raise combine_errors(problems)
     return total
 
 
-def together(problems: Sequence[InputError]) -> InputError:
+def combine_errors(problems: Sequence[InputError]) -> InputError:
     """Several problems as one, a line each."""
     hints = list(dict.fromkeys(p.hint for p in problems if p.hint))
     return InputError("\n".join(p.message for p in problems), "; ".join(hints) or None)
@@ -124,7 +124,7 @@ def _manifest(registry: Registry, path: Path) -> Iterator[Recording]:
         except InputError as error:
             problems.append(InputError(f"{path}:{number}: {error.message}", error.hint))
     if problems:
-        raise together(problems)
+        raise combine_errors(problems)
 
 
 def _row(registry: Registry, row: Mapping[str, Any], folder: Path, columns: set[str]) -> Recording:
@@ -135,7 +135,7 @@ def _row(registry: Registry, row: Mapping[str, Any], folder: Path, columns: set[
         raise InputError(f"no file {audio}", "paths are relative to the manifest")
     given = {k: v for k, v in row.items() if k in columns and v not in (None, "")}
     held_out = str(row.get("held_out", "")).lower() in ("1", "true", "yes")
-    return Recording(audio, read_song(registry, given, folder), held_out)
+    return Recording(audio, read_conditions(registry, given, folder), held_out)
 
 
 def _rows(path: Path) -> list[tuple[int, dict[str, Any] | InputError]]:

@@ -14,10 +14,10 @@ from typer.core import TyperGroup
 
 from jukebox_cli import __version__
 from jukebox_cli.cli import listing, making, models, report, training
-from jukebox_cli.cli.console import Exit, complain, warn, warnings_told
+from jukebox_cli.cli.console import Exit, print_error, print_warning, print_warnings_once
 from jukebox_cli.config.suggest import did_you_mean
 from jukebox_cli.interfaces.errors import InputError
-from jukebox_cli.registry import Registry, installed
+from jukebox_cli.registry import Registry, load_installed
 
 
 class Commands(TyperGroup):
@@ -29,17 +29,17 @@ class Commands(TyperGroup):
         except Exception as error:
             if _is_help(error) or not (fixable := _fixable(error)):
                 raise
-            complain(fixable)
+            print_error(fixable)
             raise typer.Exit(Exit.FIXABLE) from None
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            with warnings_told():
+            with print_warnings_once():
                 return super().invoke(ctx)
         except InputError as error:
             if ctx.params.get("traceback"):
                 raise
-            complain(error)
+            print_error(error)
             raise typer.Exit(Exit.FIXABLE) from None
         except (KeyboardInterrupt, typer.Abort):
             print("\nstopped; the same command goes on from here", file=sys.stderr)
@@ -50,7 +50,7 @@ class Commands(TyperGroup):
             if ctx.params.get("traceback") or _is_help(error):
                 raise
             fixable = _fixable(error)
-            complain(fixable or _unexpected(error))
+            print_error(fixable or _unexpected(error))
             raise typer.Exit(Exit.FIXABLE if fixable else Exit.FAILED) from None
 
 
@@ -134,13 +134,13 @@ def main() -> None:
         words = ["--traceback", *(w for w in words if w != "--traceback")]
     try:
         try:
-            build_app(installed(warn))(words)
+            build_app(load_installed(print_warning))(words)
         finally:
             _flush()
     except KeyboardInterrupt:  # before there was a command to stop
         sys.exit(Exit.INTERRUPTED)
     except InputError as error:  # plugins that clash, or nowhere to print to
-        complain(error)
+        print_error(error)
         sys.exit(Exit.FIXABLE)
     except BrokenPipeError:
         sys.exit(Exit.FAILED)

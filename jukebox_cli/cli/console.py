@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from jukebox_cli.interfaces.errors import InputError, InputWarning
 
 if TYPE_CHECKING:
-    from jukebox_cli.sampling.job import Bar, Tick
+    from jukebox_cli.sampling.job import Advance, StartProgress
 
 
 class Exit(IntEnum):
@@ -25,7 +25,7 @@ class Exit(IntEnum):
     INTERRUPTED = 130
 
 
-def complain(error: InputError) -> None:
+def print_error(error: InputError) -> None:
     """`error: ...`, a blank line, `hint: ...`."""
     for line in error.message.splitlines():
         print(f"error: {line}", file=sys.stderr)
@@ -33,12 +33,12 @@ def complain(error: InputError) -> None:
         print(f"\nhint: {error.hint}", file=sys.stderr)
 
 
-def warn(message: str) -> None:
+def print_warning(message: str) -> None:
     print(f"warning: {message}", file=sys.stderr)
 
 
 @contextmanager
-def warnings_told() -> Iterator[None]:
+def print_warnings_once() -> Iterator[None]:
     """Within it, what plugins warn of is one line, once."""
     usual = warnings.showwarning
     told: set[str] = set()  # Python forgets what it has shown whenever filters change
@@ -46,7 +46,7 @@ def warnings_told() -> Iterator[None]:
     def show(message: Any, category: type[Warning], *more: Any) -> None:
         if issubclass(category, InputWarning):
             if str(message) not in told:
-                warn(str(message))
+                print_warning(str(message))
             told.add(str(message))
         else:
             usual(message, category, *more)
@@ -57,26 +57,26 @@ def warnings_told() -> Iterator[None]:
         yield
 
 
-def note(message: str, quiet: bool = False) -> None:
+def print_note(message: str, quiet: bool = False) -> None:
     if not quiet:
         print(message, file=sys.stderr)
 
 
-def show(data: Mapping[str, Any], line: str, as_json: bool) -> None:
+def print_result(data: Mapping[str, Any], line: str, as_json: bool) -> None:
     """Data to stdout: as JSON, or the one line that a script wants."""
     print(json.dumps(data, ensure_ascii=False) if as_json else line)
 
 
 @contextmanager
-def progress(quiet: bool, unit: str = "tokens") -> Iterator[Bar]:
+def progress(quiet: bool, unit: str = "tokens") -> Iterator[StartProgress]:
     """A bar on stderr with units per second and the time left; plain lines when piped."""
     from rich.console import Console
 
-    from jukebox_cli.sampling.job import silent
+    from jukebox_cli.sampling.job import no_progress
 
     console = Console(stderr=True)
     if quiet:
-        yield silent
+        yield no_progress
     elif console.is_terminal:
         with _rich_bar(console, unit) as bar:
             yield bar
@@ -84,8 +84,8 @@ def progress(quiet: bool, unit: str = "tokens") -> Iterator[Bar]:
         yield _plain_bar(unit)
 
 
-def _plain_bar(unit: str) -> Bar:
-    def begin(what: str, done: int, total: int) -> Tick:
+def _plain_bar(unit: str) -> StartProgress:
+    def begin(what: str, done: int, total: int) -> Advance:
         left = f", {done:,} there already" if done else ""
         print(f"{what}: {total:,} {_unit(what, unit)}{left}", file=sys.stderr)
         return lambda count: None
@@ -98,7 +98,7 @@ def _unit(what: str, usual: str) -> str:
 
 
 @contextmanager
-def _rich_bar(console: Any, unit: str) -> Iterator[Bar]:
+def _rich_bar(console: Any, unit: str) -> Iterator[StartProgress]:
     from rich.progress import (
         BarColumn,
         Progress,
@@ -126,7 +126,7 @@ def _rich_bar(console: Any, unit: str) -> Iterator[Bar]:
     )
     with Progress(*columns, console=console) as bars:
 
-        def begin(what: str, done: int, total: int) -> Tick:
+        def begin(what: str, done: int, total: int) -> Advance:
             name = _unit(what, unit)
             task = bars.add_task(what, total=total, completed=done, unit=name)
             return lambda count: bars.advance(task, count)

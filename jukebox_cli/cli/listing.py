@@ -9,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from jukebox_cli.cli.console import show
+from jukebox_cli.cli.console import print_result
 from jukebox_cli.cli.options import Json
 from jukebox_cli.registry import Registry
 
@@ -28,7 +28,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
         """What is installed, where it comes from, and its flags."""
         rows = _plugins(registry)
         lines = [f"{r['kind']:12} {r['name']:12} {r['from']:20} {r['flags']}" for r in rows]
-        show({"plugins": rows}, "\n".join(lines), as_json)
+        print_result({"plugins": rows}, "\n".join(lines), as_json)
 
     @preset.command("list")
     def preset_list(as_json: Json = False) -> None:
@@ -38,7 +38,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
 
         about = {n: read_yaml(find_preset(n)).get("about", "") for n in preset_names()}
         lines = [f"{name:16} {words}" for name, words in about.items()]
-        show({"presets": about}, "\n".join(lines), as_json)
+        print_result({"presets": about}, "\n".join(lines), as_json)
 
     @preset.command("show")
     def preset_show(name: Name) -> None:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jukebox_cli.cli.console import note, progress, show
-from jukebox_cli.cli.plugin_options import Said, with_plugin_flags
+from jukebox_cli.cli.console import print_note, print_result, progress
+from jukebox_cli.cli.plugin_options import PluginOptions, with_plugin_options
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.registry import Registry
 
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from jukebox_cli.sampling.job import Job
 from jukebox_cli.cli.options import (
     Batch,
-    Chosen,
     Device,
     DeviceFlag,
     Format,
@@ -25,6 +24,7 @@ from jukebox_cli.cli.options import (
     Json,
     Kind,
     ModelName,
+    Only,
     Out,
     Precision,
     PrecisionFlag,
@@ -44,9 +44,9 @@ def add(app: typer.Typer, registry: Registry) -> None:
     """Puts the commands on the app."""
 
     @app.command()
-    @with_plugin_flags(registry)
+    @with_plugin_options(registry)
     def generate(
-        said: Said,
+        said: PluginOptions,
         preset: Preset = None,
         model: ModelName = None,
         out: Out = None,
@@ -62,10 +62,10 @@ def add(app: typer.Typer, registry: Registry) -> None:
         quiet: Quiet = False,
     ) -> None:
         """Make a song from nothing but its conditions."""
-        from jukebox_cli.sampling.request import request
-        from jukebox_cli.sampling.run_setup import begin, start
+        from jukebox_cli.sampling.request import build_request
+        from jukebox_cli.sampling.run_setup import create_run, start_job
 
-        want = request(
+        want = build_request(
             registry,
             preset,
             set_ or [],
@@ -73,19 +73,19 @@ def add(app: typer.Typer, registry: Registry) -> None:
             seconds=seconds,
             items=items,
             seed=seed,
-            given=said.song,
-            knobs=said.knobs,
+            conditions=said.conditions,
+            sampler_options=said.sampler_options,
         )
-        job = start(want, registry, out, _name(preset, said))
+        job = start_job(want, registry, out, _name(preset, said))
         job = replace(job, **computed(device, precision, batch))
         _check(job, until)
-        begin(job)
+        create_run(job)
         _finish(job, until, as_json, quiet)
 
     @app.command("continue")
-    @with_plugin_flags(registry)
+    @with_plugin_options(registry)
     def continue_(
-        said: Said,
+        said: PluginOptions,
         run: Annotated[Path | None, typer.Argument(metavar="[RUN]", help="A run to go on.")] = None,
         audio: Annotated[Path | None, typer.Option(help="A recording to go on from.")] = None,
         prime: Annotated[
@@ -107,31 +107,31 @@ def add(app: typer.Typer, registry: Registry) -> None:
     ) -> None:
         """Go on from a run, or from a recording."""
         from jukebox_cli.sampling import continuation as continuing
-        from jukebox_cli.sampling.request import check_seed, positive, request
-        from jukebox_cli.sampling.run_setup import reopen
+        from jukebox_cli.sampling.request import build_request, require_positive, validate_seed
+        from jukebox_cli.sampling.run_setup import reopen_job
         from jukebox_cli.storage.model import find_model
 
-        positive("--seconds", seconds)
+        require_positive("--seconds", seconds)
         if (run is None) == (audio is None):
             raise InputError("continue needs a RUN or --audio, and not both", "see --help")
         if run is not None:
-            job = reopen(run, registry, items, model)
-            if said.knobs or preset or set_ or prime is not None:
+            job = reopen_job(run, registry, items, model)
+            if said.sampler_options or preset or set_ or prime is not None:
                 hint = "a run keeps its own; start from its audio to change them"
                 raise InputError("a RUN goes on with the sampling it began with", hint)
-            new_seed = None if seed is None else check_seed(seed)
+            new_seed = None if seed is None else validate_seed(seed)
             job = replace(job, **computed(device, precision, batch))
             audible = until is Until.audio
-            more = continuing.longer(job, seconds, said.song, new_seed, out, audible)
+            more = continuing.plan_extension(job, seconds, said.conditions, new_seed, out, audible)
             _check(more, until)
             if more is job:
-                note("it was not whole; this finishes it, the next goes on from there", quiet)
+                print_note("it was not whole; this finishes it, the next goes on from there", quiet)
             continuing.extend(job, more)
             job = more
         elif audio is not None:
             if out is None:
                 raise InputError("continue --audio needs --out", "name a folder for the run")
-            want = request(
+            want = build_request(
                 registry,
                 preset,
                 set_ or [],
@@ -139,22 +139,22 @@ def add(app: typer.Typer, registry: Registry) -> None:
                 seconds=seconds,
                 items=items,
                 seed=seed,
-                given=said.song,
-                knobs=said.knobs,
+                conditions=said.conditions,
+                sampler_options=said.sampler_options,
             )
             if prime is not None:
-                positive("--prime", prime)
+                require_positive("--prime", prime)
             found = find_model(want.model)
             job = continuing.from_recording(want, found, registry, audio, prime, out)
             job = replace(job, **computed(device, precision, batch))
             _check(job, until)
-            continuing.prime(job, audio, prime)
+            continuing.prime_with_recording(job, audio, prime)
         _finish(job, until, as_json, quiet)
 
     @app.command()
     def upsample(
         run: RunFolder,
-        items: Chosen = None,
+        items: Only = None,
         model: ModelName = None,
         until: UntilFlag = Until.audio,
         device: DeviceFlag = Device.auto,
@@ -164,9 +164,9 @@ def add(app: typer.Typer, registry: Registry) -> None:
         quiet: Quiet = False,
     ) -> None:
         """Finish what a run lacks: its lower levels, then its audio."""
-        from jukebox_cli.sampling.run_setup import reopen
+        from jukebox_cli.sampling.run_setup import reopen_job
 
-        job = reopen(run, registry, items, model)
+        job = reopen_job(run, registry, items, model)
         job = replace(job, **computed(device, precision, batch))
         _check(job, until)
         _finish(job, until, as_json, quiet)
@@ -176,22 +176,22 @@ def add(app: typer.Typer, registry: Registry) -> None:
         run: RunFolder,
         level: Annotated[int, typer.Option(min=0, help="The level to hear; 0 is the finest.")] = 0,
         format_: Annotated[Format, typer.Option("--format", help="The kind of file.")] = Format.wav,
-        items: Chosen = None,
+        items: Only = None,
         model: ModelName = None,
         device: DeviceFlag = Device.auto,
         as_json: Json = False,
         quiet: Quiet = False,
     ) -> None:
         """Turn a level's tokens into audio."""
-        from jukebox_cli.sampling.decode import decode
-        from jukebox_cli.sampling.run_setup import reopen
+        from jukebox_cli.sampling.decode import decode_items
+        from jukebox_cli.sampling.run_setup import reopen_job
 
-        job = replace(reopen(run, registry, items, model), device=device.value)
-        if level > job.top:
-            raise InputError(f"there is no level {level}", f"the top level is {job.top}")
+        job = replace(reopen_job(run, registry, items, model), device=device.value)
+        if level > job.top_level:
+            raise InputError(f"there is no level {level}", f"the top level is {job.top_level}")
         with progress(quiet) as bar:
-            files = decode(replace(job, bar=bar), level, format_.value)
-        show({"run": str(run), "audio": files}, "\n".join(files), as_json)
+            files = decode_items(replace(job, progress=bar), level, format_.value)
+        print_result({"run": str(run), "audio": files}, "\n".join(files), as_json)
 
     @app.command()
     def tokenize(
@@ -216,35 +216,35 @@ def add(app: typer.Typer, registry: Registry) -> None:
         _tokenize(registry, sources, out, model, chosen, device, as_json, quiet)
 
 
-def _name(preset: str | None, said: Said) -> str:
+def _name(preset: str | None, said: PluginOptions) -> str:
     """What to call a run that was given no name."""
     if preset:
         return Path(preset).stem
-    words = said.song.get("genre") or said.song.get("artist") or "song"
+    words = said.conditions.get("genre") or said.conditions.get("artist") or "song"
     return "".join(c if c.isalnum() else "-" for c in str(words).lower())
 
 
 def _check(job: Job, until: Until) -> None:
-    from jukebox_cli.sampling.checks import check
+    from jukebox_cli.sampling.checks import validate_job
 
-    check(job, until.value)
+    validate_job(job, until.value)
 
 
 def _finish(job: Job, until: Until, as_json: bool, quiet: bool) -> None:
     from jukebox_cli.sampling import pipeline
 
     with progress(quiet) as bar:
-        pipeline.finish(replace(job, bar=bar), until.value)
+        pipeline.complete_run(replace(job, progress=bar), until.value)
     audio = [str(job.run.audio_file(i)) for i in job.items] if until is Until.audio else []
     for path in audio:
-        note(f"wrote {path}", quiet or as_json)
+        print_note(f"wrote {path}", quiet or as_json)
     data: dict[str, Any] = {
         "run": str(job.run.path),
         "items": list(job.items),
         "seed": job.config.seed,
         "audio": audio,
     }
-    show(data, str(job.run.path), as_json)
+    print_result(data, str(job.run.path), as_json)
 
 
 def _tokenize(
@@ -257,21 +257,21 @@ def _tokenize(
     as_json: bool,
     quiet: bool,
 ) -> None:
-    from jukebox_cli.audio.manifest import check_audio, recordings
-    from jukebox_cli.sampling.run_setup import recorded
+    from jukebox_cli.audio.manifest import load_recordings, validate_audio
+    from jukebox_cli.sampling.run_setup import recording_run_config
     from jukebox_cli.storage.corpus import Corpus
     from jukebox_cli.storage.model import find_model
     from jukebox_cli.storage.run import Run
 
     found = find_model(model)
-    pieces = recordings(registry, sources)
-    seconds = check_audio(pieces)
+    pieces = load_recordings(registry, sources)
+    seconds = validate_audio(pieces)
     run = Run(out)
-    config = recorded(run, found, registry, pieces) if kind is Kind.run else None
+    config = recording_run_config(run, found, registry, pieces) if kind is Kind.run else None
     if config and run.exists:
-        for level in range(found.config.vqvae.levels):
-            run.refuse_lost(level, range(len(pieces)))
-        show({kind.value: str(out), "added": 0}, str(out), as_json)
+        for level in range(found.config.vqvae.num_levels):
+            run.require_recorded_tokens(level, range(len(pieces)))
+        print_result({kind.value: str(out), "added": 0}, str(out), as_json)
         return
 
     from jukebox_cli.model.devices import pick_device
@@ -287,4 +287,4 @@ def _tokenize(
         else:
             tokenizing.to_run(pieces, found, vqvae, run, config, tick)
             count = len(pieces)
-    show({kind.value: str(out), "added": count}, str(out), as_json)
+    print_result({kind.value: str(out), "added": count}, str(out), as_json)

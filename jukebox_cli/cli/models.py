@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jukebox_cli.cli.console import note, show, warn
+from jukebox_cli.cli.console import print_note, print_result, print_warning
 from jukebox_cli.cli.options import Json, Quiet
-from jukebox_cli.config.suggest import some
+from jukebox_cli.config.suggest import join_names
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.registry import Registry
 
@@ -33,13 +33,13 @@ def add(app: typer.Typer, registry: Registry) -> None:
         from jukebox_cli.storage.model import model_names
 
         names = model_names()
-        show({"models": names}, "\n".join(names), as_json)
+        print_result({"models": names}, "\n".join(names), as_json)
 
     @model.command("show")
     def model_show(name: Name, as_json: Json = False) -> None:
         """What a model is, and what its conditioners know."""
         facts = _facts(name, registry)
-        show(facts, _lines(facts), as_json)
+        print_result(facts, _lines(facts), as_json)
 
     @model.command("import")
     def model_import(
@@ -55,7 +55,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
         """Bring in a model of OpenAI's Jukebox, or of its port to transformers."""
         target = _new_folder(name)
         made = _import(sources, target, registry, labels, quiet)
-        show({"model": name, "folder": str(made.path)}, str(made.path), as_json)
+        print_result({"model": name, "folder": str(made.path)}, str(made.path), as_json)
 
     @model.command("pull")
     def model_pull(
@@ -82,25 +82,27 @@ def add(app: typer.Typer, registry: Registry) -> None:
             made = hub.copy_model(found, target)
         else:
             made = _import([found], target, registry, labels, quiet)
-        show({"model": name, "folder": str(made.path)}, str(made.path), as_json)
+        print_result({"model": name, "folder": str(made.path)}, str(made.path), as_json)
 
 
 def _import(
     sources: list[Path], target: Path, registry: Registry, labels: Path | None, quiet: bool
 ) -> Model:
-    from jukebox_plugins.openai.finding import read_parts
+    from jukebox_plugins.openai.checkpoints import read_parts
     from jukebox_plugins.openai.labels import need
-    from jukebox_plugins.openai.writing import write_model
+    from jukebox_plugins.openai.model_folder import write_model
 
     if labels:
         need(labels)
     folders = [labels, *sources] if labels else sources
     parts = read_parts(sources)
     made = write_model(
-        parts, target, registry, folders, lambda part: note(f"writing {part}", quiet)
+        parts, target, registry, folders, lambda part: print_note(f"writing {part}", quiet)
     )
     if _only_numbers(made):
-        warn("no lists of artists and genres: they are called by their numbers; see --labels")
+        print_warning(
+            "no lists of artists and genres: they are called by their numbers; see --labels"
+        )
     return made
 
 
@@ -108,7 +110,7 @@ def _only_numbers(model: Model) -> bool:
     known = [
         name
         for level in range(len(model.config.priors))
-        for fields in model.learned(level).values()
+        for fields in model.fitted_conditioners(level).values()
         for name in fields.get("names", ())
     ]
     return bool(known) and all(name.isdecimal() for name in known)
@@ -131,26 +133,26 @@ _LEFT = re.compile(r"(vqvae|prior)-\d+\.safetensors|prior-\d+\.json|card\.md|\..
 
 
 def _facts(name: str, registry: Registry) -> dict[str, Any]:
-    from jukebox_cli.model.condition_inputs import conditioners
+    from jukebox_cli.model.condition_inputs import load_conditioners
     from jukebox_cli.storage.model import find_model
 
     model = find_model(name)
     config = model.config.vqvae
     levels = {}
-    for level in range(config.levels):
-        per_second = config.sample_rate / config.hops[level]
+    for level in range(config.num_levels):
+        per_second = config.sample_rate / config.hop_lengths[level]
         levels[str(level)] = {
-            "hop": config.hops[level],
+            "hop": config.hop_lengths[level],
             "tokens_per_second": round(per_second, 1),
             "prior": model.has_prior(level),
-            "takes": sorted(conditioners(model, level, registry)),
+            "takes": sorted(load_conditioners(model, level, registry)),
         }
-    top = model.learned(config.levels - 1)
+    top = model.fitted_conditioners(config.num_levels - 1)
     return {
         "model": model.name,
         "folder": str(model.path),
         "sample_rate": config.sample_rate,
-        "bins": config.bins,
+        "bins": config.codebook_size,
         "levels": levels,
         "knows": {n: known for n, fields in top.items() if (known := _vocabulary(fields))},
         "card": model.card.read_text(encoding="utf-8") if model.card.exists() else "",
@@ -171,5 +173,5 @@ def _lines(facts: dict[str, Any]) -> str:
         takes = ", ".join(level["takes"]) if level["prior"] else "no prior"
         rate = f"{level['tokens_per_second']:g} tokens/s"
         lines.append(f"level {number}: hop {level['hop']}, {rate}: {takes}")
-    lines += [f"{name}: {some(known)}" for name, known in facts["knows"].items()]
+    lines += [f"{name}: {join_names(known)}" for name, known in facts["knows"].items()]
     return "\n".join([*lines, "", facts["card"]]).rstrip()

@@ -67,7 +67,7 @@ Items = Annotated[
 ]
 
 
-Chosen = Annotated[
+Only = Annotated[
     str | None, typer.Option(help="Only these items: 2 or 0,2 or 4-7.", metavar="LIST")
 ]
 
@@ -108,4 +108,4 @@ RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a 
 
 def computed(device: Device, precision: Precision, batch: int) -> dict[str, Any]:
     """How a job is computed."""
-    return {"device": device.value, "precision": precision.value, "batch": batch}
+    return {"device": device.value, "precision": precision.value, "batch_size": batch}

@@ -19,18 +19,18 @@ from jukebox_cli.registry import Registry
 
 
 @dataclass(frozen=True)
-class Said:
+class PluginOptions:
     """What was given with the flags of plugins, by field name."""
 
-    song: Mapping[str, Any] = field(default_factory=dict)
-    knobs: Mapping[str, Any] = field(default_factory=dict)
+    conditions: Mapping[str, Any] = field(default_factory=dict)
+    sampler_options: Mapping[str, Any] = field(default_factory=dict)
 
 
-def with_plugin_flags(
-    registry: Registry, *, song: bool = True, knobs: bool = True
+def with_plugin_options(
+    registry: Registry, *, conditions: bool = True, sampler_options: bool = True
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Decorates a command that takes `said: Said`, the last of its parameters."""
-    mine = _parameters(registry, song, knobs)
+    mine = _parameters(registry, conditions, sampler_options)
 
     def decorate(command: Callable[..., Any]) -> Callable[..., Any]:
         @wraps(command)
@@ -39,7 +39,7 @@ def with_plugin_flags(
             chosen = {name: value for name, value in chosen.items() if value is not None}
             songs = {n: v for n, v in chosen.items() if mine[n].is_song}
             rest = {n: v for n, v in chosen.items() if not mine[n].is_song}
-            return command(**given, said=Said(songs, rest))
+            return command(**given, said=PluginOptions(songs, rest))
 
         signature = inspect.signature(command, eval_str=True)
         own = [p for p in signature.parameters.values() if p.name != "said"]

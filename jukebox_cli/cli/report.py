@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from jukebox_cli.cli.console import note, progress, show
-from jukebox_cli.cli.options import Chosen, Device, DeviceFlag, Json, ModelName, Quiet, RunFolder
+from jukebox_cli.cli.console import print_note, print_result, progress
+from jukebox_cli.cli.options import Device, DeviceFlag, Json, ModelName, Only, Quiet, RunFolder
 from jukebox_cli.registry import Registry
 
 LARGE = 50_000_000  # bytes; more takes long to open, or to send
@@ -26,7 +26,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
     def report(
         run: RunFolder,
         out: Out = None,
-        items: Chosen = None,
+        items: Only = None,
         levels: Levels = None,
         model: ModelName = None,
         device: DeviceFlag = Device.auto,
@@ -35,7 +35,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
     ) -> None:
         """Show a run as one web page: sound, pictures, lyrics, and how to make it again."""
         from jukebox_plugins.report.page import write
-        from jukebox_plugins.report.planning import check_out, plan
+        from jukebox_plugins.report.plan import check_out, plan
 
         from jukebox_cli.storage.run import Run
 
@@ -44,11 +44,11 @@ def add(app: typer.Typer, registry: Registry) -> None:
         with progress(quiet, "samples") as bar:
             size = write(page, path, bar("report", 0, page.samples))
         if size >= LARGE:
-            note(f"{path} is large: --items and --levels make it smaller", quiet)
-        note(f"wrote {path}: {_of(page.players, size)}", quiet or as_json)
+            print_note(f"{path} is large: --items and --levels make it smaller", quiet)
+        print_note(f"wrote {path}: {_of(page.players, size)}", quiet or as_json)
         numbers = [item.number for item in page.facts.items]
         data = {"report": str(path), "items": numbers, "players": page.players, "bytes": size}
-        show(data, str(path), as_json)
+        print_result(data, str(path), as_json)
 
 
 def _of(players: int, size: int) -> str:

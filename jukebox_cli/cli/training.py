@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jukebox_cli.cli.console import note, progress
+from jukebox_cli.cli.console import print_note, progress
 from jukebox_cli.cli.options import Device, DeviceFlag, Quiet
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.registry import Registry
 
 if TYPE_CHECKING:
     from jukebox_cli.config.schema import ModelConfig
-    from jukebox_cli.sampling.job import Bar, Tick
+    from jukebox_cli.sampling.job import Advance, StartProgress
     from jukebox_cli.storage.model import Model
     from jukebox_cli.train.task import Task
-    from jukebox_cli.train.trainer import Plan, Progress
+    from jukebox_cli.train.trainer import TrainingConfig, TrainingProgress
 
 Steps = Annotated[int, typer.Option(min=1, help="Steps in all; a larger number goes on.")]
 Rate = Annotated[float, typer.Option(min=0, help="Learning rate.")]
@@ -70,40 +70,42 @@ def add(app: typer.Typer, registry: Registry) -> None:
 
         Rows of a manifest with held_out=true are not trained on, but measured.
         """
-        from jukebox_cli.audio.manifest import check_audio, recordings
-        from jukebox_cli.sampling.request import check_seed
+        from jukebox_cli.audio.manifest import load_recordings, validate_audio
+        from jukebox_cli.sampling.request import validate_seed
 
-        pieces = recordings(registry, sources)
-        check_audio(pieces)
+        pieces = load_recordings(registry, sources)
+        validate_audio(pieces)
         plan = _plan(steps, rate, save_every, precision, decay=0.0, second=0.99)
-        check_seed(seed)
+        validate_seed(seed)
         folder, shape = _new_model(model, preset)
-        top = shape.vqvae.levels - 1
+        top = shape.vqvae.num_levels - 1
         if strange := [n for n in level or () if not 0 <= n <= top]:
             raise InputError(f"there is no level {strange[0]}", f"the top level is {top}")
 
         from jukebox_cli.model.devices import pick_device
         from jukebox_cli.train.crops import Crops
-        from jukebox_cli.train.data import workers_for
+        from jukebox_cli.train.data import num_workers_for
         from jukebox_cli.train.vqvae import AutoencoderTask
 
         where = pick_device(device.value)
-        plan = replace(plan, workers=workers_for(where, workers))
+        plan = replace(plan, workers=num_workers_for(where, workers))
         config = shape.vqvae
-        length = -(-round(crop * config.sample_rate) // config.hops[-1]) * config.hops[-1]
+        length = (
+            -(-round(crop * config.sample_rate) // config.hop_lengths[-1]) * config.hop_lengths[-1]
+        )
         held = [p.audio for p in pieces if p.held_out]
         known = [p.audio for p in pieces if not p.held_out]
         crops = Crops.of(known, length, config.sample_rate, seed)
         if not folder.exists:
             folder.write_config(shape)
-        for number in level or range(config.levels):
+        for number in level or range(config.num_levels):
             task = AutoencoderTask(
                 config,
                 number,
                 crops,
                 Crops.of(held, length, config.sample_rate, seed + 1) if held else None,
                 batch=batch,
-                mel=mel,
+                mel_weight=mel,
                 device=where,
             )
             _train(task, folder, plan, quiet)
@@ -145,14 +147,14 @@ def add(app: typer.Typer, registry: Registry) -> None:
 
         With --from and --add, --model is made from a trained model and learns one more conditioner.
         """
-        from jukebox_cli.sampling.request import check_seed
+        from jukebox_cli.sampling.request import validate_seed
         from jukebox_cli.storage.corpus import Corpus
         from jukebox_cli.storage.model import Model, find_model
 
         if (from_ is None) != (not add) or (set_ and not add):
             raise InputError("--from, --add and --set go together", "see --help")
         plan = _plan(steps, rate, save_every, precision, decay=0.05, second=0.95)
-        check_seed(seed)
+        validate_seed(seed)
         source = Corpus(corpus)
         source.config  # noqa: B018 - says so now if it is not a corpus
         found = find_model(str(model)) if from_ is None else Model(model)
@@ -160,15 +162,17 @@ def add(app: typer.Typer, registry: Registry) -> None:
 
         from jukebox_cli.model.devices import pick_device
         from jukebox_cli.model.surgery import Addition
-        from jukebox_cli.train.data import workers_for
-        from jukebox_cli.train.prior import add_to, prepare
+        from jukebox_cli.train.data import num_workers_for
+        from jukebox_cli.train.prior import add_conditioners_from_corpus, prepare_prior_task
 
         where = pick_device(device.value)
-        plan = replace(plan, workers=workers_for(where, workers))
+        plan = replace(plan, workers=num_workers_for(where, workers))
         if from_ is not None:
             addition = Addition(knobs, memory_layers)
-            add_to(find_model(from_), found, level, addition, source, registry, seed)
-        task = prepare(
+            add_conditioners_from_corpus(
+                find_model(from_), found, level, addition, source, registry, seed
+            )
+        task = prepare_prior_task(
             found, level, source, registry, batch=batch, seed=seed, freeze=freeze, device=where
         )
         _train(task, found, plan, quiet)
@@ -178,19 +182,19 @@ def _knobs(
     registry: Registry, names: Sequence[str], settings: Sequence[str]
 ) -> dict[str, dict[str, Any]]:
     """The settings of conditioners that are to be added, by name; checked."""
-    from jukebox_cli.config.suggest import unknown
-    from jukebox_cli.config.yaml_files import override
+    from jukebox_cli.config.suggest import unknown_name
+    from jukebox_cli.config.yaml_files import apply_override
 
     knobs: dict[str, Any] = {name: {} for name in names}
     for setting in settings:
-        override(knobs, setting)
+        apply_override(knobs, setting)
     for name, mine in knobs.items():
         if name not in names:
-            raise unknown("conditioner", name, names, " with --add")
+            raise unknown_name("conditioner", name, names, " with --add")
         if not isinstance(mine, dict):
             what = f"--set {name}={mine} sets no setting of a conditioner"
             raise InputError(what, f"write it as {name}.NAME=VALUE")
-        registry.conditioner(name, mine)
+        registry.make_conditioner(name, mine)
     return knobs
 
 
@@ -198,31 +202,31 @@ def _new_model(path: Path, preset: str) -> tuple[Model, ModelConfig]:
     """The model of a folder and its shape; one that is not there will have that of a preset."""
     from jukebox_cli.config.presets import find_preset
     from jukebox_cli.config.schema import ModelConfig
-    from jukebox_cli.config.yaml_files import load
+    from jukebox_cli.config.yaml_files import load_config
     from jukebox_cli.storage.model import Model
 
     model = Model(path)
-    return model, model.config if model.exists else load(ModelConfig, find_preset(preset))
+    return model, model.config if model.exists else load_config(ModelConfig, find_preset(preset))
 
 
 def _plan(
     steps: int, rate: float, save_every: int, precision: str, *, decay: float, second: float
-) -> Plan:
-    from jukebox_cli.train.trainer import Plan
+) -> TrainingConfig:
+    from jukebox_cli.train.trainer import TrainingConfig
 
     if precision not in ("auto", "fp32", "bf16"):
         raise InputError(f"no precision '{precision}'", "use auto, fp32 or bf16")
-    return Plan(
+    return TrainingConfig(
         steps=steps,
-        rate=rate,
+        learning_rate=rate,
         save_every=save_every,
         precision=precision,
-        decay=decay,
+        weight_decay=decay,
         betas=(0.9, second),
     )
 
 
-def _train(task: Task, model: Model, plan: Plan, quiet: bool) -> None:
+def _train(task: Task, model: Model, plan: TrainingConfig, quiet: bool) -> None:
     from jukebox_cli.train.allocator import keep_freed_memory
     from jukebox_cli.train.trainer import train
 
@@ -230,21 +234,21 @@ def _train(task: Task, model: Model, plan: Plan, quiet: bool) -> None:
     with progress(quiet, "steps") as bar:
         metrics = train(task, model, plan, _watch(task, bar, quiet))
     words = ", ".join(f"{k} {v:.3f}" for k, v in metrics.items())
-    note(f"{task.part}: held out: {words or 'nothing was held out'}", quiet)
+    print_note(f"{task.part}: held out: {words or 'nothing was held out'}", quiet)
     print(model.weights(task.part))
 
 
-def _watch(task: Task, bar: Bar, quiet: bool) -> Callable[[Progress], None]:
+def _watch(task: Task, bar: StartProgress, quiet: bool) -> Callable[[TrainingProgress], None]:
     seen: list[int] = []
-    ticks: list[Tick] = []
+    ticks: list[Advance] = []
 
-    def watch(now: Progress) -> None:
+    def watch(now: TrainingProgress) -> None:
         if not ticks:
-            ticks.append(bar(task.part, now.first, now.steps))
-            seen.append(now.first)
+            ticks.append(bar(task.part, now.first_step, now.steps))
+            seen.append(now.first_step)
         ticks[0](now.step - seen[-1])
         seen.append(now.step)
         words = ", ".join(f"{k} {v:.3f}" for k, v in now.metrics.items())
-        note(f"{task.part} step {now.step}: loss {now.loss:.4f}, {words}", quiet)
+        print_note(f"{task.part} step {now.step}: loss {now.loss:.4f}, {words}", quiet)
 
     return watch

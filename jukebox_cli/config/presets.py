@@ -8,7 +8,7 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
-from jukebox_cli.config.suggest import unknown
+from jukebox_cli.config.suggest import unknown_name
 from jukebox_cli.interfaces.errors import InputError
 
 
@@ -28,4 +28,4 @@ def find_preset(name: str) -> Path:
         return Path(str(resources.files("jukebox_presets").joinpath(f"{bare}.yaml")))
     if "/" in name or "\\" in name:
         raise InputError(f"no preset file {name}", "check the path, or see `jukebox preset list`")
-    raise unknown("preset", bare, known)
+    raise unknown_name("preset", bare, known)

@@ -11,14 +11,14 @@ from itertools import accumulate
 from math import prod
 from typing import Any, ClassVar
 
-FORMAT = 1
+FORMAT = 2
 
 
-Knobs = dict[str, Any]
+Options = dict[str, Any]
 
 
 #: What a layer of a prior can attend to; see `transformer`.
-PATTERNS = ("row", "column", "previous", "dense", "memory", "prefix")
+ATTENTION_PATTERNS = ("row", "column", "previous", "dense", "cross_attention", "prefix")
 
 
 @dataclass(frozen=True)
@@ -28,21 +28,21 @@ class VQVAEConfig:
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
     sample_rate: int = 44100
     strides: tuple[tuple[int, ...], ...] = ((2, 2, 2), (2, 2), (2, 2))
-    bins: int = 2048
-    embed: int = 64
+    codebook_size: int = 2048
+    embedding_dim: int = 64
     widths: tuple[int, ...] = (64, 32, 32)  # channels of the convolutions, per level
     depths: tuple[int, ...] = (8, 4, 4)  # residual blocks after each stride, per level
-    growth: int = 3
-    cycle: int | None = None
-    state: float = 1.0
+    dilation_growth_rate: int = 3
+    dilation_cycle: int | None = None
+    hidden_ratio: float = 1.0
 
     @cached_property
-    def hops(self) -> tuple[int, ...]:
+    def hop_lengths(self) -> tuple[int, ...]:
         """Audio samples per token, per level."""
         return tuple(accumulate((prod(s) for s in self.strides), lambda a, b: a * b))
 
     @property
-    def levels(self) -> int:
+    def num_levels(self) -> int:
         return len(self.strides)
 
     def __post_init__(self) -> None:
@@ -50,24 +50,24 @@ class VQVAEConfig:
             raise ValueError("strides, widths and depths must name equally many levels")
         if any(stride < 2 or stride % 2 for level in self.strides for stride in level):
             raise ValueError("strides must be even numbers from 2 on")
-        if not 1 <= self.bins <= 65536:
-            raise ValueError(f"bins must be from 1 to 65536, not {self.bins}")
-        if min(self.sample_rate, self.embed, *self.widths, *self.depths) < 1:
+        if not 1 <= self.codebook_size <= 65536:
+            raise ValueError(f"bins must be from 1 to 65536, not {self.codebook_size}")
+        if min(self.sample_rate, self.embedding_dim, *self.widths, *self.depths) < 1:
             raise ValueError("sample_rate, embed, widths and depths must be 1 or more")
 
 
 @dataclass(frozen=True)
-class UpperConfig:
+class UpsamplerConditionerConfig:
     """The network an upsampler reads the codes of the level above with (paper, section 4.2)."""
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-    embed: int | None = None  # channels of its embedding; those of the prior if not given
+    embedding_dim: int | None = None  # channels of its embedding; those of the prior if not given
     width: int = 64
     depth: int = 4
-    growth: int = 3
-    cycle: int | None = None
-    state: float = 1.0
-    scale: bool = True  # residual branches are divided by the root of the depth
+    dilation_growth_rate: int = 3
+    dilation_cycle: int | None = None
+    hidden_ratio: float = 1.0
+    residual_scale: bool = True  # residual branches are divided by the root of the depth
 
 
 @dataclass(frozen=True)
@@ -75,43 +75,47 @@ class PriorConfig:
     """One transformer. `patterns` is repeated until `depth` layers have one each."""
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-    frames: int = 8192
+    context_length: int = 8192
     width: int = 1920
     depth: int = 72
     heads: int = 1
-    blocks: int = 128  # rows that prefix and frames are laid out in
-    prefix: int = 0  # positions before the frames, for what a conditioner writes there
-    patterns: tuple[str, ...] = ("row", "column", "previous")
-    attention: float = 0.25  # width of queries, keys and values over the model's width
-    mlp: float = 1.0  # width of the hidden layer over the model's width
-    scale: bool = False  # residual branches are divided by the depth
-    scale_depth: int | None = None  # or by this, where layers were added later
-    norm: bool = True  # a layer norm before the output layer
-    tied: bool = True  # the output layer is the token embedding, and sees the frames once more
-    conditioners: dict[str, Knobs] = field(default_factory=dict)
+    rows: int = 128  # rows that prefix and frames are laid out in
+    prefix_length: int = 0  # positions before the frames, for what a conditioner writes there
+    attention_patterns: tuple[str, ...] = ("row", "column", "previous")
+    attention_ratio: float = 0.25  # width of queries, keys and values over the model's width
+    mlp_ratio: float = 1.0  # width of the hidden layer over the model's width
+    residual_scale: bool = False  # residual branches are divided by the depth
+    residual_scale_depth: int | None = None  # or by this, where layers were added later
+    final_norm: bool = True  # a layer norm before the output layer
+    tie_embeddings: bool = (
+        True  # the output layer is the token embedding, and sees the frames once more
+    )
+    conditioners: dict[str, Options] = field(default_factory=dict)
     # which of the conditioners came when it was trained already, and with them
-    added: tuple[str, ...] = ()
-    added_joints: tuple[str, ...] = ()  # matrices that lead what these make into the prior
+    added_conditioners: tuple[str, ...] = ()
+    zero_projections: tuple[str, ...] = ()  # matrices that lead what these make into the prior
     added_layers: tuple[int, ...] = ()  # layers that look at what these make
-    upper: UpperConfig = UpperConfig()
+    upsampler_conditioner: UpsamplerConditionerConfig = UpsamplerConditionerConfig()
 
     def __post_init__(self) -> None:
-        strangers = [p for p in self.patterns if p not in PATTERNS]
-        if strangers or not self.patterns:
-            known, said = ", ".join(PATTERNS), ", ".join(strangers) or "none"
+        strangers = [p for p in self.attention_patterns if p not in ATTENTION_PATTERNS]
+        if strangers or not self.attention_patterns:
+            known, said = ", ".join(ATTENTION_PATTERNS), ", ".join(strangers) or "none"
             raise ValueError(f"patterns are {known}, not {said}")
-        if min(self.frames, self.width, self.depth, self.heads, self.blocks) < 1:
+        if min(self.context_length, self.width, self.depth, self.heads, self.rows) < 1:
             raise ValueError("frames, width, depth, heads and blocks must be 1 or more")
-        if self.prefix < 0:
-            raise ValueError(f"prefix must be 0 or more, not {self.prefix}")
-        if (self.prefix + self.frames) % self.blocks:
-            what = f"prefix and frames ({self.prefix + self.frames} together)"
-            what = what if self.prefix else f"frames ({self.frames})"
-            raise ValueError(f"{what} must be a multiple of blocks ({self.blocks})")
-        if int(self.attention * self.width) % self.heads:
+        if self.prefix_length < 0:
+            raise ValueError(f"prefix must be 0 or more, not {self.prefix_length}")
+        if (self.prefix_length + self.context_length) % self.rows:
+            what = f"prefix and frames ({self.prefix_length + self.context_length} together)"
+            what = what if self.prefix_length else f"frames ({self.context_length})"
+            raise ValueError(f"{what} must be a multiple of blocks ({self.rows})")
+        if int(self.attention_ratio * self.width) % self.heads:
             raise ValueError(f"attention * width must be a multiple of heads ({self.heads})")
         if strangers := [
-            name for name in (*self.added, *self.added_joints) if name not in self.conditioners
+            name
+            for name in (*self.added_conditioners, *self.zero_projections)
+            if name not in self.conditioners
         ]:
             raise ValueError(f"added are conditioners, and '{strangers[0]}' is not among them")
         if not set(self.added_layers) <= set(range(self.depth)):
@@ -124,8 +128,8 @@ class SamplingConfig:
     the samplers."""
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
-    hop: tuple[float, ...] = ()
-    knobs: tuple[Knobs, ...] = ()
+    hop_fraction: tuple[float, ...] = ()
+    options: tuple[Options, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -134,20 +138,20 @@ class ModelConfig:
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
     format: int = FORMAT
-    about: str = ""
+    description: str = ""
     vqvae: VQVAEConfig = VQVAEConfig()
     priors: tuple[PriorConfig, ...] = ()
     sampling: SamplingConfig = SamplingConfig()
 
     def __post_init__(self) -> None:
-        check_format(self.format)
-        if len(self.priors) > self.vqvae.levels:
+        validate_format(self.format)
+        if len(self.priors) > self.vqvae.num_levels:
             raise ValueError(
-                f"there are {len(self.priors)} priors for {self.vqvae.levels} levels of strides"
+                f"there are {len(self.priors)} priors for {self.vqvae.num_levels} levels of strides"
             )
         ratios = map(prod, self.vqvae.strides[1:])
         for level, (prior, ratio) in enumerate(zip(self.priors, ratios, strict=False)):
-            if prior.frames % ratio:
+            if prior.context_length % ratio:
                 what = f"its tokens per token of level {level + 1}"
                 raise ValueError(f"frames of level {level} must be a multiple of {ratio}, {what}")
 
@@ -158,7 +162,7 @@ class SongPreset:
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
     format: int = FORMAT
-    about: str = ""
+    description: str = ""
     model: str | None = None
     seconds: float | None = None
     items: int | None = None
@@ -167,9 +171,9 @@ class SongPreset:
     sampling: SamplingConfig = SamplingConfig()
 
     def __post_init__(self) -> None:
-        check_format(self.format)
+        validate_format(self.format)
 
 
-def check_format(number: int) -> None:
+def validate_format(number: int) -> None:
     if number != FORMAT:
         raise ValueError(f"format {number} is not known here, only format {FORMAT}")

@@ -17,16 +17,16 @@ from jukebox_cli.config.schema import (
     PriorConfig,
     SamplingConfig,
     SongPreset,
-    UpperConfig,
+    UpsamplerConditionerConfig,
     VQVAEConfig,
 )
-from jukebox_cli.config.suggest import unknown
+from jukebox_cli.config.suggest import unknown_name
 from jukebox_cli.interfaces.errors import InputError
 
 T = TypeVar("T")
 
 
-class _Once(yaml.SafeLoader):
+class _UniqueKeyLoader(yaml.SafeLoader):
     """YAML that says no key of a mapping twice; plain YAML keeps the last and says nothing."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -42,7 +42,7 @@ class _Once(yaml.SafeLoader):
 def read_yaml(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file; mistakes are InputErrors with their line."""
     try:
-        data = yaml.load(read_text(path), _Once)
+        data = yaml.load(read_text(path), _UniqueKeyLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         line = f":{mark.line + 1}" if mark else ""
@@ -69,16 +69,16 @@ def read_text(path: Path) -> str:
         raise InputError(f"can't read {path}: {error.strerror}", "check the path") from None
 
 
-def load(kind: type[T], path: Path, overrides: Sequence[str] = ()) -> T:
+def load_config(kind: type[T], path: Path, overrides: Sequence[str] = ()) -> T:
     """A config of `kind` from a YAML file, with `key.key=value` overrides applied."""
     data = read_yaml(path)
-    _refuse_other_kind(kind, data, path)
+    _require_kind(kind, data, path)
     for setting in overrides:
-        override(data, setting)
-    return build(kind, data, path, overrides)
+        apply_override(data, setting)
+    return validate_config(kind, data, path, overrides)
 
 
-def _refuse_other_kind(kind: type, data: Mapping[str, Any], path: Path) -> None:
+def _require_kind(kind: type, data: Mapping[str, Any], path: Path) -> None:
     """InputError for the shape of a model where a song is wanted, and the other way round."""
     if kind is SongPreset and "vqvae" in data:
         hint = "train one with it: `jukebox train vqvae --preset`, or choose another"
@@ -88,7 +88,9 @@ def _refuse_other_kind(kind: type, data: Mapping[str, Any], path: Path) -> None:
         raise InputError(f"{path} is a song and not the shape of a model", hint)
 
 
-def build(kind: type[T], data: Mapping[str, Any], path: Path, overrides: Sequence[str] = ()) -> T:
+def validate_config(
+    kind: type[T], data: Mapping[str, Any], path: Path, overrides: Sequence[str] = ()
+) -> T:
     """Checks a mapping against a config's fields; `path` is the file to blame, but for what the
     overrides say."""
     from pydantic import TypeAdapter, ValidationError
@@ -98,17 +100,17 @@ def build(kind: type[T], data: Mapping[str, Any], path: Path, overrides: Sequenc
     except ValidationError as error:
         first = error.errors()[0]
         place = first["loc"]
-        where = said_at(path, overrides, *place)
-        raise _blame(kind, where, place, first["type"], first["msg"]) from None
+        where = origin_of(path, overrides, *place)
+        raise _validation_error(kind, where, place, first["type"], first["msg"]) from None
 
 
-def _blame(
+def _validation_error(
     kind: type, where: str, place: tuple[int | str, ...], problem: str, message: str
 ) -> InputError:
     keys = ".".join(str(p) for p in place)
     if problem in ("unexpected_keyword_argument", "extra_forbidden"):
         names = _names_at(kind, place[:-1])
-        return unknown(
+        return unknown_name(
             "key", keys, [".".join(map(str, (*place[:-1], n))) for n in names], f" in {where}"
         )
     message = message.removeprefix("Value error, ")
@@ -117,23 +119,23 @@ def _blame(
 
 def _names_at(kind: type, place: Sequence[int | str]) -> list[str]:
     """The keys a config allows at a place such as ('priors', 0)."""
-    parts = {"vqvae": VQVAEConfig, "priors": PriorConfig, "upper": UpperConfig}
+    parts = {"vqvae": VQVAEConfig, "priors": PriorConfig, "upper": UpsamplerConditionerConfig}
     parts["sampling"] = SamplingConfig
     named = [p for p in place if isinstance(p, str)]
     owner = parts[named[-1]] if named and named[-1] in parts else kind
     return [f.name for f in fields(owner)]
 
 
-def said_at(path: Path, overrides: Sequence[str], *place: int | str) -> str:
+def origin_of(path: Path, overrides: Sequence[str], *place: int | str) -> str:
     """Who says what is at a place: `--set 'key=value'`, or `my.yaml:3`."""
     for setting in reversed(overrides):
         keys = setting.partition("=")[0].split(".")
         if keys == [str(p) for p in place[: len(keys)]]:
             return f"--set '{setting}'"
-    return at(path, *place)
+    return location_of(path, *place)
 
 
-def at(path: Path, *place: int | str) -> str:
+def location_of(path: Path, *place: int | str) -> str:
     """`my.yaml:3`: where a key stands in a YAML file; the file alone where it has no such key."""
     line = _line_of(path, place)
     return f"{path}:{line}" if line else str(path)
@@ -159,7 +161,7 @@ def _line_of(path: Path, place: Sequence[int | str]) -> int | None:
     return line
 
 
-def override(data: dict[str, Any], setting: str) -> None:
+def apply_override(data: dict[str, Any], setting: str) -> None:
     """`priors.0.width=64` into nested mappings and lists; the value is YAML."""
     keys, sign, text = setting.partition("=")
     if not sign:
@@ -176,12 +178,12 @@ def override(data: dict[str, Any], setting: str) -> None:
         raise InputError(f"--set '{setting}': bad YAML after '='", _YAML_HINT) from None
 
 
-def dump(config: object) -> str:
+def dump_yaml(config: object) -> str:
     """A config dataclass as YAML that `load` reads back."""
-    return yaml.safe_dump(_plain(asdict(config)), sort_keys=False, width=100)  # type: ignore[call-overload]
+    return yaml.safe_dump(_to_plain(asdict(config)), sort_keys=False, width=100)  # type: ignore[call-overload]
 
 
-def _plain(value: Any) -> Any:
+def _to_plain(value: Any) -> Any:
     if isinstance(value, Mapping):
-        return {k: _plain(v) for k, v in value.items()}
-    return [_plain(v) for v in value] if isinstance(value, (list, tuple)) else value
+        return {k: _to_plain(v) for k, v in value.items()}
+    return [_to_plain(v) for v in value] if isinstance(value, (list, tuple)) else value

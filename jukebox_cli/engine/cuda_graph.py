@@ -12,24 +12,26 @@ import torch
 from torch import Tensor
 
 from jukebox_cli.model.conditioning import Conditioning
-from jukebox_cli.model.kv_cache import AnyCache
+from jukebox_cli.model.kv_cache import LayerCache
 from jukebox_cli.model.prior import Prior
 
 #: The token before it (B,) and a position -> its logits (B, K), which the next step may overwrite.
-Step = Callable[[Tensor, int], Tensor]
+StepFunction = Callable[[Tensor, int], Tensor]
 
 
-def stepper(prior: Prior, conditions: Conditioning, caches: Sequence[AnyCache]) -> Step:
+def make_step(prior: Prior, conditions: Conditioning, caches: Sequence[LayerCache]) -> StepFunction:
     """The steps of a window; its caches must stay where they are."""
-    if prior.positions.device.type == "cuda":
-        return Recorded(prior, conditions, caches)
+    if prior.position_embedding.device.type == "cuda":
+        return CudaGraphStep(prior, conditions, caches)
     return lambda last, n: prior.step(last, n, conditions, caches)
 
 
-class Recorded:
+class CudaGraphStep:
     """`Prior.step` as a CUDA graph, which begins with the second position: the first is special."""
 
-    def __init__(self, prior: Prior, conditions: Conditioning, caches: Sequence[AnyCache]) -> None:
+    def __init__(
+        self, prior: Prior, conditions: Conditioning, caches: Sequence[LayerCache]
+    ) -> None:
         self.prior, self.conditions, self.caches = prior, conditions, caches
         self.graph: torch.cuda.CUDAGraph | None = None
 

@@ -38,12 +38,12 @@ class Window:
 
 
 @dataclass(frozen=True)
-class Shape:
+class PriorShape:
     """The prior a conditioner feeds: channels, tokens per window, samples per token, rate in Hz."""
 
     width: int
-    frames: int
-    hop: int
+    context_length: int
+    hop_length: int
     sample_rate: int
 
 
@@ -62,19 +62,19 @@ class Conditioner(ABC):
         """What a person may say. Each field is a flag of `generate` and `continue` and a
         manifest column; write it `Annotated[str | None, "help"] = None`."""
 
-    def read(self, given: Mapping[str, Any], folder: Path) -> Values:
+    def read(self, inputs: Mapping[str, Any], folder: Path) -> Values:
         """What was said (only the `Input` fields that were given) as JSON that stands alone.
 
         File contents go in, not paths; `folder` is what relative paths are relative to.
         Raises InputError. Called before any weights are loaded, also without a fitted vocabulary.
         """
-        return dict(given)
+        return dict(inputs)
 
     def fit(self, songs: Sequence[Song]) -> Self:
         """A copy that has learned its vocabulary from the songs of a corpus."""
         return replace(self)
 
-    def vary(self, song: Song, random: np.random.Generator) -> Song:
+    def augment(self, song: Song, rng: np.random.Generator) -> Song:
         """What `encode` is told of a song at one step of training, and at no other time.
 
         Less than is known, for instance, so that a prior learns to do with less.
@@ -82,7 +82,7 @@ class Conditioner(ABC):
         return song
 
     @abstractmethod
-    def encode(self, song: Song, window: Window, shape: Shape) -> dict[str, np.ndarray]:
+    def encode(self, song: Song, window: Window, shape: PriorShape) -> dict[str, np.ndarray]:
         """Arrays of fixed shape for one window; an empty song must work too.
 
         Pure, picklable and without torch, so that it can run in a data worker. Raises InputError
@@ -90,7 +90,7 @@ class Conditioner(ABC):
         """
 
     @abstractmethod
-    def module(self, shape: Shape) -> nn.Module:
+    def module(self, shape: PriorShape) -> nn.Module:
         """The network: `forward(**arrays)`, each with a leading batch axis, gives a Conditioning.
 
         Import torch inside this method.

@@ -37,19 +37,19 @@ class Sampler(ABC):
 
 
 @dataclass(frozen=True)
-class Guide(Sampler):
+class GuidanceSampler(Sampler):
     """A sampler that also sees what would come next were no conditioner told anything.
 
     It runs before those that don't, whatever its order, and makes drawing cost up to twice as much.
     """
 
     @property
-    def looks(self) -> bool:
+    def needs_unconditional(self) -> bool:
         """Whether it wants to see that: at what its fields say, it may change nothing."""
         return True
 
     @abstractmethod
-    def guide(self, told: Tensor, untold: Tensor) -> Tensor:
+    def combine(self, cond_logits: Tensor, uncond_logits: Tensor) -> Tensor:
         """Logits (B, bins) and those of a prior that was told nothing -> (B, bins); rows must not
         mix."""
 

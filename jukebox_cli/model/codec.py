@@ -15,17 +15,17 @@ from torch import nn
 from jukebox_cli.audio.io import Audio
 from jukebox_cli.model.vqvae import VQVAE
 
-CHUNK = 1 << 16  # samples one pass makes or reads, without the overlap
+CHUNK_SAMPLES = 1 << 16  # samples one pass makes or reads, without the overlap
 
 
-class Reach(NamedTuple):
+class ReceptiveField(NamedTuple):
     """How far a network looks back and ahead of the place of what it is making, in inputs."""
 
-    back: int
-    ahead: int
+    before: int
+    after: int
 
 
-def reach(network: nn.Module) -> Reach:
+def receptive_field(network: nn.Module) -> ReceptiveField:
     """The reach of the convolutions of `network`, which run one after the other.
 
     Output i of a stride s stands at input i * s; output j of a transposed one at input j // s.
@@ -40,41 +40,47 @@ def reach(network: nn.Module) -> Reach:
             ahead = (stride - 1 + ahead + padding) // stride
         else:  # output i reads inputs i * s - padding + k * dilation
             back, ahead = back * stride + padding, ahead * stride + span - padding
-    return Reach(back, ahead)
+    return ReceptiveField(back, ahead)
 
 
 @torch.inference_mode()
-def encode(vqvae: VQVAE, audio: Iterable[Audio], chunk: int = CHUNK) -> list[np.ndarray]:
+def encode(vqvae: VQVAE, audio: Iterable[Audio], chunk: int = CHUNK_SAMPLES) -> list[np.ndarray]:
     """Blocks of mono audio -> the tokens of each level, int64 (T,), level 0 first.
 
     The end is padded with silence to a whole token of the top level.
     """
-    hops = vqvae.config.hops
+    hops = vqvae.config.hop_lengths
     networks = [vqvae.level(level) for level in range(len(hops))]
     sides = [
-        Reach(_up_to(near.back, hops[-1]), _up_to(near.ahead, hops[-1]))
-        for near in (reach(network.encoder) for network in networks)
+        ReceptiveField(_round_up(near.before, hops[-1]), _round_up(near.after, hops[-1]))
+        for near in (receptive_field(network.encoder) for network in networks)
     ]
-    back, ahead = max(side.back for side in sides), max(side.ahead for side in sides)
+    back, ahead = max(side.before for side in sides), max(side.after for side in sides)
     parts: list[list[np.ndarray]] = [[] for _ in hops]
-    for before, middle, after in _surrounded(audio, _up_to(chunk, hops[-1]), back, ahead):
+    for before, middle, after in _chunks_with_context(
+        audio, _round_up(chunk, hops[-1]), back, ahead
+    ):
         for network, hop, side, part in zip(networks, hops, sides, parts, strict=True):
-            left = before[max(0, len(before) - side.back) :]
-            samples = np.concatenate([left, middle, after[: side.ahead]])
+            left = before[max(0, len(before) - side.before) :]
+            samples = np.concatenate([left, middle, after[: side.after]])
             samples = np.pad(samples, (0, -len(samples) % hops[-1]))
             x = torch.from_numpy(samples)[None, None].to(vqvae.device)  # (1, 1, N)
-            first, count = len(left) // hop, _up_to(len(middle), hops[-1]) // hop
+            first, count = len(left) // hop, _round_up(len(middle), hops[-1]) // hop
             part.append(network.encode(x)[0, first : first + count].cpu().numpy())
     return [np.concatenate(p) if p else np.zeros(0, np.int64) for p in parts]
 
 
 @torch.inference_mode()
 def decode(
-    vqvae: VQVAE, level: int, tokens: np.ndarray, samples: int | None = None, chunk: int = CHUNK
+    vqvae: VQVAE,
+    level: int,
+    tokens: np.ndarray,
+    samples: int | None = None,
+    chunk: int = CHUNK_SAMPLES,
 ) -> Iterator[Audio]:
     """Tokens (T,) of one level -> blocks of audio, `samples` in all (T * hop when None)."""
-    network, hop = vqvae.level(level), vqvae.config.hops[level]
-    back, ahead = reach(network.decoder)
+    network, hop = vqvae.level(level), vqvae.config.hop_lengths[level]
+    back, ahead = receptive_field(network.decoder)
     left = len(tokens) * hop if samples is None else samples
     size = max(1, chunk // hop)
     for start in range(0, len(tokens), size):
@@ -86,12 +92,12 @@ def decode(
         yield block
 
 
-def _up_to(number: int, unit: int) -> int:
+def _round_up(number: int, unit: int) -> int:
     """`number`, rounded up to a multiple of `unit`."""
     return -(-number // unit) * unit
 
 
-def _surrounded(
+def _chunks_with_context(
     blocks: Iterable[Audio], chunk: int, back: int, ahead: int
 ) -> Iterator[tuple[Audio, Audio, Audio]]:
     """Cuts a stream into chunks, each with up to `back` samples before and `ahead` after it."""

@@ -8,31 +8,33 @@ from dataclasses import fields
 
 import numpy as np
 
-from jukebox_cli.config.schema import Knobs, ModelConfig
-from jukebox_cli.interfaces.conditioner import Conditioner, Shape, Song, Window
+from jukebox_cli.config.schema import ModelConfig, Options
+from jukebox_cli.interfaces.conditioner import Conditioner, PriorShape, Song, Window
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.registry import Registry
 from jukebox_cli.storage.model import Model
 
 #: Arrays by conditioner and name, each with a leading batch axis.
-Arrays = dict[str, dict[str, np.ndarray]]
+ConditionArrays = dict[str, dict[str, np.ndarray]]
 
 
-def shape_of(config: ModelConfig, level: int) -> Shape:
+def prior_shape(config: ModelConfig, level: int) -> PriorShape:
     """What a level's conditioners feed."""
     prior, vqvae = config.priors[level], config.vqvae
-    return Shape(prior.width, prior.frames, vqvae.hops[level], vqvae.sample_rate)
+    return PriorShape(
+        prior.width, prior.context_length, vqvae.hop_lengths[level], vqvae.sample_rate
+    )
 
 
-def conditioners(model: Model, level: int, registry: Registry) -> dict[str, Conditioner]:
+def load_conditioners(model: Model, level: int, registry: Registry) -> dict[str, Conditioner]:
     """A level's conditioners with the vocabulary they learned."""
-    learned: Mapping[str, Knobs] = model.learned(level)
-    return {name: registry.conditioner(name, knobs) for name, knobs in learned.items()}
+    learned: Mapping[str, Options] = model.fitted_conditioners(level)
+    return {name: registry.make_conditioner(name, knobs) for name, knobs in learned.items()}
 
 
 def encode_window(
-    parts: Mapping[str, Conditioner], songs: Sequence[Song], window: Window, shape: Shape
-) -> Arrays:
+    parts: Mapping[str, Conditioner], songs: Sequence[Song], window: Window, shape: PriorShape
+) -> ConditionArrays:
     """One window of several songs."""
     rows = {name: [part.encode(s, window, shape) for s in songs] for name, part in parts.items()}
     return {
@@ -41,7 +43,7 @@ def encode_window(
     }
 
 
-def refuse_unused(
+def require_used_conditions(
     model: Model, registry: Registry, parts: Sequence[Mapping[str, Conditioner]], song: Song
 ) -> None:
     """InputError for a value that no level of the model has a use for."""

@@ -10,22 +10,22 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 
-class Linear(nn.Module):
+class BatchInvariantLinear(nn.Module):
     """x @ weight + bias, with weight (in, out): the layout that is fastest for one position."""
 
-    def __init__(self, before: int, after: int, std: float = 0.02) -> None:
+    def __init__(self, in_features: int, out_features: int, std: float = 0.02) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(before, after) * std)
-        self.bias = nn.Parameter(torch.zeros(after))
+        self.weight = nn.Parameter(torch.randn(in_features, out_features) * std)
+        self.bias = nn.Parameter(torch.zeros(out_features))
 
     def forward(self, x: Tensor) -> Tensor:  # (B, T, in) -> (B, T, out)
         half = self.weight.dtype == torch.float16
         return F.linear(x, (self.weight.to(x.dtype) if half else self.weight).T, self.bias)
 
     def step(self, x: Tensor) -> Tensor:  # (B, 1, in) -> (B, 1, out)
-        return each_row(x, self.weight, self.bias)
+        return batch_invariant_linear(x, self.weight, self.bias)
 
-    def halve(self) -> None:
+    def store_weight_as_fp16(self) -> None:
         """Keeps the weight in fp16, while all else stays as it is; not for training.
 
         It takes half the memory, and on a CPU, where a position takes as long as its weights take
@@ -35,7 +35,7 @@ class Linear(nn.Module):
         self.weight = nn.Parameter(rows.T, requires_grad=False)
 
 
-def each_row(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+def batch_invariant_linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """(B, 1, in) @ (in, out) + (out), every item by itself.
 
     A batched product of single rows: one matrix product over the batch may round differently for
@@ -45,17 +45,21 @@ def each_row(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     if weight.dtype == torch.float16 and x.dtype != torch.float16:
         rows = [torch.mv(weight.T, row) for row in x[:, 0].half()]
         return bias + torch.stack(rows).unsqueeze(1).to(x.dtype)
-    if inner % UNIT or size % UNIT:
-        x, weight, bias = filled(x, 1), filled(weight, 2), filled(bias, 1)
+    if inner % PAD_MULTIPLE or size % PAD_MULTIPLE:
+        x, weight, bias = (
+            pad_to_multiple(x, 1),
+            pad_to_multiple(weight, 2),
+            pad_to_multiple(bias, 1),
+        )
     product = torch.baddbmm(bias.expand(batch, 1, -1), x, weight.expand(batch, -1, -1))
     return product if product.shape[2] == size else product[..., :size]
 
 
 #: Sizes that are multiples of this have no odd end.
-UNIT = 8
+PAD_MULTIPLE = 8
 
 
-def filled(x: Tensor, dims: int, unit: int = UNIT) -> Tensor:
+def pad_to_multiple(x: Tensor, dims: int, unit: int = PAD_MULTIPLE) -> Tensor:
     """`x` with zeros after it, so that its last `dims` sizes are multiples of `unit`.
 
     Vector instructions round the odd end of a row differently from its middle, and which numbers

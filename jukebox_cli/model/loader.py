@@ -11,9 +11,9 @@ from torch import Tensor, nn
 from jukebox_cli.config.schema import ModelConfig
 from jukebox_cli.interfaces.conditioner import Conditioner
 from jukebox_cli.interfaces.errors import InputError
-from jukebox_cli.model.condition_inputs import conditioners, shape_of
+from jukebox_cli.model.condition_inputs import load_conditioners, prior_shape
 from jukebox_cli.model.devices import pick_precision
-from jukebox_cli.model.linear import Linear
+from jukebox_cli.model.linear import BatchInvariantLinear
 from jukebox_cli.model.prior import Prior
 from jukebox_cli.model.vqvae import VQVAE
 from jukebox_cli.registry import Registry
@@ -25,20 +25,20 @@ ALIGNMENT = 64
 
 
 #: Parameters from which on a prior is large.
-LARGE = 50_000_000
+LARGE_PARAMETERS = 50_000_000
 
 
 def is_large(prior: Prior) -> bool:
     """Whether reading a prior's weights takes longer than all else at a position."""
-    return sum(p.numel() for p in prior.parameters()) >= LARGE
+    return sum(p.numel() for p in prior.parameters()) >= LARGE_PARAMETERS
 
 
 def load_vqvae(model: Model, device: torch.device) -> VQVAE:
     """The autoencoders of all levels, in fp32."""
     vqvae = VQVAE(model.config.vqvae)
-    for number in range(model.config.vqvae.levels):
-        model.need(f"vqvae-{number}")
-        fill(vqvae.level(number), load_tensors(model.weights(f"vqvae-{number}")), model)
+    for number in range(model.config.vqvae.num_levels):
+        model.require_weights(f"vqvae-{number}")
+        load_weights(vqvae.level(number), load_tensors(model.weights(f"vqvae-{number}")), model)
     return vqvae.to(device).eval()
 
 
@@ -48,18 +48,18 @@ def load_prior(
     """A level's transformer with its conditioners. In fp16 on a CPU are only its large weights,
     and what is computed with them is in fp32; elsewhere all but the conditioners, which get their
     numbers in fp32 (a place in a long song has no like in bf16) and need not know of precisions."""
-    model.need(f"prior-{level}")
-    parts = conditioners(model, level, registry)
-    prior = new_prior(model.config, level, parts, empty=True)
-    fill(prior, load_tensors(model.weights(f"prior-{level}")), model)
+    model.require_weights(f"prior-{level}")
+    parts = load_conditioners(model, level, registry)
+    prior = build_prior(model.config, level, parts, empty=True)
+    load_weights(prior, load_tensors(model.weights(f"prior-{level}")), model)
     kind = pick_precision(precision, device, is_large(prior))
     if device.type == "cpu" and kind == torch.float16:
-        return _halved(prior).eval()
+        return _store_weights_as_fp16(prior).eval()
     prior.to(device, kind).conditioners.float()
-    return _aligned(prior).eval()
+    return _align_weights(prior).eval()
 
 
-def _aligned(prior: Prior) -> Prior:
+def _align_weights(prior: Prior) -> Prior:
     """Weights at round addresses, as torch would have put them; those that are mapped stand where
     they do in their file. Products round by it, and so the same weights in another file, such as
     that of a model with one more conditioner, would give other logits."""
@@ -69,11 +69,11 @@ def _aligned(prior: Prior) -> Prior:
     return prior
 
 
-def _halved(prior: Prior) -> Prior:
+def _store_weights_as_fp16(prior: Prior) -> Prior:
     """Weight after weight, so that no two copies of all of them are in memory."""
-    linears = [module for module in prior.modules() if isinstance(module, Linear)]
+    linears = [module for module in prior.modules() if isinstance(module, BatchInvariantLinear)]
     for linear in linears:
-        linear.halve()
+        linear.store_weight_as_fp16()
     large = {id(linear.weight) for linear in linears}
     for parameter in prior.parameters():
         if id(parameter) not in large:
@@ -81,19 +81,19 @@ def _halved(prior: Prior) -> Prior:
     return prior
 
 
-def new_prior(
-    config: ModelConfig, level: int, parts: Mapping[str, Conditioner], empty: bool = False
+def build_prior(
+    config: ModelConfig, level: int, conditioners: Mapping[str, Conditioner], empty: bool = False
 ) -> Prior:
     """A level's transformer with random weights, or `empty`: without memory for them, to be filled
     with those of a file. The parts of plugins are made as they are used to be."""
-    vqvae, shape = config.vqvae, shape_of(config, level)
-    modules = {name: part.module(shape) for name, part in parts.items()}
-    above = vqvae.strides[level + 1] if level + 1 < vqvae.levels else None
+    vqvae, shape = config.vqvae, prior_shape(config, level)
+    modules = {name: part.module(shape) for name, part in conditioners.items()}
+    above = vqvae.strides[level + 1] if level + 1 < vqvae.num_levels else None
     with torch.device("meta") if empty else nullcontext():
-        return Prior(config.priors[level], vqvae.bins, modules, above)
+        return Prior(config.priors[level], vqvae.codebook_size, modules, above)
 
 
-def fill(module: nn.Module, weights: dict[str, Tensor], model: Model) -> None:
+def load_weights(module: nn.Module, weights: dict[str, Tensor], model: Model) -> None:
     """Copies weights into a module; InputError when they are not of its shape."""
     try:
         module.load_state_dict(weights, assign=any(p.is_meta for p in module.parameters()))

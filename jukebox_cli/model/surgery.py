@@ -17,16 +17,16 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from jukebox_cli.config.schema import Knobs, PriorConfig
-from jukebox_cli.interfaces.conditioner import Conditioner, Shape, Song, Window
+from jukebox_cli.config.schema import Options, PriorConfig
+from jukebox_cli.interfaces.conditioner import Conditioner, PriorShape, Song, Window
 from jukebox_cli.interfaces.errors import InputError
-from jukebox_cli.model.condition_inputs import conditioners, encode_window, shape_of
-from jukebox_cli.model.conditioning import Conditioning, tensors
-from jukebox_cli.model.loader import new_prior
+from jukebox_cli.model.condition_inputs import encode_window, load_conditioners, prior_shape
+from jukebox_cli.model.conditioning import Conditioning, arrays_to_device
+from jukebox_cli.model.loader import build_prior
 from jukebox_cli.model.prior import Prior
 from jukebox_cli.registry import Registry
 from jukebox_cli.storage.model import Model
-from jukebox_cli.storage.tensors import Stored, stored, stream_tensors
+from jukebox_cli.storage.tensors import StoredTensor, index_tensors, stream_tensors
 
 
 @dataclass(frozen=True)
@@ -34,11 +34,11 @@ class Addition:
     """What to give to a prior: conditioners by name with their knobs, and how many layers look at
     the memory that one of them makes."""
 
-    conditioners: Mapping[str, Knobs]
+    conditioners: Mapping[str, Options]
     layers: int = 1
 
 
-def operate(
+def add_conditioners(
     old: Model,
     new: Model,
     level: int,
@@ -52,104 +52,121 @@ def operate(
     What was done already is kept, so that other levels can follow, and training can go on.
     InputError for what can't be added.
     """
-    _refuse_pointless(old, new, level, addition)
-    before = conditioners(old, level, registry)
-    parts = {n: registry.conditioner(n, k).fit(songs) for n, k in addition.conditioners.items()}
-    shape = shape_of(old.config, level)
-    made = {name: _effect(part, shape) for name, part in parts.items()}
-    config = grown(old.config.priors[level], addition, made)
+    _require_addable(old, new, level, addition)
+    before = load_conditioners(old, level, registry)
+    parts = {
+        n: registry.make_conditioner(n, k).fit(songs) for n, k in addition.conditioners.items()
+    }
+    shape = prior_shape(old.config, level)
+    made = {name: _unconditional_output(part, shape) for name, part in parts.items()}
+    config = extended_config(old.config.priors[level], addition, made)
     if new.exists and new.config.priors[level] == config:
         return
     if new.exists:
-        _refuse_other(old, new, level)
+        _require_same_level(old, new, level)
     else:
-        _copy(old, new)
+        _copy_model(old, new)
     priors = list(new.config.priors)
     priors[level] = config
     whole = replace(new.config, priors=tuple(priors))
     torch.manual_seed(seed)
-    prior = new_prior(whole, level, {**before, **parts})
-    weights = stored(old.weights(f"prior-{level}"))
+    prior = build_prior(whole, level, {**before, **parts})
+    weights = index_tensors(old.weights(f"prior-{level}"))
     layers = set(config.added_layers) - set(old.config.priors[level].added_layers)
-    stream_tensors(new.weights(f"prior-{level}"), _joined(prior, weights, list(parts), layers))
-    new.write_learned(level, {**old.learned(level), **{n: asdict(p) for n, p in parts.items()}})
+    stream_tensors(
+        new.weights(f"prior-{level}"), _extended_weights(prior, weights, list(parts), layers)
+    )
+    new.write_fitted_conditioners(
+        level, {**old.fitted_conditioners(level), **{n: asdict(p) for n, p in parts.items()}}
+    )
     new.write_config(whole)
 
 
-def grown(config: PriorConfig, addition: Addition, made: Mapping[str, Conditioning]) -> PriorConfig:
+def extended_config(
+    config: PriorConfig, addition: Addition, made: Mapping[str, Conditioning]
+) -> PriorConfig:
     """The config of a prior with what is added; `made` is what each new conditioner makes."""
-    layers = [config.patterns[n % len(config.patterns)] for n in range(config.depth)]
+    layers = [
+        config.attention_patterns[n % len(config.attention_patterns)] for n in range(config.depth)
+    ]
     places: list[int] = []
     for name, each in made.items():
         if each.prefix is not None:
             hint = "add it in another form, such as memory"
             raise InputError(f"'{name}' goes before the music, which moves all of it", hint)
-        if each.memory is not None and ("memory" in layers or places):
+        if each.memory is not None and ("cross_attention" in layers or places):
             hint = "train a model with both from the beginning"
             raise InputError(f"'{name}' makes a memory, and the prior has one already", hint)
         if each.memory is not None:
-            places = spread(config.depth, addition.layers)
+            places = spread_layers(config.depth, addition.layers)
     for place in places:
-        layers.insert(place, "memory")
+        layers.insert(place, "cross_attention")
     return replace(
         config,
         depth=len(layers),
-        patterns=tuple(layers) if places else config.patterns,
-        scale_depth=config.scale_depth or config.depth if config.scale else None,
+        attention_patterns=tuple(layers) if places else config.attention_patterns,
+        residual_scale_depth=config.residual_scale_depth or config.depth
+        if config.residual_scale
+        else None,
         conditioners={**config.conditioners, **addition.conditioners},
-        added=(*config.added, *made),
-        added_joints=(*config.added_joints, *(name for name, each in made.items() if _joins(each))),
+        added_conditioners=(*config.added_conditioners, *made),
+        zero_projections=(
+            *config.zero_projections,
+            *(name for name, each in made.items() if _needs_projection(each)),
+        ),
         added_layers=tuple(places) if places else config.added_layers,
     )
 
 
-def _joins(made: Conditioning) -> bool:
-    return made.start is not None or made.frames is not None
+def _needs_projection(made: Conditioning) -> bool:
+    return made.start is not None or made.per_token is not None
 
 
-def spread(depth: int, count: int) -> list[int]:
+def spread_layers(depth: int, count: int) -> list[int]:
     """Where new layers stand among all of them, evenly between the old ones."""
     return [round(depth * (n + 1) / (count + 1)) + n for n in range(count)]
 
 
-def is_new(name: str, added: Collection[str], layers: Collection[int]) -> bool:
+def is_added_parameter(name: str, added: Collection[str], layers: Collection[int]) -> bool:
     """Whether a parameter of a prior is of these conditioners or of these layers."""
-    parts = [f"{kind}.{each}." for kind in ("conditioners", "joints") for each in added]
+    parts = [f"{kind}.{each}." for kind in ("conditioners", "zero_projections") for each in added]
     parts += [f"transformer.layers.{n}." for n in layers]
     return name.startswith(tuple(parts))
 
 
-def _effect(part: Conditioner, shape: Shape) -> Conditioning:
+def _unconditional_output(part: Conditioner, shape: PriorShape) -> Conditioning:
     """What a conditioner makes of a song that says nothing."""
-    window = Window(0, shape.frames * shape.hop, shape.frames * shape.hop)
-    arrays = tensors(encode_window({"it": part}, [{}], window, shape), "cpu")["it"]
+    window = Window(
+        0, shape.context_length * shape.hop_length, shape.context_length * shape.hop_length
+    )
+    arrays = arrays_to_device(encode_window({"it": part}, [{}], window, shape), "cpu")["it"]
     with torch.inference_mode():
         made = part.module(shape)(**arrays)
     assert isinstance(made, Conditioning), f"module() of {part.name} must give a Conditioning"
     return made
 
 
-def _joined(
-    prior: Prior, old: Mapping[str, Stored], names: Collection[str], layers: Collection[int]
+def _extended_weights(
+    prior: Prior, old: Mapping[str, StoredTensor], names: Collection[str], layers: Collection[int]
 ) -> dict[str, Callable[[], Tensor]]:
     """The weights of a grown prior: those that there were, at their new places, and new ones."""
     kind = next(iter(old.values())).storage.dtype
     weights: dict[str, Callable[[], Tensor]] = {}
     for name, tensor in prior.state_dict().items():
-        if is_new(name, names, layers):
-            weights[name] = _silent(name, tensor, layers).to(kind).clone
+        if is_added_parameter(name, names, layers):
+            weights[name] = _initial_weight(name, tensor, layers).to(kind).clone
         else:
-            weights[name] = old[_former(name, layers)]
+            weights[name] = old[_original_name(name, layers)]
     return weights
 
 
-def _silent(name: str, tensor: Tensor, layers: Collection[int]) -> Tensor:
+def _initial_weight(name: str, tensor: Tensor, layers: Collection[int]) -> Tensor:
     """A new weight as it begins: zero, where it is the last of a new layer's."""
-    last = [f"transformer.layers.{n}.{p}." for n in layers for p in ("attention.out", "narrow")]
+    last = [f"transformer.layers.{n}.{p}." for n in layers for p in ("attention.out", "mlp_out")]
     return torch.zeros_like(tensor) if name.startswith(tuple(last)) else tensor
 
 
-def _former(name: str, layers: Collection[int]) -> str:
+def _original_name(name: str, layers: Collection[int]) -> str:
     """What a weight was called before new layers came between."""
     if not name.startswith("transformer.layers."):
         return name
@@ -158,35 +175,35 @@ def _former(name: str, layers: Collection[int]) -> str:
     return f"transformer.layers.{former}.{rest}"
 
 
-def _refuse_pointless(old: Model, new: Model, level: int, addition: Addition) -> None:
-    old.need(f"prior-{level}")
+def _require_addable(old: Model, new: Model, level: int, addition: Addition) -> None:
+    old.require_weights(f"prior-{level}")
     if new.exists and new.path.resolve() == old.path.resolve():
         hint = "name another folder with --model; the old one stays as it is"
         raise InputError(f"{new.path} can't be both the old model and the new one", hint)
-    has = old.learned(level)
+    has = old.fitted_conditioners(level)
     if known := [name for name in addition.conditioners if name in has]:
         hint = "train it further with `jukebox train prior`, without --from"
         raise InputError(f"level {level} of model '{old.name}' has '{known[0]}' already", hint)
 
 
-def _refuse_other(old: Model, new: Model, level: int) -> None:
+def _require_same_level(old: Model, new: Model, level: int) -> None:
     same = new.fingerprint() == old.fingerprint()
     if not same or new.config.priors[level] != old.config.priors[level]:
         what = f"{new.path} is there already, and its level {level} is not that of '{old.name}'"
         raise InputError(what, "name a new folder with --model")
 
 
-def _copy(old: Model, new: Model) -> None:
+def _copy_model(old: Model, new: Model) -> None:
     """The old model's files, but for what training left. They are linked where that can be: a file
     of a model is never changed, only replaced."""
     new.path.mkdir(parents=True, exist_ok=True)
     for path in sorted(old.path.iterdir()):
         if path.is_file() and path.name not in (old.log.name, "config.yaml"):
-            _bring(path, new.path / path.name)
+            _copy_file(path, new.path / path.name)
     new.write_config(old.config)
 
 
-def _bring(source: Path, target: Path) -> None:
+def _copy_file(source: Path, target: Path) -> None:
     target.unlink(missing_ok=True)
     try:
         os.link(source, target)

@@ -13,12 +13,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from jukebox_cli.interfaces.errors import InputError
-from jukebox_cli.model.attention import Attention, Memory, MemoryAttention
-from jukebox_cli.model.kv_cache import AnyCache, Cache, Layout, MemoryCache, Position
-from jukebox_cli.model.linear import Linear, filled
+from jukebox_cli.model.attention import CrossAttention, Memory, SelfAttention
+from jukebox_cli.model.kv_cache import CrossAttentionCache, KVCache, LayerCache, Layout, Position
+from jukebox_cli.model.linear import BatchInvariantLinear, pad_to_multiple
 
 
-class Block(nn.Module):
+class TransformerLayer(nn.Module):
     """x + a + m with a = attention(norm(x)), m = mlp(norm(x + a)); `scale` multiplies a + m."""
 
     def __init__(
@@ -33,38 +33,40 @@ class Block(nn.Module):
         out_std: float,
     ) -> None:
         super().__init__()
-        self.before_attention = nn.LayerNorm(width)
-        self.attention: Attention | MemoryAttention = (
-            MemoryAttention(width, inner, heads, out_std)
-            if pattern == "memory"
-            else Attention(pattern, layout, width, inner, heads, out_std)
+        self.attention_norm = nn.LayerNorm(width)
+        self.attention: SelfAttention | CrossAttention = (
+            CrossAttention(width, inner, heads, out_std)
+            if pattern == "cross_attention"
+            else SelfAttention(pattern, layout, width, inner, heads, out_std)
         )
-        self.before_mlp = nn.LayerNorm(width)
-        self.widen = Linear(width, hidden)
-        self.narrow = Linear(hidden, width, out_std)
+        self.mlp_norm = nn.LayerNorm(width)
+        self.mlp_in = BatchInvariantLinear(width, hidden)
+        self.mlp_out = BatchInvariantLinear(hidden, width, out_std)
         self.scale = scale
 
     def forward(
-        self, x: Tensor, cache: AnyCache | None = None, memory: Memory | None = None
+        self, x: Tensor, cache: LayerCache | None = None, memory: Memory | None = None
     ) -> Tensor:
-        seen = _needed(memory) if isinstance(self.attention, MemoryAttention) else cache
-        a = self.attention(self.before_attention(x), seen)
-        m = self.narrow(quick_gelu(self.widen(self.before_mlp(x + a))))
+        seen = _require_memory(memory) if isinstance(self.attention, CrossAttention) else cache
+        a = self.attention(self.attention_norm(x), seen)
+        m = self.mlp_out(quick_gelu(self.mlp_in(self.mlp_norm(x + a))))
         out: Tensor = x + self.scale * (a + m)
         return out
 
-    def step(self, x: Tensor, n: Position, cache: AnyCache) -> Tensor:
-        normed = self.before_attention(x)
-        if isinstance(self.attention, MemoryAttention):
-            assert isinstance(cache, MemoryCache)
+    def step(self, x: Tensor, n: Position, cache: LayerCache) -> Tensor:
+        normed = self.attention_norm(x)
+        if isinstance(self.attention, CrossAttention):
+            assert isinstance(cache, CrossAttentionCache)
             a = self.attention.step(normed, n, cache)
         else:
-            assert isinstance(cache, Cache)
+            assert isinstance(cache, KVCache)
             a = self.attention.step(normed, n, cache)
-        hidden = self.widen.step(self.before_mlp(x + a))
+        hidden = self.mlp_in.step(self.mlp_norm(x + a))
         size = hidden.shape[2]
-        active = quick_gelu(hidden if size % 64 == 0 else filled(hidden, 1, unit=64))[..., :size]
-        return x + self.scale * (a + self.narrow.step(active))
+        active = quick_gelu(hidden if size % 64 == 0 else pad_to_multiple(hidden, 1, unit=64))[
+            ..., :size
+        ]
+        return x + self.scale * (a + self.mlp_out.step(active))
 
 
 def quick_gelu(x: Tensor) -> Tensor:
@@ -78,55 +80,55 @@ class Transformer(nn.Module):
     def __init__(
         self,
         *,
-        frames: int,
-        prefix: int = 0,
-        blocks: int,
+        context_length: int,
+        prefix_length: int = 0,
+        rows: int,
         width: int,
         depth: int,
         heads: int,
-        inner: int,
-        hidden: int,
-        patterns: tuple[str, ...],
-        scale: float = 1.0,
+        attention_width: int,
+        mlp_width: int,
+        attention_patterns: tuple[str, ...],
+        residual_scale: float = 1.0,
     ) -> None:
         super().__init__()
-        self.layout = Layout(blocks, (prefix + frames) // blocks, prefix)
-        self.heads, self.head = heads, inner // heads
+        self.layout = Layout(rows, (prefix_length + context_length) // rows, prefix_length)
+        self.heads, self.head = heads, attention_width // heads
         out_std = 0.02 / sqrt(2 * depth)
         self.layers = nn.ModuleList(
-            Block(
-                patterns[d % len(patterns)],
+            TransformerLayer(
+                attention_patterns[d % len(attention_patterns)],
                 self.layout,
                 width,
-                inner,
-                hidden,
+                attention_width,
+                mlp_width,
                 heads,
-                scale,
+                residual_scale,
                 out_std,
             )
             for d in range(depth)
         )
 
-    def blocks(self) -> list[Block]:
-        return [layer for layer in self.layers if isinstance(layer, Block)]
+    def layer_list(self) -> list[TransformerLayer]:
+        return [layer for layer in self.layers if isinstance(layer, TransformerLayer)]
 
-    def caches(self, batch: int, memory: Memory | None = None) -> list[AnyCache]:
+    def make_caches(self, batch: int, memory: Memory | None = None) -> list[LayerCache]:
         """Empty caches for a batch, one a layer; those of memory layers are full."""
         like = next(self.parameters())
         rows = batch * self.heads
         return [
-            b.attention.cache(_needed(memory))
-            if isinstance(b.attention, MemoryAttention)
-            else Cache(b.attention.pattern, self.layout, rows, self.head, like)
-            for b in self.blocks()
+            b.attention.cache(_require_memory(memory))
+            if isinstance(b.attention, CrossAttention)
+            else KVCache(b.attention.pattern, self.layout, rows, self.head, like)
+            for b in self.layer_list()
         ]
 
     def forward(
         self,
         x: Tensor,
-        caches: Sequence[AnyCache] | None = None,
+        caches: Sequence[LayerCache] | None = None,
         memory: Memory | None = None,
-        upto: int | None = None,
+        num_layers: int | None = None,
     ) -> Tensor:
         """(B, T, W) -> (B, T, W): the first T positions at once, whole rows or not.
 
@@ -134,27 +136,27 @@ class Transformer(nn.Module):
         """
         total = x.shape[1]
         x = F.pad(x, (0, 0, 0, -total % self.layout.columns))
-        for i, block in enumerate(self.blocks()[:upto]):
+        for i, block in enumerate(self.layer_list()[:num_layers]):
             x = block(x, None if caches is None else caches[i], memory)
         return x[:, :total]
 
-    def looks(self, x: Tensor, layer: int, memory: Memory | None = None) -> Tensor:
+    def attention_weights(self, x: Tensor, layer: int, memory: Memory | None = None) -> Tensor:
         """Where the heads of a `memory` or `prefix` layer look, given (B, T, W): (B, H, T, S),
         for a prefix only from the music."""
-        block = self.blocks()[layer]
-        x = block.before_attention(self(x, memory=memory, upto=layer))
-        if isinstance(block.attention, MemoryAttention):
-            return block.attention.to_memory(x, _needed(memory))
-        return block.attention.to_prefix(x)
+        block = self.layer_list()[layer]
+        x = block.attention_norm(self(x, memory=memory, upto=layer))
+        if isinstance(block.attention, CrossAttention):
+            return block.attention.memory_attention_weights(x, _require_memory(memory))
+        return block.attention.prefix_attention_weights(x)
 
-    def step(self, x: Tensor, n: Position, caches: Sequence[AnyCache]) -> Tensor:
+    def step(self, x: Tensor, n: Position, caches: Sequence[LayerCache]) -> Tensor:
         """(B, 1, W) -> (B, 1, W): position n, after positions 0 .. n - 1."""
         for block, cache in zip(self.layers, caches, strict=True):
             x = block.step(x, n, cache)  # type: ignore[operator]
         return x
 
 
-def _needed(memory: Memory | None) -> Memory:
+def _require_memory(memory: Memory | None) -> Memory:
     if memory is None:
         hint = "give the prior a conditioner that makes one, such as lyrics, or other patterns"
         raise InputError("layers of pattern 'memory' have no memory to attend to", hint)

@@ -18,11 +18,11 @@ from jukebox_cli.config.schema import VQVAEConfig
 class ResidualConv(nn.Module):
     """x + scale * conv1(relu(conv3_dilated(relu(x)))): the block of Jukebox's encoder."""
 
-    def __init__(self, width: int, state: int, dilation: int, scale: float = 1.0) -> None:
+    def __init__(self, width: int, hidden: int, dilation: int, residual_scale: float = 1.0) -> None:
         super().__init__()
-        self.dilated = nn.Conv1d(width, state, 3, padding=dilation, dilation=dilation)
-        self.pointwise = nn.Conv1d(state, width, 1)
-        self.scale = scale
+        self.dilated = nn.Conv1d(width, hidden, 3, padding=dilation, dilation=dilation)
+        self.pointwise = nn.Conv1d(hidden, width, 1)
+        self.scale = residual_scale
 
     def forward(self, x: Tensor) -> Tensor:  # (B, W, T) -> (B, W, T)
         return x + self.scale * self.pointwise(F.relu(self.dilated(F.relu(x))))
@@ -32,19 +32,22 @@ def residual_stack(
     width: int,
     depth: int,
     *,
-    growth: int = 3,
-    cycle: int | None = None,
-    state: float = 1.0,
-    reverse: bool = False,
-    scale: float = 1.0,
+    dilation_growth_rate: int = 3,
+    dilation_cycle: int | None = None,
+    hidden_ratio: float = 1.0,
+    reverse_dilation: bool = False,
+    residual_scale: float = 1.0,
 ) -> nn.Sequential:
     """`depth` residual blocks with dilations growth ** (0, 1, 2 ...), starting anew every `cycle`.
 
     The decoder runs through the dilations in reverse, so that it mirrors the encoder.
     """
-    dilations = [growth ** (d if cycle is None else d % cycle) for d in range(depth)]
-    blocks = [ResidualConv(width, int(state * width), d, scale) for d in dilations]
-    return nn.Sequential(*(reversed(blocks) if reverse else blocks))
+    dilations = [
+        dilation_growth_rate ** (d if dilation_cycle is None else d % dilation_cycle)
+        for d in range(depth)
+    ]
+    blocks = [ResidualConv(width, int(hidden_ratio * width), d, residual_scale) for d in dilations]
+    return nn.Sequential(*(reversed(blocks) if reverse_dilation else blocks))
 
 
 def _down(before: int, after: int, stride: int) -> nn.Conv1d:
@@ -63,10 +66,14 @@ def _encoder_block(
         layers.append(_down(before if i == 0 else width, width, stride))
         layers.append(
             residual_stack(
-                width, depth, growth=config.growth, cycle=config.cycle, state=config.state
+                width,
+                depth,
+                dilation_growth_rate=config.dilation_growth_rate,
+                dilation_cycle=config.dilation_cycle,
+                hidden_ratio=config.hidden_ratio,
             )
         )
-    layers.append(nn.Conv1d(width, config.embed, 3, padding=1))
+    layers.append(nn.Conv1d(width, config.embedding_dim, 3, padding=1))
     return nn.Sequential(*layers)
 
 
@@ -75,30 +82,30 @@ def decoder_block(
     width: int,
     depth: int,
     *,
-    outer: int,
-    after: int,
-    growth: int = 3,
-    cycle: int | None = None,
-    state: float = 1.0,
-    reverse: bool = False,
-    scale: float = 1.0,
+    in_channels: int,
+    out_channels: int,
+    dilation_growth_rate: int = 3,
+    dilation_cycle: int | None = None,
+    hidden_ratio: float = 1.0,
+    reverse_dilation: bool = False,
+    residual_scale: float = 1.0,
 ) -> nn.Sequential:
     """(B, outer, T) -> (B, after, T * prod(strides)): transposed convolutions, each after a
     residual stack. Strides are given in the encoder's order and undone from the last."""
-    layers: list[nn.Module] = [nn.Conv1d(outer, width, 3, padding=1)]
+    layers: list[nn.Module] = [nn.Conv1d(in_channels, width, 3, padding=1)]
     for i, stride in enumerate(reversed(strides)):
         layers.append(
             residual_stack(
                 width,
                 depth,
-                growth=growth,
-                cycle=cycle,
-                state=state,
-                reverse=reverse,
-                scale=scale,
+                dilation_growth_rate=dilation_growth_rate,
+                dilation_cycle=dilation_cycle,
+                hidden_ratio=hidden_ratio,
+                reverse_dilation=reverse_dilation,
+                residual_scale=residual_scale,
             )
         )
-        layers.append(_up(width, after if i == len(strides) - 1 else width, stride))
+        layers.append(_up(width, out_channels if i == len(strides) - 1 else width, stride))
     return nn.Sequential(*layers)
 
 
@@ -109,7 +116,7 @@ class Encoder(nn.Module):
         super().__init__()
         width, depth = config.widths[level], config.depths[level]
         self.blocks = nn.ModuleList(
-            _encoder_block(1 if i == 0 else config.embed, strides, width, depth, config)
+            _encoder_block(1 if i == 0 else config.embedding_dim, strides, width, depth, config)
             for i, strides in enumerate(config.strides[: level + 1])
         )
 
@@ -130,16 +137,16 @@ class Decoder(nn.Module):
                 strides,
                 width,
                 depth,
-                outer=config.embed,
-                after=config.embed,
-                growth=config.growth,
-                cycle=config.cycle,
-                state=config.state,
-                reverse=True,
+                in_channels=config.embedding_dim,
+                out_channels=config.embedding_dim,
+                dilation_growth_rate=config.dilation_growth_rate,
+                dilation_cycle=config.dilation_cycle,
+                hidden_ratio=config.hidden_ratio,
+                reverse_dilation=True,
             )
             for strides in reversed(config.strides[: level + 1])
         )
-        self.out = nn.Conv1d(config.embed, 1, 3, padding=1)
+        self.out = nn.Conv1d(config.embedding_dim, 1, 3, padding=1)
 
     def forward(self, x: Tensor) -> Tensor:
         for block in self.blocks:
@@ -166,12 +173,18 @@ class Codebook(nn.Module):
     sums: Tensor
     usage: Tensor
 
-    def __init__(self, bins: int, embed: int, decay: float = 0.97, restart: float = 0.1) -> None:
+    def __init__(
+        self,
+        codebook_size: int,
+        embedding_dim: int,
+        decay: float = 0.97,
+        restart_threshold: float = 0.1,
+    ) -> None:
         super().__init__()
-        self.decay, self.restart = decay, restart
-        self.register_buffer("vectors", torch.zeros(bins, embed))
-        self.register_buffer("sums", torch.zeros(bins, embed), persistent=False)
-        self.register_buffer("usage", torch.zeros(bins), persistent=False)
+        self.decay, self.restart = decay, restart_threshold
+        self.register_buffer("vectors", torch.zeros(codebook_size, embedding_dim))
+        self.register_buffer("sums", torch.zeros(codebook_size, embedding_dim), persistent=False)
+        self.register_buffer("usage", torch.zeros(codebook_size), persistent=False)
 
     def encode(self, latents: Tensor) -> Tensor:
         """(B, E, T) -> codes (B, T): the nearest vector, by squared distance."""
@@ -200,46 +213,46 @@ class Codebook(nn.Module):
         self.sums.lerp_(sums, 1 - self.decay)
         average = flat.shape[0] / bins
         dead = self.usage < self.restart * average
-        fresh = flat[_draw_rows(flat.shape[0], bins, generator).to(flat.device)]
+        fresh = flat[_random_rows(flat.shape[0], bins, generator).to(flat.device)]
         self.usage.masked_fill_(dead, average)
         self.sums.copy_(torch.where(dead[:, None], fresh * average, self.sums))
         self.vectors.copy_(self.sums / self.usage[:, None])
 
     @torch.no_grad()
-    def begin(self, latents: Tensor, generator: torch.Generator) -> None:
+    def initialize(self, latents: Tensor, generator: torch.Generator) -> None:
         """Before the first step: from a first batch (B, E, T), or from vectors that were learned
         before, as if all had been used equally."""
         if not self.vectors.any():
-            self.start_from(latents, generator)
+            self.initialize_from_batch(latents, generator)
             return
         self.usage.fill_(latents.shape[0] * latents.shape[2] / len(self.usage))
         self.sums.copy_(self.vectors * self.usage[:, None])
 
     @torch.no_grad()
-    def start_from(self, latents: Tensor, generator: torch.Generator) -> None:
+    def initialize_from_batch(self, latents: Tensor, generator: torch.Generator) -> None:
         """Lay every code on a random vector of a first batch (B, E, T), slightly apart."""
         bins, embed = self.vectors.shape
         flat = latents.detach().transpose(1, 2).reshape(-1, embed).float()
-        picked = flat[_draw_rows(flat.shape[0], bins, generator).to(flat.device)]
+        picked = flat[_random_rows(flat.shape[0], bins, generator).to(flat.device)]
         apart = torch.randn(picked.shape, generator=generator).to(flat.device)
         self.vectors.copy_(picked + 0.01 * flat.std() * apart)
         self.usage.fill_(flat.shape[0] / bins)
         self.sums.copy_(self.vectors * self.usage[:, None])
 
 
-def _draw_rows(rows: int, wanted: int, generator: torch.Generator) -> Tensor:
+def _random_rows(rows: int, wanted: int, generator: torch.Generator) -> Tensor:
     """`wanted` row numbers: each row once before any comes twice."""
     rounds = -(-wanted // rows)
     return torch.cat([torch.randperm(rows, generator=generator) for _ in range(rounds)])[:wanted]
 
 
-class Pass(NamedTuple):
+class AutoencoderOutput(NamedTuple):
     """What one training pass through an autoencoder gives."""
 
     audio: Tensor  # (B, 1, N)
     codes: Tensor  # (B, T)
     latents: Tensor  # (B, E, T), before quantization
-    commit: Tensor  # (): how far the latents are from their codes
+    commit_loss: Tensor  # (): how far the latents are from their codes
 
 
 class Autoencoder(nn.Module):
@@ -248,7 +261,7 @@ class Autoencoder(nn.Module):
     def __init__(self, level: int, config: VQVAEConfig) -> None:
         super().__init__()
         self.encoder = Encoder(level, config)
-        self.codebook = Codebook(config.bins, config.embed)
+        self.codebook = Codebook(config.codebook_size, config.embedding_dim)
         self.decoder = Decoder(level, config)
 
     def encode(self, audio: Tensor) -> Tensor:
@@ -260,14 +273,14 @@ class Autoencoder(nn.Module):
         audio: Tensor = self.decoder(self.codebook.decode(codes))
         return audio
 
-    def forward(self, audio: Tensor) -> Pass:
+    def forward(self, audio: Tensor) -> AutoencoderOutput:
         """Through the bottleneck, with gradients copied straight past it (van den Oord 2017)."""
         latents = self.encoder(audio)
         codes = self.codebook.encode(latents)
         quantized = self.codebook.decode(codes)
         commit = F.mse_loss(latents.float(), quantized)
         through = latents + (quantized - latents).detach()
-        return Pass(self.decoder(through), codes, latents, commit)
+        return AutoencoderOutput(self.decoder(through), codes, latents, commit)
 
 
 class VQVAE(nn.Module):

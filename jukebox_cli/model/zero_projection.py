@@ -14,7 +14,7 @@ from torch import nn
 from jukebox_cli.model.conditioning import Conditioning
 
 
-class Joint(nn.Module):
+class ZeroProjection(nn.Module):
     """How a conditioner comes into a prior that was trained without it: through a matrix of zeros,
     so that it changes nothing until it has learned something (Zhang et al. 2023, section 3.1)."""
 
@@ -24,7 +24,7 @@ class Joint(nn.Module):
 
     def forward(self, made: Conditioning) -> Conditioning:
         """A memory comes as it is: the layers that look at it begin with zeros of their own."""
-        start, frames = (
-            part if part is None else part @ self.weight for part in (made.start, made.frames)
+        start, per_token = (
+            part if part is None else part @ self.weight for part in (made.start, made.per_token)
         )
-        return replace(made, start=start, frames=frames)
+        return replace(made, start=start, per_token=per_token)

@@ -10,50 +10,59 @@ import warnings
 from typing import TYPE_CHECKING
 
 from jukebox_cli.interfaces.errors import InputWarning
-from jukebox_cli.model.condition_inputs import conditioners, encode_window, refuse_unused, shape_of
+from jukebox_cli.model.condition_inputs import (
+    encode_window,
+    load_conditioners,
+    prior_shape,
+    require_used_conditions,
+)
 
 if TYPE_CHECKING:
     pass
-from jukebox_cli.sampling.job import Job, window_of
+from jukebox_cli.sampling.job import Job, audio_window
 
 
-def check(job: Job, until: str = "audio") -> None:
+def validate_job(job: Job, until: str = "audio") -> None:
     """Every condition of every window, encoded once, and whether the weights are there: what is
     wrong fails here, before torch and before anything is written."""
-    levels = [conditioners(job.model, n, job.registry) for n in _prior_levels(job)]
+    levels = [load_conditioners(job.model, n, job.registry) for n in _prior_levels(job)]
     for item in job.items:
-        refuse_unused(job.model, job.registry, levels, job.song(item))
+        require_used_conditions(job.model, job.registry, levels, job.song(item))
     for number, parts in zip(_prior_levels(job), levels, strict=True):
-        shape = shape_of(job.model.config, number)
+        shape = prior_shape(job.model.config, number)
         for item in job.items:
-            for stretch in job.stretches(number, item, 0):
-                window = window_of(job, number, item, stretch)
+            for stretch in job.token_windows(number, item, 0):
+                window = audio_window(job, number, item, stretch)
                 encode_window(parts, [job.song(item)], window, shape)
-    _refuse_incomplete(job, until)
+    _require_weights(job, until)
     if job.device not in ("auto", "cpu") or job.precision == "bf16":
         from jukebox_cli.model.devices import pick_device, pick_precision
 
         pick_precision(job.precision, pick_device(job.device), large=False)
 
 
-def _refuse_incomplete(job: Job, until: str) -> None:
+def _require_weights(job: Job, until: str) -> None:
     """InputError when the model lacks weights that are needed to go as far as `until`."""
-    for level in range(job.top, (job.top if until == "top" else 0) - 1, -1):
-        if job.lacks(level):
-            job.model.need(f"prior-{level}")
+    for level in range(job.top_level, (job.top_level if until == "top" else 0) - 1, -1):
+        if job.incomplete_items(level):
+            job.model.require_weights(f"prior-{level}")
     if until == "audio":
-        for level in range(job.top + 1):
-            job.model.need(f"vqvae-{level}")
+        for level in range(job.top_level + 1):
+            job.model.require_weights(f"vqvae-{level}")
 
 
-def tell_of_other_priors(job: Job) -> None:
+def warn_if_drawn_with_other_weights(job: Job) -> None:
     """Warns of items that are whole, but were drawn with other weights than the model has now."""
     for level in _prior_levels(job):
-        mine = job.model.prior_print(level) if job.model.weights(f"prior-{level}").exists() else ""
+        mine = (
+            job.model.prior_fingerprint(level)
+            if job.model.weights(f"prior-{level}").exists()
+            else ""
+        )
         for item in job.items:
             tokens = job.run.read_tokens(level, item)
-            whole = tokens and len(tokens.tokens) >= job.total(level, item)
-            if tokens and whole and mine and tokens.prior not in ("", mine):
+            whole = tokens and len(tokens.tokens) >= job.num_tokens(level, item)
+            if tokens and whole and mine and tokens.prior_fingerprint not in ("", mine):
                 message = (
                     f"level {level} of {job.run.path} was drawn with other weights of "
                     f"prior-{level} and stays as it is: for a new song, choose another --out"

@@ -9,18 +9,18 @@ from typing import Any
 
 import numpy as np
 
-from jukebox_cli.audio.manifest import read_song
+from jukebox_cli.audio.manifest import read_conditions
 from jukebox_cli.interfaces.errors import InputError
-from jukebox_cli.model.condition_inputs import conditioners, refuse_unused
+from jukebox_cli.model.condition_inputs import load_conditioners, require_used_conditions
 from jukebox_cli.registry import Registry
 from jukebox_cli.sampling.job import Job
 from jukebox_cli.sampling.request import Request
-from jukebox_cli.sampling.run_setup import new_config, refuse_other
+from jukebox_cli.sampling.run_setup import new_config, require_same_run
 from jukebox_cli.storage.model import Model
-from jukebox_cli.storage.run import Asked, Run, Tokens
+from jukebox_cli.storage.run import ItemSpecs, Run, Tokens
 
 
-def longer(
+def plan_extension(
     job: Job,
     seconds: float,
     given: Mapping[str, Any],
@@ -34,24 +34,24 @@ def longer(
     whether that is wanted too. Writes nothing yet; that is for `extend`.
     """
     copied = out is not None and out.resolve() != job.run.path.resolve()
-    unfinished = any(job.lacks(level) for level in _begun(job))
+    unfinished = any(job.incomplete_items(level) for level in _begun(job))
     if copied and unfinished:
         hint = f"finish it first: `jukebox upsample {job.run.path}`"
         raise InputError(f"{job.run.path} is not whole yet", hint)
-    if unfinished or (not copied and audio and any(map(job.run.outgrew_audio, job.items))):
+    if unfinished or (not copied and audio and any(map(job.run.is_longer_than_audio, job.items))):
         return job
-    song = read_song(job.registry, given, Path())
+    song = read_conditions(job.registry, given, Path())
     more = round(seconds * job.config.sample_rate)
-    items = dict(job.asked.items)
+    items = dict(job.specs.items)
     for item in job.items:
-        samples, was = job.asked.of(item)
+        samples, was = job.specs.for_item(item)
         items[item] = (samples + more, {**was, **song})
-    asked = Asked(job.asked.samples, job.asked.song, items)
+    asked = ItemSpecs(job.specs.num_samples, job.specs.song, items)
     config = job.config if seed is None else replace(job.config, seed=seed)
     run = Run(out) if out is not None and copied else job.run
     if copied:
-        refuse_other(run, config, asked, job.items)
-    return replace(job, run=run, asked=asked, config=config)
+        require_same_run(run, config, asked, job.items)
+    return replace(job, run=run, specs=asked, config=config)
 
 
 def extend(job: Job, more: Job) -> None:
@@ -62,35 +62,35 @@ def extend(job: Job, more: Job) -> None:
     if _is_there(more):
         return
     for item in job.items:
-        for level in job.run.levels_of(item):
+        for level in job.run.levels_with_tokens(item):
             tokens = job.run.read_tokens(level, item)
             assert tokens is not None
-            kept = tokens.tokens[: _whole(job, level, job.samples(item))]
+            kept = tokens.tokens[: _whole(job, level, job.num_samples(item))]
             given = Tokens(kept, len(kept))
             more.run.write_tokens(level, item, given, job.model.config.vqvae)
-    more.run.write_asked(more.asked, job.items)
+    more.run.write_item_specs(more.specs, job.items)
     more.run.write_config(more.config)
-    seconds = [round(more.samples(i) / more.config.sample_rate, 3) for i in more.items]
+    seconds = [round(more.num_samples(i) / more.config.sample_rate, 3) for i in more.items]
     seeds = {"seed": more.config.seed, "before": job.config.seed}
-    more.event("continue", items=list(more.items), seconds=seconds, **seeds)
+    more.log_event("continue", items=list(more.items), seconds=seconds, **seeds)
 
 
 def _is_there(job: Job) -> bool:
     """Whether its items have been begun at their length."""
     if not job.run.exists or not set(job.items) <= set(job.run.items()):
         return False
-    asked = job.run.asked()
-    return all(asked.of(item) == job.asked.of(item) for item in job.items)
+    asked = job.run.item_specs()
+    return all(asked.for_item(item) == job.specs.for_item(item) for item in job.items)
 
 
 def _begun(job: Job) -> list[int]:
     """The levels that any of the job's items has tokens of."""
-    return sorted({level for item in job.items for level in job.run.levels_of(item)})
+    return sorted({level for item in job.items for level in job.run.levels_with_tokens(item)})
 
 
 def _whole(job: Job, level: int, samples: int) -> int:
     """Tokens of a level that `samples` fill wholly: the last one may be half silence."""
-    hops = job.model.config.vqvae.hops
+    hops = job.model.config.vqvae.hop_lengths
     return max(1, samples // hops[-1]) * (hops[-1] // hops[level])
 
 
@@ -98,33 +98,33 @@ def from_recording(
     want: Request, model: Model, registry: Registry, path: Path, prime: float | None, out: Path
 ) -> Job:
     """The job of a recording (its first `prime` seconds) and `want.seconds` after it."""
-    from jukebox_cli.audio.io import digest, seconds_in
+    from jukebox_cli.audio.io import duration_seconds, hash_files
 
     config = new_config(model, registry, want)
     song = dict(want.song)
-    top = model.config.vqvae.hops[-1]
-    heard = min(seconds_in(path), prime or float("inf"))
+    top = model.config.vqvae.hop_lengths[-1]
+    heard = min(duration_seconds(path), prime or float("inf"))
     primed = int(heard * config.sample_rate) // top * top
     if primed == 0:
         least = top / config.sample_rate
         raise InputError(f"{path} is too short: {heard:.3f} s", f"give at least {least:.3f} s")
-    config = replace(config, audio=digest([path], str(primed)))
-    asked = Asked(primed + round(want.seconds * config.sample_rate), song)
+    config = replace(config, audio_hash=hash_files([path], str(primed)))
+    asked = ItemSpecs(primed + round(want.seconds * config.sample_rate), song)
     run = Run(out)
-    refuse_other(run, config, asked)
+    require_same_run(run, config, asked)
     job = Job(run, model, registry, want.items, config, asked)
-    parts = [conditioners(model, n, registry) for n in range(len(model.config.priors))]
-    refuse_unused(model, registry, parts, song)
+    parts = [load_conditioners(model, n, registry) for n in range(len(model.config.priors))]
+    require_used_conditions(model, registry, parts, song)
     return job
 
 
-def prime(job: Job, path: Path, seconds: float | None) -> None:
+def prime_with_recording(job: Job, path: Path, seconds: float | None) -> None:
     """Gives items that have none the tokens of a recording, at every level."""
     from jukebox_cli.model.devices import pick_device
     from jukebox_cli.model.loader import load_vqvae
     from jukebox_cli.sampling.tokenize import encode_file
 
-    levels = range(job.top + 1)
+    levels = range(job.top_level + 1)
     items = [
         i
         for i in job.items
@@ -139,6 +139,6 @@ def prime(job: Job, path: Path, seconds: float | None) -> None:
         for item in items:
             job.run.write_tokens(level, item, Tokens(kept, len(kept)), job.model.config.vqvae)
     if not job.run.exists:
-        job.run.write_asked(job.asked)
+        job.run.write_item_specs(job.specs)
         job.run.write_config(job.config)
-    job.event("primed", audio=path.name, seconds=round(samples / job.config.sample_rate, 3))
+    job.log_event("primed", audio=path.name, seconds=round(samples / job.config.sample_rate, 3))

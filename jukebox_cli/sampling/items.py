@@ -6,7 +6,7 @@ import re
 
 from jukebox_cli.interfaces.errors import InputError
 
-MOST_ITEMS = 10_000
+MAX_ITEMS = 10_000
 
 
 def parse_items(text: str | int, *, count: bool, where: str = "--items") -> tuple[int, ...]:
@@ -21,7 +21,7 @@ def parse_items(text: str | int, *, count: bool, where: str = "--items") -> tupl
     if not all(ranges) or not ranges:
         hint = "write a number, a list 0,2 or a range 4-7"
         raise InputError(f"can't read {where} '{text}'", hint)
-    if sum(map(len, ranges)) > MOST_ITEMS:
+    if sum(map(len, ranges)) > MAX_ITEMS:
         hint = "make them in several runs, or in several commands with 0-9999, 10000-19999 ..."
-        raise InputError(f"{where} '{text}' are more than {MOST_ITEMS:,} at once", hint)
+        raise InputError(f"{where} '{text}' are more than {MAX_ITEMS:,} at once", hint)
     return tuple(sorted({number for each in ranges for number in each}))

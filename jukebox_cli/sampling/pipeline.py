@@ -15,50 +15,56 @@ from collections.abc import Sequence
 from contextlib import suppress
 from threading import Thread
 
-from jukebox_cli.sampling.checks import tell_of_other_priors
-from jukebox_cli.sampling.decode import decode
-from jukebox_cli.sampling.job import Job, Tick
-from jukebox_cli.sampling.level import sample
+from jukebox_cli.sampling.checks import warn_if_drawn_with_other_weights
+from jukebox_cli.sampling.decode import decode_items
+from jukebox_cli.sampling.job import Advance, Job
+from jukebox_cli.sampling.level import sample_level
 
 #: Tokens of the lowest level; with fewer, processes take longer to start than they save.
-ENOUGH = 10_000
+MIN_PARALLEL_TOKENS = 10_000
 
 
 #: What a process that draws a level runs; it imports what this one would, from the same places.
 WORKER = "jukebox_cli.sampling.worker"
 
 
-def finish(job: Job, until: str = "audio") -> None:
+def complete_run(job: Job, until: str = "audio") -> None:
     """Top level -> upsamplers -> audio, as far as `until` (top, tokens, audio) says."""
-    tell_of_other_priors(job)
-    lowest = job.top if until == "top" else 0
-    lacking = [level for level in range(job.top, lowest - 1, -1) if job.lacks(level)]
-    if pays(job, lacking):
-        side_by_side(job, lacking)
+    warn_if_drawn_with_other_weights(job)
+    lowest = job.top_level if until == "top" else 0
+    lacking = [
+        level for level in range(job.top_level, lowest - 1, -1) if job.incomplete_items(level)
+    ]
+    if parallel_levels_pay(job, lacking):
+        sample_levels_in_parallel(job, lacking)
     else:
         for level in lacking:
-            sample(job, level)
+            sample_level(job, level)
     if until == "audio":
-        decode(job)
+        decode_items(job)
 
 
-def pays(job: Job, levels: Sequence[int]) -> bool:
+def parallel_levels_pay(job: Job, levels: Sequence[int]) -> bool:
     """Whether levels that lack tokens are better drawn side by side: small ones, on a CPU with
     cores to spare."""
-    if len(levels) < 2 or cores() < 2 or _missing(job, levels[-1]) < ENOUGH:
+    if (
+        len(levels) < 2
+        or available_cores() < 2
+        or _missing_tokens(job, levels[-1]) < MIN_PARALLEL_TOKENS
+    ):
         return False
-    if any(job.model.config.priors[level].prefix for level in levels):
+    if any(job.model.config.priors[level].prefix_length for level in levels):
         return False  # what they put on disk within a window is not settled
     for level in levels:
-        job.model.need(f"prior-{level}")
+        job.model.require_weights(f"prior-{level}")
     from jukebox_cli.model.devices import pick_device
-    from jukebox_cli.model.loader import LARGE
+    from jukebox_cli.model.loader import LARGE_PARAMETERS
 
     on_cpu = pick_device(job.device).type == "cpu"
-    return on_cpu and all(_parameters(job, level) < LARGE for level in levels)
+    return on_cpu and all(_num_parameters(job, level) < LARGE_PARAMETERS for level in levels)
 
 
-def cores() -> int:
+def available_cores() -> int:
     """How many this process may use; OMP_NUM_THREADS may say fewer."""
     if hasattr(os, "sched_getaffinity"):
         there = len(os.sched_getaffinity(0))
@@ -68,11 +74,13 @@ def cores() -> int:
     return min(there, int(said)) if said.isdecimal() else there
 
 
-def _missing(job: Job, level: int) -> int:
-    return sum(job.total(level, item) - job.have(level, item) for item in job.items)
+def _missing_tokens(job: Job, level: int) -> int:
+    return sum(
+        job.num_tokens(level, item) - job.num_sampled_tokens(level, item) for item in job.items
+    )
 
 
-def _parameters(job: Job, level: int) -> int:
+def _num_parameters(job: Job, level: int) -> int:
     from math import prod
 
     from safetensors import safe_open
@@ -81,12 +89,12 @@ def _parameters(job: Job, level: int) -> int:
         return sum(prod(file.get_slice(name).get_shape()) for name in file.keys())  # noqa: SIM118
 
 
-def side_by_side(job: Job, levels: Sequence[int]) -> None:
+def sample_levels_in_parallel(job: Job, levels: Sequence[int]) -> None:
     """Draws what the run's items lack at some levels, from the highest down."""
     first, *below = levels
-    followers = [Follower(job, level) for level in below]
+    followers = [LevelWorker(job, level) for level in below]
     try:
-        sample(job, first)
+        sample_level(job, first)
         for follower in followers:
             follower.finish()
     finally:
@@ -94,11 +102,11 @@ def side_by_side(job: Job, levels: Sequence[int]) -> None:
             follower.stop()
 
 
-class Follower:
+class LevelWorker:
     """The process that draws a level, and what it says while it does."""
 
     def __init__(self, job: Job, level: int) -> None:
-        self.level, self.bar = level, job.bar
+        self.level, self.progress = level, job.progress
         self.failure: Exception | None = None
         self.process = subprocess.Popen(
             [sys.executable, "-m", WORKER],
@@ -106,13 +114,13 @@ class Follower:
             stdout=subprocess.PIPE,
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONSAFEPATH": "1"},
         )
-        self._tell((level, {name: getattr(job, name) for name in _PLAIN}))
-        self.listener = Thread(target=self._listen, daemon=True)
-        self.listener.start()
+        self._send((level, {name: getattr(job, name) for name in _PICKLED_FIELDS}))
+        self.receiver = Thread(target=self._receive, daemon=True)
+        self.receiver.start()
 
     def finish(self) -> None:
         """Waits until the level is whole. Raises what went wrong there."""
-        self.listener.join()
+        self.receiver.join()
         if self.failure:
             raise self.failure
         if code := self.process.wait():
@@ -124,17 +132,17 @@ class Follower:
         with suppress(BrokenPipeError):
             self.process.stdin.close()
         self.process.wait()
-        self.listener.join()
+        self.receiver.join()
 
-    def _tell(self, what: object) -> None:
+    def _send(self, what: object) -> None:
         assert self.process.stdin
         with suppress(BrokenPipeError):  # it ended at once; `finish` says so
             pickle.dump(what, self.process.stdin)
             self.process.stdin.flush()
 
-    def _listen(self) -> None:
+    def _receive(self) -> None:
         assert self.process.stdout
-        tick: Tick | None = None
+        tick: Advance | None = None
         # it may end in the middle of a word
         with suppress(EOFError, pickle.UnpicklingError), self.process.stdout as mouth:
             while True:
@@ -142,10 +150,10 @@ class Follower:
                 if isinstance(said, Exception):
                     self.failure = said
                 elif tick is None:
-                    tick = self.bar(*said)
+                    tick = self.progress(*said)
                 else:
                     tick(said)
 
 
 #: What of a job another process can be handed; it finds the plugins anew.
-_PLAIN = ("run", "model", "items", "config", "asked", "device", "precision", "batch")
+_PICKLED_FIELDS = ("run", "model", "items", "config", "specs", "device", "precision", "batch_size")

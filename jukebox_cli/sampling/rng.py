@@ -14,7 +14,7 @@ from torch import Tensor
 _WORDS = 4  # 64-bit numbers one Philox counter gives
 
 
-def uniforms(seed: int, item: int, level: int, first: int, end: int) -> np.ndarray:
+def uniform_numbers(seed: int, item: int, level: int, first: int, end: int) -> np.ndarray:
     """The uniform numbers in [0, 1) of positions first .. end - 1: float64 (end - first,)."""
     block = first // _WORDS
     generator = np.random.Philox(key=[seed, _STREAM], counter=[block, level, item, 0])
@@ -25,7 +25,7 @@ def uniforms(seed: int, item: int, level: int, first: int, end: int) -> np.ndarr
 _STREAM = 0x6A756B65626F78  # sets these numbers apart from any other use of the same seed
 
 
-def draw(logits: Tensor, uniform: Tensor) -> Tensor:
+def draw_tokens(logits: Tensor, uniform: Tensor) -> Tensor:
     """Tokens (B,) from logits (B, bins) by inverting the CDF at `uniform` (B,).
 
     No device sync. A token of probability zero is never drawn.

@@ -17,29 +17,29 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from jukebox_cli.engine.cuda_graph import stepper
-from jukebox_cli.interfaces.sampler import Guide, Sampler
+from jukebox_cli.engine.cuda_graph import make_step
+from jukebox_cli.interfaces.sampler import GuidanceSampler, Sampler
 from jukebox_cli.model.conditioning import Conditioning
 from jukebox_cli.model.prior import Prior
-from jukebox_cli.sampling.rng import draw, uniforms
-from jukebox_cli.sampling.windows import Stretch
+from jukebox_cli.sampling.rng import draw_tokens, uniform_numbers
+from jukebox_cli.sampling.windows import TokenWindow
 
 #: Conditions of a batch for one window; called once per window, before its first token. Where a
 #: level is guided, those of a batch twice as large: as it is told, and told nothing.
-Conditions = Callable[[Stretch], Conditioning]
+WindowConditioning = Callable[[TokenWindow], Conditioning]
 
 
 @dataclass
-class Draft:
+class PartialTokens:
     """The tokens of one item at one level, and how many of them are settled."""
 
     item: int
     tokens: np.ndarray  # int64 (total,)
-    done: int
+    num_done: int
 
 
 @dataclass(frozen=True)
-class Level:
+class LevelSampler:
     """What is the same for all items of a level."""
 
     number: int
@@ -48,86 +48,88 @@ class Level:
     seed: int
 
     @cached_property
-    def guides(self) -> list[Guide]:
+    def guidance_samplers(self) -> list[GuidanceSampler]:
         """Those that want to see what comes where nothing is told."""
-        return [s for s in self.samplers if isinstance(s, Guide) and s.looks]
+        return [
+            s for s in self.samplers if isinstance(s, GuidanceSampler) and s.needs_unconditional
+        ]
 
-    def rows(self, tokens: Tensor) -> Tensor:
+    def duplicate_for_guidance(self, tokens: Tensor) -> Tensor:
         """The tokens of a batch as the prior takes them: once more where it is told nothing."""
-        return torch.cat([tokens, tokens]) if self.guides else tokens
+        return torch.cat([tokens, tokens]) if self.guidance_samplers else tokens
 
 
 @dataclass(frozen=True)
-class Pulse:
+class ProgressCallbacks:
     """Who is told how far it is: `tick(tokens drawn)` often, `save()` at most every `seconds`."""
 
-    tick: Callable[[int], None] = lambda _: None
+    on_tokens: Callable[[int], None] = lambda _: None
     save: Callable[[], None] = lambda: None
-    seconds: float = 5.0
+    save_interval: float = 5.0
     every: int = 32  # tokens between looks at the clock
 
 
 @torch.inference_mode()
-def sample_level(
-    level: Level,
-    drafts: Sequence[Draft],
-    stretches: Sequence[Stretch],
-    conditions: Conditions,
-    pulse: Pulse,
+def sample_windows(
+    level: LevelSampler,
+    drafts: Sequence[PartialTokens],
+    stretches: Sequence[TokenWindow],
+    conditions: WindowConditioning,
+    pulse: ProgressCallbacks,
 ) -> None:
     """Draws what the drafts (of equal length) lack, saving as it goes.
 
     Whatever stops it, the drafts hold all that was drawn; saving that is up to the caller.
     """
     for stretch in stretches:
-        if all(draft.done >= stretch.end for draft in drafts):
+        if all(draft.num_done >= stretch.end for draft in drafts):
             continue
         _sample_window(level, drafts, stretch, conditions(stretch), pulse)
         pulse.save()
 
 
 def _sample_window(
-    level: Level,
-    drafts: Sequence[Draft],
-    stretch: Stretch,
+    level: LevelSampler,
+    drafts: Sequence[PartialTokens],
+    stretch: TokenWindow,
     conditions: Conditioning,
-    pulse: Pulse,
+    pulse: ProgressCallbacks,
 ) -> None:
     prior, start = level.prior, stretch.start
-    device = prior.positions.device
-    prefix, length = stretch.first - start, stretch.end - start
-    settled = [max(stretch.first, min(d.done, stretch.end)) - start for d in drafts]
+    device = prior.position_embedding.device
+    prefix, length = stretch.sample_from - start, stretch.end - start
+    settled = [max(stretch.sample_from, min(d.num_done, stretch.end)) - start for d in drafts]
     known = np.stack([d.tokens[start : stretch.end] for d in drafts])
     tokens = torch.from_numpy(known).to(device)  # (B, length)
     limits = torch.tensor(settled, device=device)
     wide = torch.float32 if device.type == "mps" else torch.float64
     numbers = _uniforms(level, drafts, stretch).to(device, wide)  # (B, length - prefix)
-    before = level.rows(tokens[:, :prefix])
-    caches = prior.caches(len(before), conditions)
+    before = level.duplicate_for_guidance(tokens[:, :prefix])
+    caches = prior.make_caches(len(before), conditions)
     prior.prefill(before, conditions, caches)
-    step = stepper(prior, conditions, caches)
+    step = make_step(prior, conditions, caches)
 
     def settle(upto: int) -> None:
         drawn = tokens[:, :upto].cpu().numpy()
         if upto == length:  # a letter of a prefix has no sound; within the window it is heard
-            drawn = np.where(drawn < prior.bins, drawn, 0)
+            drawn = np.where(drawn < prior.codebook_size, drawn, 0)
         for draft, row in zip(drafts, drawn, strict=True):
-            if draft.done < start + upto:
+            if draft.num_done < start + upto:
                 draft.tokens[start : start + upto] = row
-                draft.done = start + upto
+                draft.num_done = start + upto
 
     n, told, saved = prefix, prefix, monotonic()
     try:
         while n < length:
-            logits = step(level.rows(tokens[:, n - 1]), n)
+            logits = step(level.duplicate_for_guidance(tokens[:, n - 1]), n)
             if n >= min(settled):  # before that it is a replay, to fill the caches
-                token = _draw(level, logits, tokens[:, :n], numbers[:, n - prefix])
+                token = _draw_next(level, logits, tokens[:, :n], numbers[:, n - prefix])
                 tokens[:, n] = torch.where(n < limits, tokens[:, n], token)
             n += 1
             if n % pulse.every == 0 or n == length:
-                pulse.tick(sum(n - max(told, min(n, at)) for at in settled))
+                pulse.on_tokens(sum(n - max(told, min(n, at)) for at in settled))
                 told = n
-                if monotonic() - saved > pulse.seconds:
+                if monotonic() - saved > pulse.save_interval:
                     settle(n)
                     pulse.save()
                     saved = monotonic()
@@ -135,16 +137,19 @@ def _sample_window(
         settle(n)
 
 
-def _draw(level: Level, logits: Tensor, history: Tensor, number: Tensor) -> Tensor:
-    if guides := level.guides:
+def _draw_next(level: LevelSampler, logits: Tensor, history: Tensor, number: Tensor) -> Tensor:
+    if guides := level.guidance_samplers:
         logits, untold = logits.chunk(2)
         for guide in guides:
-            logits = guide.guide(logits, untold)
+            logits = guide.combine(logits, untold)
     for sampler in level.samplers:
         logits = sampler(logits, history)
-    return draw(logits, number)
+    return draw_tokens(logits, number)
 
 
-def _uniforms(level: Level, drafts: Sequence[Draft], stretch: Stretch) -> Tensor:
-    rows = [uniforms(level.seed, d.item, level.number, stretch.first, stretch.end) for d in drafts]
+def _uniforms(level: LevelSampler, drafts: Sequence[PartialTokens], stretch: TokenWindow) -> Tensor:
+    rows = [
+        uniform_numbers(level.seed, d.item, level.number, stretch.sample_from, stretch.end)
+        for d in drafts
+    ]
     return torch.from_numpy(np.stack(rows).astype(np.float64))

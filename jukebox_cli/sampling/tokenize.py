@@ -14,14 +14,14 @@ from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.model import codec
 from jukebox_cli.model.devices import autocast
 from jukebox_cli.model.vqvae import VQVAE
-from jukebox_cli.sampling.job import Tick
+from jukebox_cli.sampling.job import Advance
 from jukebox_cli.storage.corpus import Corpus, CorpusConfig
 from jukebox_cli.storage.model import Model
-from jukebox_cli.storage.run import Asked, Run, RunConfig, Tokens
+from jukebox_cli.storage.run import ItemSpecs, Run, RunConfig, Tokens
 
 
 def encode_file(
-    vqvae: VQVAE, path: Path, tick: Tick = lambda _: None, seconds: float | None = None
+    vqvae: VQVAE, path: Path, tick: Advance = lambda _: None, seconds: float | None = None
 ) -> tuple[list[np.ndarray], int]:
     """A file's tokens per level, and its length in samples; the first `seconds` only if given."""
     rate = vqvae.config.sample_rate
@@ -30,7 +30,7 @@ def encode_file(
 
     def counted() -> Iterator[audio.Audio]:
         nonlocal length
-        for block in audio.stream(path, rate):
+        for block in audio.stream_audio(path, rate):
             block = block if limit is None else block[: limit - length]
             length += len(block)
             tick(len(block))
@@ -49,7 +49,7 @@ def to_corpus(
     model: Model,
     vqvae: VQVAE,
     corpus: Corpus,
-    tick: Tick = lambda _: None,
+    tick: Advance = lambda _: None,
 ) -> int:
     """Adds the recordings that the corpus does not have yet; gives how many that were.
 
@@ -59,8 +59,8 @@ def to_corpus(
     config = CorpusConfig(
         fingerprint=model.fingerprint(),
         sample_rate=model.config.vqvae.sample_rate,
-        hops=model.config.vqvae.hops,
-        bins=model.config.vqvae.bins,
+        hop_lengths=model.config.vqvae.hop_lengths,
+        codebook_size=model.config.vqvae.codebook_size,
     )
     if not corpus.exists:
         if corpus.path.exists() and any(p.suffix != ".part" for p in corpus.path.iterdir()):
@@ -72,7 +72,7 @@ def to_corpus(
             f"{corpus.path} was made with another model than '{model.name}'",
             "choose another folder with --out",
         )
-    there = {entry.name for entry in corpus.entries()}
+    there = {entry.name for entry in corpus.songs()}
     new: dict[str, Recording] = {}
     for recording in recordings:
         if str(recording.audio) not in there:
@@ -90,15 +90,15 @@ def to_run(
     vqvae: VQVAE,
     run: Run,
     config: RunConfig,
-    tick: Tick = lambda _: None,
+    tick: Advance = lambda _: None,
 ) -> None:
     """Makes a run with an item for each recording, its tokens given at every level."""
     items: dict[int, tuple[int, dict[str, Any]]] = {}
-    run.drop_tokens()
+    run.delete_tokens()
     for item, recording in enumerate(recordings):
         tokens, samples = encode_file(vqvae, recording.audio, tick)
         items[item] = (samples, dict(recording.song))
         for level, codes in enumerate(tokens):
             run.write_tokens(level, item, Tokens(codes, len(codes)), model.config.vqvae)
-    run.write_asked(Asked(0, {}, items))
+    run.write_item_specs(ItemSpecs(0, {}, items))
     run.write_config(config)  # the last: a run that has it is whole

@@ -9,29 +9,31 @@ from __future__ import annotations
 from typing import NamedTuple
 
 
-class Stretch(NamedTuple):
+class TokenWindow(NamedTuple):
     """One window of a level, in tokens from the song's beginning."""
 
     start: int  # of the window
-    first: int  # the first token to draw; those before it are known when the window begins
+    sample_from: int  # the first token to draw; those before it are known when the window begins
     end: int  # after the last token to draw
 
 
-def windows(total: int, frames: int, hop: float, given: int = 0, unit: int = 1) -> list[Stretch]:
+def token_windows(
+    total: int, context_length: int, hop_fraction: float, primed: int = 0, multiple_of: int = 1
+) -> list[TokenWindow]:
     """The windows that draw tokens `given` .. `total` of a level.
 
     The last one is moved back so that it ends with the song. A song shorter than a window is one
     window, drawn as far as it goes. Windows begin at multiples of `unit`, the tokens per token of
     the level above, of which `total` and `frames` are multiples too.
     """
-    step = max(1, round(frames * hop / unit)) * unit
-    starts = range(0, max(1, total - frames + step), step)
+    step = max(1, round(context_length * hop_fraction / multiple_of)) * multiple_of
+    starts = range(0, max(1, total - context_length + step), step)
     stretches = []
-    known = given
+    known = primed
     for start in starts:
-        start = max(0, min(start, total - frames))
-        end = min(start + frames, total)
+        start = max(0, min(start, total - context_length))
+        end = min(start + context_length, total)
         if end > known:
-            stretches.append(Stretch(start, known, end))
+            stretches.append(TokenWindow(start, known, end))
             known = end
-    return [s for s in stretches if s.first < s.end]
+    return [s for s in stretches if s.sample_from < s.end]

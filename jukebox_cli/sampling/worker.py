@@ -19,15 +19,15 @@ from threading import Thread
 from typing import Any
 
 from jukebox_cli.interfaces.errors import InputError, InputWarning
-from jukebox_cli.registry import installed
-from jukebox_cli.sampling.job import Job, Tick
-from jukebox_cli.sampling.level import sample
+from jukebox_cli.registry import load_installed
+from jukebox_cli.sampling.job import Advance, Job
+from jukebox_cli.sampling.level import sample_level
 
 #: Seconds between looks at what the level above has put on disk.
-PATIENCE = 0.05
+POLL_SECONDS = 0.05
 
 
-def follow() -> None:
+def main() -> None:
     """The process: draws the level it is told of while the one above it is drawn.
 
     It goes on until the level is whole or nobody holds the other end of its input.
@@ -43,14 +43,16 @@ def follow() -> None:
     def say(what: object) -> None:
         mouth.write(pickle.dumps(what))
 
-    def bar(*said: Any) -> Tick:
+    def bar(*said: Any) -> Advance:
         say(said)
         return say
 
     try:
         try:
-            registry = installed(lambda message: None)
-            sample(Job(registry=registry, bar=bar, wait=_wait, **own), level)
+            registry = load_installed(lambda message: None)
+            sample_level(
+                Job(registry=registry, progress=bar, wait_for_upper=_wait_for_upper, **own), level
+            )
         finally:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)  # from here on it ends by itself
     except (KeyboardInterrupt, BrokenPipeError):
@@ -61,8 +63,8 @@ def follow() -> None:
         say(RuntimeError(traceback.format_exc()))
 
 
-def _wait() -> None:
-    time.sleep(PATIENCE)
+def _wait_for_upper() -> None:
+    time.sleep(POLL_SECONDS)
 
 
 def _stop(*_: object) -> None:
@@ -76,4 +78,4 @@ def _end_with_input() -> None:
 
 
 if __name__ == "__main__":
-    follow()
+    main()

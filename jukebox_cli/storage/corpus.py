@@ -8,17 +8,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from jukebox_cli.config.schema import FORMAT, check_format
-from jukebox_cli.config.yaml_files import build, dump, read_yaml
+from jukebox_cli.config.schema import FORMAT, validate_format
+from jukebox_cli.config.yaml_files import dump_yaml, read_yaml, validate_config
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.storage.files import (
-    alone,
-    append_line,
-    damaged,
+    append_jsonl,
+    corruption_errors,
     disk_errors,
-    last_row,
-    mend,
-    read_lines,
+    drop_partial_line,
+    exclusive_lock,
+    last_jsonl_row,
+    read_jsonl,
     write_text,
 )
 
@@ -34,21 +34,21 @@ class CorpusConfig:
     format: int = FORMAT
     fingerprint: str = ""
     sample_rate: int = 0
-    hops: tuple[int, ...] = ()
-    bins: int = 0
+    hop_lengths: tuple[int, ...] = ()
+    codebook_size: int = 0
 
     def __post_init__(self) -> None:
-        check_format(self.format)
+        validate_format(self.format)
 
 
 @dataclass(frozen=True)
-class Entry:
+class CorpusSong:
     """A song of a corpus: where its tokens stand, in tokens of the top level."""
 
     name: str
     start: int
     length: int
-    samples: int
+    num_samples: int
     song: Mapping[str, Any]
     held_out: bool = False
 
@@ -68,18 +68,18 @@ class Corpus:
         path = self.path / "corpus.yaml"
         if not path.is_file():
             raise InputError(f"{self.path} is not a corpus", "make one with `jukebox tokenize`")
-        return build(CorpusConfig, read_yaml(path), path)
+        return validate_config(CorpusConfig, read_yaml(path), path)
 
     def write_config(self, config: CorpusConfig) -> None:
-        write_text(self.path / "corpus.yaml", dump(config))
+        write_text(self.path / "corpus.yaml", dump_yaml(config))
         self.__dict__["config"] = config
 
-    def entries(self) -> list[Entry]:
+    def songs(self) -> list[CorpusSong]:
         path = self.path / "songs.jsonl"
-        with damaged(path):
-            return [Entry(**row) for row in read_lines(path)] if path.exists() else []
+        with corruption_errors(path):
+            return [CorpusSong(**row) for row in read_jsonl(path)] if path.exists() else []
 
-    def level(self, number: int) -> np.ndarray:
+    def tokens(self, number: int) -> np.ndarray:
         """All tokens of a level, memory-mapped: uint16 (T,)."""
         import numpy as np
 
@@ -102,14 +102,16 @@ class Corpus:
         Several processes may add songs to a corpus at once.
         """
         path = self.path / "songs.jsonl"
-        with alone(self.path):
-            mend(path)
-            with damaged(path):
-                last = Entry(**row) if (row := last_row(path)) else None
+        with exclusive_lock(self.path):
+            drop_partial_line(path)
+            with corruption_errors(path):
+                last = CorpusSong(**row) if (row := last_jsonl_row(path)) else None
             start = last.start + last.length if last else 0
             for level, codes in enumerate(tokens):
                 self._write_level(level, start, codes)
-            append_line(path, asdict(Entry(name, start, len(tokens[-1]), samples, song, held_out)))
+            append_jsonl(
+                path, asdict(CorpusSong(name, start, len(tokens[-1]), samples, song, held_out))
+            )
 
     def _write_level(self, level: int, start: int, codes: np.ndarray) -> None:
         """`start` is in tokens of the top level."""
@@ -119,15 +121,15 @@ class Corpus:
             file.write(codes.astype("<u2").tobytes())
             file.truncate()
 
-    def check(self) -> None:
+    def validate(self) -> None:
         """InputError when a level has fewer tokens than songs.jsonl says."""
-        end = max((entry.start + entry.length for entry in self.entries()), default=0)
-        for number in range(len(self.config.hops) if end else 0):
-            have, want = len(self.level(number)), end * self.ratio(number)
+        end = max((entry.start + entry.length for entry in self.songs()), default=0)
+        for number in range(len(self.config.hop_lengths) if end else 0):
+            have, want = len(self.tokens(number)), end * self.ratio(number)
             if have < want:
                 what = f"{self.path}/level-{number}.bin is damaged: {have} tokens, not {want}"
                 raise InputError(what, "tokenize the songs into a new corpus")
 
     def ratio(self, level: int) -> int:
         """Tokens of `level` per token of the top level."""
-        return self.config.hops[-1] // self.config.hops[level]
+        return self.config.hop_lengths[-1] // self.config.hop_lengths[level]

@@ -48,7 +48,7 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """A path to write to, moved to `path` when the block ends well and removed when not."""
     part = path.with_name(f".{path.name}.{os.urandom(4).hex()}.part")
     with disk_errors(path):
@@ -67,22 +67,22 @@ def _umask() -> int:
 
 
 def write_text(path: Path, text: str) -> None:
-    with replacing(path) as part:
+    with atomic_write(path) as part:
         part.write_text(text, encoding="utf-8")
 
 
-def append_line(path: Path, row: Mapping[str, Any]) -> None:
+def append_jsonl(path: Path, row: Mapping[str, Any]) -> None:
     """One JSON line at the end of a file; a single write, so lines of two writers don't mix."""
     line = json.dumps(row, ensure_ascii=False).encode() + b"\n"
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
-        start = b"" if _ends_a_line(path) else b"\n"
+        start = b"" if _ends_with_newline(path) else b"\n"
         with path.open("ab", buffering=0) as file:
             if file.write(start + line) < len(start + line):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
-def _ends_a_line(path: Path) -> bool:
+def _ends_with_newline(path: Path) -> bool:
     """False when the last line of a file was cut off while it was written."""
     if not path.exists() or path.stat().st_size == 0:
         return True
@@ -102,15 +102,15 @@ def read_json(path: Path) -> dict[str, Any]:
     return data
 
 
-def mend(path: Path) -> None:
+def drop_partial_line(path: Path) -> None:
     """Leaves out a last line that was cut off, so that another can follow."""
-    if not _ends_a_line(path):
-        rows = [json.dumps(row, ensure_ascii=False) + "\n" for row in read_lines(path)]
+    if not _ends_with_newline(path):
+        rows = [json.dumps(row, ensure_ascii=False) + "\n" for row in read_jsonl(path)]
         write_text(path, "".join(rows))
 
 
 @contextmanager
-def damaged(path: Path) -> Iterator[None]:
+def corruption_errors(path: Path) -> Iterator[None]:
     """Turns what goes wrong with the content of a file of ours into an InputError."""
     try:
         yield
@@ -119,7 +119,7 @@ def damaged(path: Path) -> Iterator[None]:
         raise InputError(f"{path} is damaged: {type(error).__name__}: {error}", hint) from None
 
 
-def read_lines(path: Path) -> list[dict[str, Any]]:
+def read_jsonl(path: Path) -> list[dict[str, Any]]:
     """The rows of a .jsonl file; a last line that was cut off while it was written is left out."""
     rows = []
     lines = read_text(path).removesuffix("\n").split("\n") if path.stat().st_size else []
@@ -135,7 +135,7 @@ def read_lines(path: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def last_row(path: Path) -> dict[str, Any] | None:
+def last_jsonl_row(path: Path) -> dict[str, Any] | None:
     """The last row of a .jsonl file that ends well, without reading the others."""
     if not path.exists() or path.stat().st_size == 0:
         return None
@@ -146,17 +146,12 @@ def last_row(path: Path) -> dict[str, Any] | None:
 
 
 @contextmanager
-def alone(folder: Path) -> Iterator[None]:
-    """Waits until no other process is within such a block of the same folder. Where the system has
-    no such locks, as on Windows, it does not wait."""
-    try:
-        import fcntl
-    except ImportError:
-        yield
-        return
+def exclusive_lock(folder: Path) -> Iterator[None]:
+    """Waits until no other process is within such a block of the same folder."""
+    from filelock import FileLock
+
     path = folder / ".lock"
-    with disk_errors(path), path.open("ab") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    with disk_errors(path), FileLock(path):
         yield
 
 

@@ -12,12 +12,12 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jukebox_cli.config.schema import FORMAT, Knobs, ModelConfig
-from jukebox_cli.config.suggest import did_you_mean, unknown
-from jukebox_cli.config.yaml_files import dump, load
+from jukebox_cli.config.schema import FORMAT, ModelConfig, Options
+from jukebox_cli.config.suggest import did_you_mean, unknown_name
+from jukebox_cli.config.yaml_files import dump_yaml, load_config
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.storage.files import (
-    damaged,
+    corruption_errors,
     read_json,
     write_text,
 )
@@ -36,7 +36,7 @@ class Model:
 
     @cached_property
     def config(self) -> ModelConfig:
-        return load(ModelConfig, self.path / "config.yaml")
+        return load_config(ModelConfig, self.path / "config.yaml")
 
     @property
     def name(self) -> str:
@@ -63,18 +63,18 @@ class Model:
         return self.path / "train" / f"{part}.safetensors"
 
     def write_config(self, config: ModelConfig) -> None:
-        write_text(self.path / "config.yaml", dump(config))
+        write_text(self.path / "config.yaml", dump_yaml(config))
         self.__dict__.pop("config", None)
 
-    def learned(self, level: int) -> dict[str, Knobs]:
+    def fitted_conditioners(self, level: int) -> dict[str, Options]:
         """The fields of a level's conditioners, by name, as `fit` left them."""
         path = self.path / f"prior-{level}.json"
         if not path.exists():
             return {}
-        with damaged(path):
+        with corruption_errors(path):
             return dict(read_json(path)["conditioners"])
 
-    def write_learned(self, level: int, fields: Mapping[str, Knobs]) -> None:
+    def write_fitted_conditioners(self, level: int, fields: Mapping[str, Options]) -> None:
         data = {"format": FORMAT, "conditioners": fields}
         text = json.dumps(data, indent=1, ensure_ascii=False, sort_keys=True)
         write_text(self.path / f"prior-{level}.json", text + "\n")
@@ -82,7 +82,7 @@ class Model:
     def has_prior(self, level: int) -> bool:
         return self.weights(f"prior-{level}").is_file()
 
-    def need(self, part: str) -> None:
+    def require_weights(self, part: str) -> None:
         """InputError when the weights of `vqvae-N` or `prior-N` are missing or damaged."""
         from safetensors import SafetensorError, safe_open
 
@@ -105,18 +105,18 @@ class Model:
         however large they are.
         """
         digest = hashlib.sha256(repr(asdict(self.config.vqvae)).encode())
-        for level in range(self.config.vqvae.levels):
+        for level in range(self.config.vqvae.num_levels):
             path = self.weights(f"vqvae-{level}")
             if path.is_file():
-                digest.update(_ends_of(path))
+                digest.update(_head_tail_and_size(path))
         return digest.hexdigest()[:16]
 
-    def prior_print(self, level: int) -> str:
+    def prior_fingerprint(self, level: int) -> str:
         """A hash of the ends and the size of a prior's weights: they change in every step."""
-        return hashlib.sha256(_ends_of(self.weights(f"prior-{level}"))).hexdigest()[:16]
+        return hashlib.sha256(_head_tail_and_size(self.weights(f"prior-{level}"))).hexdigest()[:16]
 
 
-def _ends_of(path: Path, size: int = 1 << 20) -> bytes:
+def _head_tail_and_size(path: Path, size: int = 1 << 20) -> bytes:
     with path.open("rb") as file:
         first = file.read(size)
         end = file.seek(0, os.SEEK_END)
@@ -124,7 +124,7 @@ def _ends_of(path: Path, size: int = 1 << 20) -> bytes:
         return first + file.read(size) + str(end).encode()
 
 
-def builtin_models() -> list[str]:
+def builtin_model_names() -> list[str]:
     """Names of the models that come with the package."""
     folder = resources.files("jukebox_cli").joinpath("models")
     if not folder.is_dir():
@@ -142,7 +142,7 @@ def find_model(name: str) -> Model:
         raise InputError(
             f"{name} is not a model: it has no config.yaml", "see `jukebox model list`"
         )
-    problem = unknown("model", name, known := model_names())
+    problem = unknown_name("model", name, known := model_names())
     if did_you_mean(name, known):
         raise problem
     raise InputError(problem.message, f"{problem.hint}; `jukebox model import` brings in others")
@@ -151,4 +151,4 @@ def find_model(name: str) -> Model:
 def model_names() -> list[str]:
     local = Path("models")
     here = [p.parent.name for p in local.glob("*/config.yaml")] if local.is_dir() else []
-    return sorted({*here, *builtin_models()})
+    return sorted({*here, *builtin_model_names()})

@@ -9,14 +9,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from jukebox_cli.config.schema import FORMAT, Knobs, VQVAEConfig, check_format
-from jukebox_cli.config.yaml_files import build, dump, read_yaml
+from jukebox_cli.config.schema import FORMAT, Options, VQVAEConfig, validate_format
+from jukebox_cli.config.yaml_files import dump_yaml, read_yaml, validate_config
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.storage.files import (
-    append_line,
-    damaged,
+    append_jsonl,
+    atomic_write,
+    corruption_errors,
     read_json,
-    replacing,
     safetensors_errors,
     write_text,
 )
@@ -38,13 +38,13 @@ class RunConfig:
     fingerprint: str = ""
     sample_rate: int = 0
     seed: int = 0
-    hop: tuple[float, ...] = ()
-    sampling: tuple[Knobs, ...] = ()
-    audio: str = ""  # a hash of the recordings it goes on from, if any
+    hop_fraction: tuple[float, ...] = ()
+    sampling: tuple[Options, ...] = ()
+    audio_hash: str = ""  # a hash of the recordings it goes on from, if any
     versions: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        check_format(self.format)
+        validate_format(self.format)
 
 
 @dataclass(frozen=True)
@@ -52,21 +52,21 @@ class Tokens:
     """One item's tokens at one level, as far as they are settled."""
 
     tokens: np.ndarray  # int64 (T,)
-    given: int  # how many were not drawn but came from a recording or a run before
-    prior: str = ""  # a hash of the weights that drew the others
+    primed: int  # how many were not drawn but came from a recording or a run before
+    prior_fingerprint: str = ""  # a hash of the weights that drew the others
 
 
 @dataclass(frozen=True)
-class Asked:
+class ItemSpecs:
     """Length in samples and conditions of every item (song.json), and those of single items that
     differ (items/item-00.json)."""
 
-    samples: int
+    num_samples: int
     song: dict[str, Any]
     items: dict[int, tuple[int, dict[str, Any]]] = field(default_factory=dict)
 
-    def of(self, item: int) -> tuple[int, dict[str, Any]]:
-        return self.items.get(item, (self.samples, self.song))
+    def for_item(self, item: int) -> tuple[int, dict[str, Any]]:
+        return self.items.get(item, (self.num_samples, self.song))
 
 
 @dataclass(frozen=True)
@@ -90,38 +90,38 @@ class Run:
             there = "is not a run: it has no run.yaml" if self.path.exists() else "does not exist"
             raise InputError(f"{self.path} {there}", "make one with `jukebox generate --out`")
         path = self.path / "run.yaml"
-        return build(RunConfig, read_yaml(path), path)
+        return validate_config(RunConfig, read_yaml(path), path)
 
     def write_config(self, config: RunConfig) -> None:
-        write_text(self.path / "run.yaml", dump(config))
+        write_text(self.path / "run.yaml", dump_yaml(config))
         self.__dict__["config"] = config
 
-    def asked(self) -> Asked:
+    def item_specs(self) -> ItemSpecs:
         """What was asked for."""
         path = self.path / "song.json"
         data = read_json(path)
-        with damaged(path):
+        with corruption_errors(path):
             early = data.get("items", {})  # of runs made before items had files of their own
             items = {int(i): (each["samples"], each["song"]) for i, each in early.items()}
             samples, song = data["samples"], data["song"]
         files = (self.path / "items").glob("item-*.json")
-        items |= {_item_of(path): self._asked_of(path) for path in files}
-        return Asked(samples, song, dict(sorted(items.items())))
+        items |= {_item_number(path): self._read_item_spec(path) for path in files}
+        return ItemSpecs(samples, song, dict(sorted(items.items())))
 
-    def _asked_of(self, path: Path) -> tuple[int, dict[str, Any]]:
+    def _read_item_spec(self, path: Path) -> tuple[int, dict[str, Any]]:
         data = read_json(path)
-        with damaged(path):
+        with corruption_errors(path):
             return data["samples"], data["song"]
 
-    def write_asked(self, asked: Asked, items: Iterable[int] | None = None) -> None:
+    def write_item_specs(self, asked: ItemSpecs, items: Iterable[int] | None = None) -> None:
         """Writes what was asked for: of single items all that differ, or `items` and leaves those
         of other tasks alone."""
-        self._write_song(self.path / "song.json", asked.samples, asked.song)
+        self._write_song(self.path / "song.json", asked.num_samples, asked.song)
         for item in asked.items if items is None else items:
             self._write_song(self._item_file(item), *asked.items[item])
         if items is None:
             for path in (self.path / "items").glob("item-*.json"):
-                if _item_of(path) not in asked.items:
+                if _item_number(path) not in asked.items:
                     path.unlink()
 
     def _write_song(self, path: Path, samples: int, song: Mapping[str, Any]) -> None:
@@ -136,9 +136,9 @@ class Run:
     def items(self) -> list[int]:
         """The items that have a file of tokens at any level."""
         files = (self.path / "tokens").glob("level-*/item-*.safetensors")
-        return sorted({_item_of(path) for path in files})
+        return sorted({_item_number(path) for path in files})
 
-    def chosen(self, items: Sequence[int] | None) -> tuple[int, ...]:
+    def select_items(self, items: Sequence[int] | None) -> tuple[int, ...]:
         """These items, or all of them. InputError for one that is not there."""
         there = self.items()
         if missing := [i for i in items or () if i not in there]:
@@ -165,7 +165,7 @@ class Run:
         import soundfile
 
         try:
-            return bool(soundfile.info(str(audio)).frames >= self.asked().of(item)[0])
+            return bool(soundfile.info(str(audio)).frames >= self.item_specs().for_item(item)[0])
         except (soundfile.LibsndfileError, OSError):
             return False
 
@@ -173,12 +173,12 @@ class Run:
         """When the words of an item are sung."""
         return self.path / "alignment" / f"item-{item:02}.json"
 
-    def drop_tokens(self) -> None:
+    def delete_tokens(self) -> None:
         """Removes the tokens that a command left which was stopped before it wrote run.yaml."""
         for path in (self.path / "tokens").glob("level-*/item-*.safetensors"):
             path.unlink()
 
-    def outgrew_audio(self, item: int) -> bool:
+    def is_longer_than_audio(self, item: int) -> bool:
         """Whether an item was made longer, and stopped before its audio was."""
         audio = self.audio_file(item)
         return audio.exists() and not self._is_whole(audio, item)
@@ -193,14 +193,14 @@ class Run:
         about = {
             "format": str(FORMAT),
             "level": str(level),
-            "hop": str(codec.hops[level]),
+            "hop_length": str(codec.hop_lengths[level]),
             "sample_rate": str(codec.sample_rate),
-            "bins": str(bins or codec.bins),
-            "given": str(tokens.given),
-            **({"prior": tokens.prior} if tokens.prior else {}),
+            "vocab_size": str(bins or codec.codebook_size),
+            "primed": str(tokens.primed),
+            **({"prior_fingerprint": tokens.prior_fingerprint} if tokens.prior_fingerprint else {}),
         }
         path = self.token_file(level, item)
-        with replacing(path) as part, safetensors_errors():
+        with atomic_write(path) as part, safetensors_errors():
             save_file({"tokens": tokens.tokens.astype(np.uint16)}, part, about)
 
     def read_tokens(self, level: int, item: int) -> Tokens | None:
@@ -217,29 +217,31 @@ class Run:
                 tokens = file.get_tensor("tokens")
             if tokens.dtype != np.uint16 or tokens.ndim != 1:
                 raise ValueError(f"tokens are {tokens.ndim}-D {tokens.dtype}, not 1-D uint16")
-            bins = int(about.get("bins", 1 << 16))
+            bins = int(about.get("vocab_size", 1 << 16))
             if tokens.size and tokens.max() >= bins:
                 raise ValueError(f"token {tokens.max()} is not one of {bins}")
-            return Tokens(tokens.astype(np.int64), int(about["given"]), about.get("prior", ""))
+            return Tokens(
+                tokens.astype(np.int64), int(about["primed"]), about.get("prior_fingerprint", "")
+            )
         except (SafetensorError, KeyError, ValueError, OSError) as error:
-            raise InputError(f"{path} is damaged: {error}", self.cure) from None
+            raise InputError(f"{path} is damaged: {error}", self.recovery_hint) from None
 
-    def refuse_lost(self, level: int, items: Sequence[int]) -> None:
+    def require_recorded_tokens(self, level: int, items: Sequence[int]) -> None:
         """InputError where tokens of recordings are gone: drawn ones would replace them."""
         for item in items:
             if self.read_tokens(level, item) is None:
                 lost = f"{self.token_file(level, item)}, which held a recording, is gone"
-                raise InputError(lost, self.cure)
+                raise InputError(lost, self.recovery_hint)
 
     @property
-    def cure(self) -> str:
+    def recovery_hint(self) -> str:
         """What to do about tokens that are damaged or lost."""
-        if (self.path / "run.yaml").exists() and self.config.audio:
+        if (self.path / "run.yaml").exists() and self.config.audio_hash:
             return "restore it from a copy, or make the run anew from its recording"
         again = "delete that file and run `jukebox upsample` or `jukebox generate` again"
         return f"restore it from a copy; or {again}"
 
-    def levels_of(self, item: int) -> list[int]:
+    def levels_with_tokens(self, item: int) -> list[int]:
         """The levels that have tokens of an item, lowest first."""
         folders = (self.path / "tokens").glob("level-*")
         levels = sorted(int(p.name.removeprefix("level-")) for p in folders)
@@ -255,8 +257,8 @@ class Run:
         return self.path / "report.html"
 
     def log(self, event: Mapping[str, Any]) -> None:
-        append_line(self.log_file, event)
+        append_jsonl(self.log_file, event)
 
 
-def _item_of(path: Path) -> int:
+def _item_number(path: Path) -> int:
     return int(path.stem.removeprefix("item-"))

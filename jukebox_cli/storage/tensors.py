@@ -25,7 +25,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from jukebox_cli.storage.files import replacing, safetensors_errors
+from jukebox_cli.storage.files import atomic_write, safetensors_errors
 
 Weights = Mapping[str, "Tensor"]
 
@@ -33,12 +33,12 @@ Weights = Mapping[str, "Tensor"]
 def save_tensors(path: Path, tensors: Weights, about: Mapping[str, str] | None = None) -> None:
     from safetensors.torch import save_file
 
-    with replacing(path) as part, safetensors_errors():
+    with atomic_write(path) as part, safetensors_errors():
         save_file({k: v.contiguous() for k, v in tensors.items()}, part, dict(about or {}))
 
 
 #: The types of numbers as safetensors call them.
-KINDS = {
+DTYPES = {
     "F64": torch.float64,
     "F32": torch.float32,
     "F16": torch.float16,
@@ -53,25 +53,25 @@ KINDS = {
 
 
 #: What weights may be; what training keeps beside them may be anything.
-WEIGHTS = (torch.float16, torch.bfloat16, torch.float32)
+WEIGHT_DTYPES = (torch.float16, torch.bfloat16, torch.float32)
 
 
-class Storage:
+class FileStorage:
     """Numbers in a file. Where they begin need not be known at once."""
 
     def __init__(self, path: Path, dtype: torch.dtype, size: int, start: int = -1) -> None:
         self.path, self.dtype, self.size, self.start = path, dtype, size, start
 
     @property
-    def bytes(self) -> int:
+    def num_bytes(self) -> int:
         return self.size * self.dtype.itemsize
 
 
 @dataclass(frozen=True)
-class Stored:
+class StoredTensor:
     """A tensor in a file; a call maps it into memory. What is written to it stays there."""
 
-    storage: Storage
+    storage: FileStorage
     offset: int
     shape: tuple[int, ...]
     strides: tuple[int, ...]
@@ -80,13 +80,13 @@ class Stored:
         source = self.storage
         if not prod(self.shape):
             return torch.empty(self.shape, dtype=source.dtype)
-        mapped = np.memmap(source.path, np.uint8, "c", source.start, (source.bytes,))
+        mapped = np.memmap(source.path, np.uint8, "c", source.start, (source.num_bytes,))
         return torch.from_numpy(mapped).view(source.dtype).as_strided(
             self.shape, self.strides, self.offset
         )  # fmt: skip
 
 
-def stored(path: Path, hint: str = "restore it from a copy") -> dict[str, Stored]:
+def index_tensors(path: Path, hint: str = "restore it from a copy") -> dict[str, StoredTensor]:
     """The tensors of a safetensors file by name. InputError when it is missing or damaged."""
     from safetensors import SafetensorError, safe_open
 
@@ -104,18 +104,20 @@ def stored(path: Path, hint: str = "restore it from a copy") -> dict[str, Stored
     return {name: _entry(path, 8 + length, name, about) for name, about in header.items()}
 
 
-def _entry(path: Path, start: int, name: str, about: Mapping[str, Any]) -> Stored:
+def _entry(path: Path, start: int, name: str, about: Mapping[str, Any]) -> StoredTensor:
     """A tensor of a file whose tensors begin at `start`."""
-    if (kind := about["dtype"]) not in KINDS:
-        raise InputError(f"{path}: {name} is of type {kind}", f"known are {', '.join(KINDS)}")
+    if (kind := about["dtype"]) not in DTYPES:
+        raise InputError(f"{path}: {name} is of type {kind}", f"known are {', '.join(DTYPES)}")
     shape, begin = tuple(about["shape"]), about["data_offsets"][0]
     strides = tuple(prod(shape[n + 1 :]) for n in range(len(shape)))
-    return Stored(Storage(path, KINDS[kind], prod(shape), start + begin), 0, shape, strides)
+    return StoredTensor(
+        FileStorage(path, DTYPES[kind], prod(shape), start + begin), 0, shape, strides
+    )
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
     """All tensors of a safetensors file. InputError when it is missing or damaged."""
-    return {name: get() for name, get in stored(path).items()}
+    return {name: get() for name, get in index_tensors(path).items()}
 
 
 def stream_tensors(path: Path, tensors: Mapping[str, Callable[[], Tensor]]) -> None:
@@ -125,21 +127,21 @@ def stream_tensors(path: Path, tensors: Mapping[str, Callable[[], Tensor]]) -> N
     the tensors' bytes. As the library does, wide numbers go before narrow ones, so that all are
     aligned, and names in order.
     """
-    kinds = {dtype: kind for kind, dtype in KINDS.items()}
+    kinds = {dtype: kind for kind, dtype in DTYPES.items()}
     header: dict[str, Any] = {}
     end = 0
     ordered = sorted(tensors.items(), key=lambda each: (-each[1]().element_size(), each[0]))
     for name, get in ordered:
         tensor = get()
         start, end = end, end + tensor.numel() * tensor.element_size()
-        if tensor.dtype not in WEIGHTS:
+        if tensor.dtype not in WEIGHT_DTYPES:
             what = f"{name} is {str(tensor.dtype).removeprefix('torch.')}, which weights can't be"
             raise InputError(f"can't write {path}: {what}", "they are float16, bfloat16 or float32")
         kind, shape = kinds[tensor.dtype], list(tensor.shape)
         header[name] = {"dtype": kind, "shape": shape, "data_offsets": [start, end]}
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
-    with replacing(path) as part, part.open("wb") as file:
+    with atomic_write(path) as part, part.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for _, get in ordered:
             file.write(get().contiguous().reshape(-1).view(torch.uint8).numpy().data)

@@ -10,20 +10,20 @@ import torch
 from torch import Tensor, nn
 
 from jukebox_cli.interfaces.errors import InputError
-from jukebox_cli.model.loader import fill
+from jukebox_cli.model.loader import load_weights
 from jukebox_cli.storage.model import Model
 from jukebox_cli.storage.tensors import load_tensors, save_tensors
 from jukebox_cli.train.task import Task
 
 
-def everything(module: nn.Module) -> dict[str, Tensor]:
+def named_tensors(module: nn.Module) -> dict[str, Tensor]:
     """Parameters and buffers, moving averages too, by name."""
     return {**dict(module.named_parameters()), **dict(module.named_buffers())}
 
 
-def save(task: Task, optimizer: torch.optim.Optimizer, model: Model, step: int) -> None:
+def save_checkpoint(task: Task, optimizer: torch.optim.Optimizer, model: Model, step: int) -> None:
     """One file with all that is needed to go on, then the weights for everybody else."""
-    tensors = {f"module/{k}": v.detach() for k, v in everything(task.module).items()}
+    tensors = {f"module/{k}": v.detach() for k, v in named_tensors(task.module).items()}
     for name, parameter in task.module.named_parameters():
         state = optimizer.state.get(parameter, {})
         tensors |= {f"optimizer/{k}/{name}": v for k, v in state.items()}
@@ -31,16 +31,16 @@ def save(task: Task, optimizer: torch.optim.Optimizer, model: Model, step: int) 
     save_tensors(model.weights(task.part), task.export())
 
 
-def resume(task: Task, optimizer: torch.optim.Optimizer, model: Model) -> int:
+def resume_from_checkpoint(task: Task, optimizer: torch.optim.Optimizer, model: Model) -> int:
     """Loads the last checkpoint, or else the model's weights, and gives the step to go on from."""
     path, weights = model.checkpoint(task.part), model.weights(task.part)
     if not path.exists():
         if weights.exists():
-            fill(task.module, load_tensors(weights), model)
+            load_weights(task.module, load_tensors(weights), model)
         return 0
     tensors = load_tensors(path)
     with torch.no_grad():
-        for name, tensor in everything(task.module).items():
+        for name, tensor in named_tensors(task.module).items():
             saved = tensors.get(f"module/{name}")
             if saved is None or saved.shape != tensor.shape:
                 hint = f"remove {path} to start anew, or train with the same preset"

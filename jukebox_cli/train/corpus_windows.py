@@ -9,23 +9,23 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jukebox_cli.interfaces.conditioner import Conditioner, Shape, Song, Window
-from jukebox_cli.model.condition_inputs import Arrays, encode_window
-from jukebox_cli.storage.corpus import Corpus, Entry
+from jukebox_cli.interfaces.conditioner import Conditioner, PriorShape, Song, Window
+from jukebox_cli.model.condition_inputs import ConditionArrays, encode_window
+from jukebox_cli.storage.corpus import Corpus, CorpusSong
 
 #: How often a conditioner is told nothing in training, and how often all of them.
-UNTOLD = 0.1
+CONDITION_DROPOUT = 0.1
 
 
-ALL_UNTOLD = 0.05
+CFG_DROPOUT = 0.05
 
 
 class Batch(NamedTuple):
     """Windows of a level, as arrays or as tensors. Tokens past the end of a song are -1."""
 
     tokens: np.ndarray  # int64 (B, T)
-    above: np.ndarray | None  # int64 (B, T / ratio)
-    arrays: Arrays
+    upper_tokens: np.ndarray | None  # int64 (B, T / ratio)
+    arrays: ConditionArrays
 
 
 @dataclass(frozen=True)
@@ -39,71 +39,79 @@ class CorpusWindows:
     """
 
     corpus: Corpus
-    entries: tuple[Entry, ...]
+    songs: tuple[CorpusSong, ...]
     level: int
-    shape: Shape
-    parts: Mapping[str, Conditioner]
+    shape: PriorShape
+    conditioners: Mapping[str, Conditioner]
     seed: int = 0
-    beginnings: float = 0.1
-    varied: bool = False
+    start_probability: float = 0.1
+    augment: bool = False
 
     @cached_property
-    def _share(self) -> np.ndarray:
-        lengths = np.array([e.length for e in self.entries], dtype=float)
+    def _probabilities(self) -> np.ndarray:
+        lengths = np.array([e.length for e in self.songs], dtype=float)
         return lengths / lengths.sum()
 
     def batch(self, step: int, size: int) -> Batch:
         random = np.random.default_rng((self.seed, self.level, step))
-        picks = random.choice(len(self.entries), size, p=self._share)
-        windows = [self._window(self.entries[i], random) for i in picks]
+        picks = random.choice(len(self.songs), size, p=self._probabilities)
+        windows = [self._window(self.songs[i], random) for i in picks]
         rows = [
-            self._arrays(self.entries[i], start, random)
+            self._arrays(self.songs[i], start, random)
             for i, (start, _, _) in zip(picks, windows, strict=True)
         ]
         above = [w[2] for w in windows if w[2] is not None]
         return Batch(
-            np.stack([w[1] for w in windows]), np.stack(above) if above else None, _together(rows)
+            np.stack([w[1] for w in windows]),
+            np.stack(above) if above else None,
+            _concatenate(rows),
         )
 
     def _window(
-        self, entry: Entry, random: np.random.Generator
+        self, entry: CorpusSong, random: np.random.Generator
     ) -> tuple[int, np.ndarray, np.ndarray | None]:
         """Where a window of a song starts, its tokens, and those of the level above."""
-        frames, hops = self.shape.frames, self.corpus.config.hops
+        frames, hops = self.shape.context_length, self.corpus.config.hop_lengths
         top = self.level == len(hops) - 1
         ratio = 1 if top else hops[self.level + 1] // hops[self.level]
         total = entry.length * self.corpus.ratio(self.level)
         first = entry.start * self.corpus.ratio(self.level)
         places = max(0, total - frames) // ratio + 1
-        start = 0 if random.random() < self.beginnings else int(random.integers(places)) * ratio
+        start = (
+            0 if random.random() < self.start_probability else int(random.integers(places)) * ratio
+        )
         end = min(start + frames, total)
         tokens = np.full(frames, -1, np.int64)
-        tokens[: end - start] = self.corpus.level(self.level)[first + start : first + end]
+        tokens[: end - start] = self.corpus.tokens(self.level)[first + start : first + end]
         if top:
             return start, tokens, None
-        codes = self.corpus.level(self.level + 1)[(first + start) // ratio : (first + end) // ratio]
+        codes = self.corpus.tokens(self.level + 1)[
+            (first + start) // ratio : (first + end) // ratio
+        ]
         pad = (0, frames // ratio - len(codes))
         return start, tokens, np.pad(codes.astype(np.int64), pad, "edge")
 
-    def _arrays(self, entry: Entry, start: int, random: np.random.Generator) -> Arrays:
+    def _arrays(
+        self, entry: CorpusSong, start: int, random: np.random.Generator
+    ) -> ConditionArrays:
         """What the conditioners make of a window of a song."""
-        window = self._samples(entry, start)
-        arrays: Arrays = {}
-        known = {} if self.varied and random.random() < ALL_UNTOLD else entry.song
-        for name, part in self.parts.items():
-            song = self._told(part, known, random) if self.varied else known
+        window = self._audio_window(entry, start)
+        arrays: ConditionArrays = {}
+        known = {} if self.augment and random.random() < CFG_DROPOUT else entry.song
+        for name, part in self.conditioners.items():
+            song = self._augmented(part, known, random) if self.augment else known
             arrays |= encode_window({name: part}, [song], window, self.shape)
         return arrays
 
-    def _told(self, part: Conditioner, song: Song, random: np.random.Generator) -> Song:
-        return part.vary(song, random) if random.random() >= UNTOLD else {}
+    def _augmented(self, part: Conditioner, song: Song, random: np.random.Generator) -> Song:
+        return part.augment(song, random) if random.random() >= CONDITION_DROPOUT else {}
 
-    def _samples(self, entry: Entry, start: int) -> Window:
-        hop = self.shape.hop
-        return Window(start * hop, self.shape.frames * hop, entry.samples)
+    def _audio_window(self, entry: CorpusSong, start: int) -> Window:
+        hop = self.shape.hop_length
+        return Window(start * hop, self.shape.context_length * hop, entry.num_samples)
 
 
-def _together(rows: Sequence[Arrays]) -> Arrays:
+def _concatenate(rows: Sequence[ConditionArrays]) -> ConditionArrays:
     return {
         name: {key: np.concatenate([row[name][key] for row in rows]) for key in each}
         for name, each in rows[0].items()

@@ -13,17 +13,19 @@ from torch.utils.data import DataLoader, Dataset
 from jukebox_cli.interfaces.errors import InputError
 
 #: What step n learns from, on the CPU: a function of n alone, which can be sent to processes.
-Source = Callable[[int], Any]
+BatchSource = Callable[[int], Any]
 
 
-def workers_for(device: torch.device, asked: int | None = None) -> int:
+def num_workers_for(device: torch.device, asked: int | None = None) -> int:
     """How many processes prepare examples: on a CPU none, as the training has all its cores."""
     if asked is not None:
         return asked
     return 0 if device.type == "cpu" else min(4, os.cpu_count() or 1)
 
 
-def batches(source: Source, steps: range, workers: int, device: torch.device) -> Iterator[Any]:
+def iterate_batches(
+    source: BatchSource, steps: range, workers: int, device: torch.device
+) -> Iterator[Any]:
     """What each step learns from, as tensors on the CPU and in order, whoever prepared it."""
     loader: DataLoader[Any] = DataLoader(
         _Steps(source),
@@ -32,16 +34,16 @@ def batches(source: Source, steps: range, workers: int, device: torch.device) ->
         num_workers=workers,
         prefetch_factor=4 if workers else None,
         pin_memory=device.type == "cuda",
-        worker_init_fn=_heed_no_signals,
+        worker_init_fn=_ignore_signals,
         generator=torch.Generator(),  # else it would draw from the one for weights
     )
-    for batch in _unless_they_die(loader):
+    for batch in _with_worker_errors(loader):
         if isinstance(batch, InputError):
             raise batch
         yield batch
 
 
-def _unless_they_die(loader: Iterable[Any]) -> Iterator[Any]:
+def _with_worker_errors(loader: Iterable[Any]) -> Iterator[Any]:
     try:
         yield from loader
     except RuntimeError as error:
@@ -52,7 +54,7 @@ def _unless_they_die(loader: Iterable[Any]) -> Iterator[Any]:
 
 
 class _Steps(Dataset[Any]):
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: BatchSource) -> None:
         self.source = source
 
     def __getitem__(self, step: int) -> Any:
@@ -62,7 +64,7 @@ class _Steps(Dataset[Any]):
             return error
 
 
-def _heed_no_signals(worker: int) -> None:
+def _ignore_signals(worker: int) -> None:
     """Those of a terminal or a cluster reach all processes of a job, and the training still has to
     finish its step and save; when it ends, these end too."""
     for number in (signal.SIGINT, signal.SIGTERM):

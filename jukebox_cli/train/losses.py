@@ -17,12 +17,12 @@ RESOLUTIONS = ((2048, 240, 1200), (1024, 120, 600), (512, 50, 240))
 BANDS, SILENCE = 64, 1e-7
 
 
-def spectra(audio: Tensor) -> list[Tensor]:
+def stft_magnitudes(audio: Tensor) -> list[Tensor]:
     """The magnitudes of a waveform at the paper's three resolutions."""
-    return [magnitudes(audio, *resolution) for resolution in RESOLUTIONS]
+    return [stft_magnitude(audio, *resolution) for resolution in RESOLUTIONS]
 
 
-def magnitudes(audio: Tensor, n_fft: int, hop: int, window: int) -> Tensor:
+def stft_magnitude(audio: Tensor, n_fft: int, hop: int, window: int) -> Tensor:
     """|STFT| of (B, N), Hann window: (B, n_fft // 2 + 1, frames)."""
     hann = torch.hann_window(window, device=audio.device)
     spectrum = torch.stft(audio, n_fft, hop, window, hann, return_complex=True, pad_mode="constant")
@@ -59,23 +59,25 @@ def log_mel_loss(target: Sequence[Tensor], audio: Sequence[Tensor], sample_rate:
 
 @cache
 def _bands(sample_rate: int, n_fft: int) -> Tensor:
-    return torch.from_numpy(mel.filters(sample_rate, n_fft, BANDS).T.copy())  # (bands, lines)
+    return torch.from_numpy(
+        mel.mel_filterbank(sample_rate, n_fft, BANDS).T.copy()
+    )  # (bands, lines)
 
 
-def time_loss(target: Tensor, audio: Tensor, worst: int = 2048, share: float = 0.02) -> Tensor:
+def time_loss(target: Tensor, audio: Tensor, num_worst: int = 2048, weight: float = 0.02) -> Tensor:
     """The mixed time loss of (B, N) waveforms: squared error plus `share` times the mean of the
     `worst` squared errors of each example, both over the variance of the target.
 
     The released Jukebox calls it lmix.
     """
     error = (target - audio).square()
-    peak = error.topk(min(worst, error.shape[1]), dim=1).values.mean()
-    return (error.mean() + share * peak) / target.var().clamp_min(1e-4)
+    peak = error.topk(min(num_worst, error.shape[1]), dim=1).values.mean()
+    return (error.mean() + weight * peak) / target.var().clamp_min(1e-4)
 
 
-def convergence_db(target: Tensor, got: Tensor) -> Tensor:
+def spectral_convergence_db(target: Tensor, got: Tensor) -> Tensor:
     """Spectral convergence of (B, N) waveforms, || |S| - |S'| || / || |S| ||, in dB, the mean over
     the batch; n_fft 2048, hop 256, window 1536 (the measure of the paper's tables 1 to 3)."""
-    wanted, made = (magnitudes(x, 2048, 256, 1536).flatten(1) for x in (target, got))
+    wanted, made = (stft_magnitude(x, 2048, 256, 1536).flatten(1) for x in (target, got))
     ratio = (wanted - made).norm(dim=1) / wanted.norm(dim=1).clamp_min(1e-3)
     return 20 * ratio.clamp_min(1e-6).log10().mean()

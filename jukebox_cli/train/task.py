@@ -7,7 +7,7 @@ from typing import Any, Protocol
 
 from torch import Tensor, nn
 
-from jukebox_cli.train.data import Source
+from jukebox_cli.train.data import BatchSource
 
 Metrics = dict[str, float]
 
@@ -19,7 +19,7 @@ class Task(Protocol):
     part: str
 
     #: Gives what a step learns from.
-    source: Source
+    source: BatchSource
 
     @property
     def module(self) -> nn.Module: ...

@@ -12,12 +12,12 @@ from torch import Tensor
 from jukebox_cli.config.schema import VQVAEConfig
 from jukebox_cli.model.vqvae import Autoencoder
 from jukebox_cli.train.crops import Crops
-from jukebox_cli.train.data import Source
+from jukebox_cli.train.data import BatchSource
 from jukebox_cli.train.losses import (
-    convergence_db,
     log_mel_loss,
-    spectra,
+    spectral_convergence_db,
     spectral_loss,
+    stft_magnitudes,
     time_loss,
 )
 from jukebox_cli.train.task import Metrics
@@ -34,17 +34,17 @@ class AutoencoderTask:
         held_out: Crops | None,
         *,
         batch: int = 8,
-        commit: float = 0.02,
-        mel: float = 0.0,
+        commit_weight: float = 0.02,
+        mel_weight: float = 0.0,
         device: torch.device | str = "cpu",
     ) -> None:
         torch.manual_seed(crops.seed)
         self.part = f"vqvae-{level}"
         self.module = Autoencoder(level, config).to(device)
-        self.crops, self.examples = crops, held_out
-        self.source: Source = partial(crops.batch, size=batch)
+        self.crops, self.held_out_crops = crops, held_out
+        self.source: BatchSource = partial(crops.batch, size=batch)
         self.size, self.device = batch, device
-        self.commit, self.mel = commit, mel  # their shares in the loss
+        self.commit_weight, self.mel_weight = commit_weight, mel_weight  # their shares in the loss
 
     def loss(self, step: int, batch: Tensor) -> tuple[Tensor, Mapping[str, Tensor]]:
         target = batch.to(self.device, non_blocking=True)
@@ -52,37 +52,42 @@ class AutoencoderTask:
         codebook = self.module.codebook
         if step == 0:
             with torch.no_grad():
-                codebook.begin(self.module.encoder(target), generator)
+                codebook.initialize(self.module.encoder(target), generator)
         out = self.module(target)
         with torch.autocast(target.device.type, enabled=False):
             wanted, got = target[:, 0], out.audio[:, 0].float()
-            time, (one, other) = time_loss(wanted, got), (spectra(wanted), spectra(got))
+            time, (one, other) = (
+                time_loss(wanted, got),
+                (stft_magnitudes(wanted), stft_magnitudes(got)),
+            )
             spectral = spectral_loss(one, other)
             mel = log_mel_loss(one, other, self.crops.sample_rate)
-            loss = time + spectral + self.mel * mel + self.commit * out.commit
+            loss = time + spectral + self.mel_weight * mel + self.commit_weight * out.commit_loss
         codebook.update(out.latents, out.codes, generator)
         return loss, {
             "time": time.detach(),
             "spectral": spectral.detach(),
             "log_mel": mel.detach(),
-            "commit": out.commit.detach(),
+            "commit": out.commit_loss.detach(),
             "entropy_bits": entropy_bits(codebook.usage),
-            "convergence_db": convergence_db(wanted, got.detach()),
+            "convergence_db": spectral_convergence_db(wanted, got.detach()),
         }
 
     def held_out(self, batches: int = 8) -> Metrics:
         """Spectral convergence and use of the codebook on crops of songs held out."""
-        if self.examples is None:
+        if self.held_out_crops is None:
             return {}
         used = torch.zeros(self.module.codebook.vectors.shape[0])
         ratios, mels = [], []
         for step in range(batches):
-            target = self.examples.batch(step, self.size).to(self.device)
+            target = self.held_out_crops.batch(step, self.size).to(self.device)
             out = self.module(target)
             used += torch.bincount(out.codes.flatten().cpu(), minlength=len(used))
             wanted, got = target[:, 0], out.audio[:, 0]
-            ratios.append(convergence_db(wanted, got))
-            mels.append(log_mel_loss(spectra(wanted), spectra(got), self.crops.sample_rate))
+            ratios.append(spectral_convergence_db(wanted, got))
+            mels.append(
+                log_mel_loss(stft_magnitudes(wanted), stft_magnitudes(got), self.crops.sample_rate)
+            )
         return {
             "convergence_db": float(torch.stack(ratios).mean()),
             "log_mel": float(torch.stack(mels).mean()),

@@ -14,14 +14,19 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from jukebox_cli.interfaces.conditioner import Window
-from jukebox_cli.interfaces.errors import InputError
-from jukebox_cli.model.condition_inputs import conditioners, shape_of
-from jukebox_cli.sampling.job import Job, window_of
-from jukebox_cli.sampling.level import conditions_of
+from jukebox_cli.api import InputError, Window
+from jukebox_cli.model.condition_inputs import load_conditioners, prior_shape
+from jukebox_cli.sampling.job import Job, audio_window
+from jukebox_cli.sampling.level import window_conditioning
 
-from .following import diagonal, haste, heard, starts, stays
-from .spelling import Spelled
+from .charset import EncodedText
+from .hmm import (
+    character_onsets,
+    diagonality,
+    log_likelihood_ratios,
+    self_transition_probs,
+    speedup,
+)
 
 if TYPE_CHECKING:
     from jukebox_cli.model.prior import Prior
@@ -30,11 +35,11 @@ if TYPE_CHECKING:
 
 Head = tuple[int, int]
 #: Seconds of a frame in which a letter is looked for, at the least.
-FRAME = 0.02
+FRAME_SECONDS = 0.02
 
 
 @dataclass(frozen=True)
-class Sung:
+class AlignmentContext:
     """What a prior that sings has at hand."""
 
     job: Job
@@ -45,15 +50,15 @@ class Sung:
     @property
     def layers(self) -> list[int]:
         """Those that look at the words."""
-        blocks = self.prior.transformer.blocks()
-        kind = "prefix" if self.lyrics.form == "prefix" else "memory"
+        blocks = self.prior.transformer.layer_list()
+        kind = "prefix" if self.lyrics.form == "prefix" else "cross_attention"
         return [n for n, block in enumerate(blocks) if block.attention.pattern == kind]
 
 
-def level_of(job: Job) -> tuple[int, Lyrics]:
+def lyrics_level(job: Job) -> tuple[int, Lyrics]:
     """The highest level that is told the words. InputError where none is."""
-    for level in range(job.top, -1, -1):
-        parts: dict[str, Any] = conditioners(job.model, level, job.registry)
+    for level in range(job.top_level, -1, -1):
+        parts: dict[str, Any] = load_conditioners(job.model, level, job.registry)
         if "lyrics" in parts:
             return level, parts["lyrics"]
     raise InputError(
@@ -61,51 +66,55 @@ def level_of(job: Job) -> tuple[int, Lyrics]:
     )
 
 
-def check(job: Job, level: int, lyrics: Lyrics) -> None:
+def require_alignable(job: Job, level: int, lyrics: Lyrics) -> None:
     """InputError for items that have no words, or no whole tokens."""
     for item in job.items:
         words, hint = f"item {item} of {job.run.path} has no lyrics", "choose others: --items"
-        text, spelled = job.song(item).get("lyrics"), lyrics.spell(job.song(item))
+        text, spelled = job.song(item).get("lyrics"), lyrics.encode_text(job.song(item))
         if not text:
             raise InputError(words, hint)
         if not any(text[origin].strip() for origin in spelled.origins):
             raise InputError(f"{words} in letters that the model knows", hint)
-        if job.have(level, item) < job.total(level, item):
+        if job.num_sampled_tokens(level, item) < job.num_tokens(level, item):
             what = f"item {item} of {job.run.path} is not whole at level {level}"
             raise InputError(what, "finish it with the command that began it")
 
 
 @torch.inference_mode()
-def find_head(sung: Sung) -> Head:
+def find_head(sung: AlignmentContext) -> Head:
     """The layer and head that follow the words of the job's items best: of the first heads, if
     those were guided to follow in training."""
-    guided = 1 if sung.lyrics.form == "memory" and sung.lyrics.guide else None
+    guided = (
+        1 if sung.lyrics.form == "cross_attention" and sung.lyrics.attention_loss_weight else None
+    )
     scores: dict[Head, list[float]] = {}
     for item, layer in product(sung.job.items, sung.layers):
-        for looks, told, _ in _windows(sung, item, layer):
+        for looks, told, _ in _attention_windows(sung, item, layer):
             for head, each in enumerate(looks[:guided]):
-                scores.setdefault((layer, head), []).append(diagonal(each[:, told]))
+                scores.setdefault((layer, head), []).append(diagonality(each[:, told]))
     return max(scores, key=lambda head: float(np.mean(scores[head])))
 
 
 @torch.inference_mode()
-def align(sung: Sung, item: int, head: Head) -> dict[str, Any]:
+def align(sung: AlignmentContext, item: int, head: Head) -> dict[str, Any]:
     """The lines and words of an item with their times in seconds, as plain JSON."""
-    song, spelled = sung.job.song(item), sung.lyrics.spell(sung.job.song(item))
-    shape = shape_of(sung.job.model.config, sung.level)
-    frame = max(1, round(FRAME * shape.sample_rate / shape.hop))
-    seconds = frame * shape.hop / shape.sample_rate
-    looks, told = _looks(sung, item, head, frame, len(spelled.ids))
-    whole = Window(0, 0, sung.job.samples(item))
-    length = sung.lyrics.total(song, whole, shape) / shape.sample_rate
+    song, spelled = sung.job.song(item), sung.lyrics.encode_text(sung.job.song(item))
+    shape = prior_shape(sung.job.model.config, sung.level)
+    frame = max(1, round(FRAME_SECONDS * shape.sample_rate / shape.hop_length))
+    seconds = frame * shape.hop_length / shape.sample_rate
+    looks, told = _attention_over_song(sung, item, head, frame, len(spelled.ids))
+    whole = Window(0, 0, sung.job.num_samples(item))
+    length = sung.lyrics.total_samples(song, whole, shape) / shape.sample_rate
     even = seconds * np.arange(len(looks) + 1) / length  # shares of the song
     ends = np.array([song["lyrics"][origin] == "\n" for origin in spelled.origins], bool)
-    usual = seconds * haste(ends, length)  # what a frame would last in a song of a usual pace
-    scores = heard(looks, told, even[:-1] * len(spelled.ids))
-    found = starts(scores, stays(ends, usual), even[-1] * (len(spelled.ids) + 1), usual)
+    usual = seconds * speedup(ends, length)  # what a frame would last in a song of a usual pace
+    scores = log_likelihood_ratios(looks, told, even[:-1] * len(spelled.ids))
+    found = character_onsets(
+        scores, self_transition_probs(ends, usual), even[-1] * (len(spelled.ids) + 1), usual
+    )
     found = np.where(found >= 0, found * seconds, -1)
-    times = _of_text(found[1:-1], spelled, song["lyrics"])
-    last = min(sung.job.samples(item) / shape.sample_rate, len(looks) * seconds)
+    times = _times_of_text(found[1:-1], spelled, song["lyrics"])
+    last = min(sung.job.num_samples(item) / shape.sample_rate, len(looks) * seconds)
     end = float(found[-1]) if found[-1] >= 0 else last
     return {
         "format": 1,
@@ -117,17 +126,17 @@ def align(sung: Sung, item: int, head: Head) -> dict[str, Any]:
     }
 
 
-def _looks(
-    sung: Sung, item: int, head: Head, frame: int, letters: int
+def _attention_over_song(
+    sung: AlignmentContext, item: int, head: Head, frame: int, letters: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """What a head looks at in every frame of so many tokens, (T, L), and which letters it could
     look at there, bool (T, L)."""
-    tokens = sung.job.total(sung.level, item)
+    tokens = sung.job.num_tokens(sung.level, item)
     looks = np.zeros((-(-tokens // frame), letters), np.float32)
     told = np.zeros(looks.shape, bool)
     frames = np.arange(tokens) // frame
     first = 0
-    for each, slots, place in _windows(sung, item, head[0]):
+    for each, slots, place in _attention_windows(sung, item, head[0]):
         there = frames[first : first + each.shape[1]]
         np.add.at(looks[:, place], there, each[head[1]][:, slots])
         told[there, place] = True
@@ -135,25 +144,31 @@ def _looks(
     return looks / np.bincount(frames)[:, None], told
 
 
-def _windows(sung: Sung, item: int, layer: int) -> Iterator[tuple[np.ndarray, slice, slice]]:
+def _attention_windows(
+    sung: AlignmentContext, item: int, layer: int
+) -> Iterator[tuple[np.ndarray, slice, slice]]:
     """For each window, where the heads look from its new tokens (H, T, S), which of S are letters,
     and which letters of the item these are."""
     job, level, prior = sung.job, sung.level, sung.prior
     tokens = job.run.read_tokens(level, item)
     assert tokens is not None
-    song, shape = job.song(item), shape_of(job.model.config, level)
-    spelled = sung.lyrics.spell(song)
-    conditions = conditions_of(job, level, prior, [(item, song)])
-    for stretch in job.stretches(level, item, 0):
+    song, shape = job.song(item), prior_shape(job.model.config, level)
+    spelled = sung.lyrics.encode_text(song)
+    conditions = window_conditioning(job, level, prior, [(item, song)])
+    for stretch in job.token_windows(level, item, 0):
         codes = torch.from_numpy(tokens.tokens[stretch.start : stretch.end])[None]
-        looks = prior.looks(codes.to(prior.positions.device), conditions(stretch), layer)[0]
-        place = sung.lyrics.place(song, spelled, window_of(job, level, item, stretch), shape)
+        looks = prior.attention_weights(
+            codes.to(prior.position_embedding.device), conditions(stretch), layer
+        )[0]
+        place = sung.lyrics.text_window(
+            song, spelled, audio_window(job, level, item, stretch), shape
+        )
         told = slice(place.slot, place.slot + place.end - place.start)
-        new = looks[:, stretch.first - stretch.start :].float().cpu().numpy()
+        new = looks[:, stretch.sample_from - stretch.start :].float().cpu().numpy()
         yield new, told, slice(place.start, place.end)
 
 
-def _of_text(times: np.ndarray, spelled: Spelled, text: str) -> np.ndarray:
+def _times_of_text(times: np.ndarray, spelled: EncodedText, text: str) -> np.ndarray:
     """Times of spelled letters as those of the text's; -1 where a letter has none."""
     whole = np.full(len(text), -1.0)
     for time, origin in zip(times[::-1], spelled.origins[::-1], strict=True):
@@ -205,7 +220,7 @@ def lrc(found: dict[str, Any], words: bool) -> str:
     for line in found["lines"]:
         if "start" in line:
             text = _timed_words(line) if words else line["text"]
-            rows.append(f"[{clock(line['start'])}]{text}")
+            rows.append(f"[{lrc_time(line['start'])}]{text}")
     return "\n".join(rows) + "\n"
 
 
@@ -213,10 +228,10 @@ def _timed_words(line: dict[str, Any]) -> str:
     words = list(line["words"])
     while "start" not in words[-1]:  # the song ends before them
         words.pop()
-    parts = [f"<{clock(w['start'])}>{w['word']}" if "start" in w else w["word"] for w in words]
-    return f"{' '.join(parts)}<{clock(line['end'])}>"
+    parts = [f"<{lrc_time(w['start'])}>{w['word']}" if "start" in w else w["word"] for w in words]
+    return f"{' '.join(parts)}<{lrc_time(line['end'])}>"
 
 
-def clock(seconds: float) -> str:
+def lrc_time(seconds: float) -> str:
     minutes, rest = divmod(round(seconds * 100), 6000)
     return f"{minutes:02}:{rest // 100:02}.{rest % 100:02}"

@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jukebox_cli.cli.console import note, progress, show
-from jukebox_cli.cli.options import Chosen, Device, DeviceFlag, Json, Quiet, RunFolder
-from jukebox_cli.interfaces.errors import InputError
+from jukebox_cli.api import InputError
+from jukebox_cli.cli.console import print_note, print_result, progress
+from jukebox_cli.cli.options import Device, DeviceFlag, Json, Only, Quiet, RunFolder
 
 if TYPE_CHECKING:
     from jukebox_cli.sampling.job import Job
     from jukebox_cli.storage.run import Run
 
     from . import Lyrics
-    from .alignment import Head, Sung
+    from .alignment import AlignmentContext, Head
 
 
 def add(app: typer.Typer) -> None:
@@ -27,7 +27,7 @@ def add(app: typer.Typer) -> None:
     def align(
         ctx: typer.Context,
         run: RunFolder,
-        items: Chosen = None,
+        items: Only = None,
         head: Annotated[
             str | None,
             typer.Option(
@@ -44,37 +44,37 @@ def add(app: typer.Typer) -> None:
 
         Writes alignment/item-00.json, and .lrc files of lines and of words, into the run.
         """
-        from jukebox_cli.sampling.run_setup import reopen
+        from jukebox_cli.sampling.run_setup import reopen_job
 
-        from .alignment import check, level_of
+        from .alignment import lyrics_level, require_alignable
 
-        job = replace(reopen(run, ctx.obj, items, model), device=device.value)
-        level, lyrics = level_of(job)
-        check(job, level, lyrics)
-        job.model.need(f"prior-{level}")
+        job = replace(reopen_job(run, ctx.obj, items, model), device=device.value)
+        level, lyrics = lyrics_level(job)
+        require_alignable(job, level, lyrics)
+        job.model.require_weights(f"prior-{level}")
         chosen = None if head is None else _head(head)
         with progress(quiet, "items") as bar:
-            made = _align(replace(job, bar=bar), level, lyrics, chosen, quiet)
-        show({"run": str(run), "alignments": made}, "\n".join(made), as_json)
+            made = _align(replace(job, progress=bar), level, lyrics, chosen, quiet)
+        print_result({"run": str(run), "alignments": made}, "\n".join(made), as_json)
 
 
 def _align(job: Job, level: int, lyrics: Lyrics, chosen: Head | None, quiet: bool) -> list[str]:
     from jukebox_cli.model.devices import pick_device
     from jukebox_cli.model.loader import load_prior
 
-    from .alignment import Sung, align, find_head
+    from .alignment import AlignmentContext, align, find_head
 
     prior = load_prior(job.model, level, job.registry, pick_device(job.device))
-    sung = Sung(job, level, lyrics, prior)
-    best = chosen or lyrics.align or find_head(sung)
+    sung = AlignmentContext(job, level, lyrics, prior)
+    best = chosen or lyrics.alignment_head or find_head(sung)
     _refuse_blind(sung, best)
-    note(f"head {best[1]} of layer {best[0]} follows the words", quiet)
-    tick = job.bar("align", 0, len(job.items))
+    print_note(f"head {best[1]} of layer {best[0]} follows the words", quiet)
+    tick = job.progress("align", 0, len(job.items))
     made = []
     for item in job.items:
         made.append(_write(job.run, item, align(sung, item, best)))
         tick(1)
-    job.event("aligned", level=level, layer=best[0], head=best[1], items=list(job.items))
+    job.log_event("aligned", level=level, layer=best[0], head=best[1], items=list(job.items))
     return made
 
 
@@ -100,7 +100,7 @@ def _head(said: str) -> Head:
     return layer, head
 
 
-def _refuse_blind(sung: Sung, head: Head) -> None:
+def _refuse_blind(sung: AlignmentContext, head: Head) -> None:
     heads = sung.prior.transformer.heads
     if head[0] not in sung.layers or not 0 <= head[1] < heads:
         there = ", ".join(map(str, sung.layers))

@@ -12,9 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from jukebox_cli.interfaces.conditioner import Conditioner, Shape, Song, Values, Window
-from jukebox_cli.interfaces.errors import InputError
-from jukebox_cli.interfaces.hooks import hookimpl
+from jukebox_cli.api import Conditioner, InputError, PriorShape, Song, Values, Window, hookimpl
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,14 +28,14 @@ class Midi(Conditioner):
     """
 
     name: ClassVar[str] = "midi"
-    lowest: int = 21
-    highest: int = 108
-    voices: tuple[int, ...] = (52, 53, 54, 85)  # General MIDI's choirs and voices, from 0
-    decay: float = 0.08  # seconds in which the mark of a note's beginning falls to 1/e
+    min_pitch: int = 21
+    max_pitch: int = 108
+    voice_programs: tuple[int, ...] = (52, 53, 54, 85)  # General MIDI's choirs and voices, from 0
+    onset_decay: float = 0.08  # seconds in which the mark of a note's beginning falls to 1/e
     # of the network
     width: int = 96
     depth: int = 3
-    growth: int = 3
+    dilation_growth_rate: int = 3
 
     @dataclass(frozen=True)
     class Input:
@@ -49,29 +47,31 @@ class Midi(Conditioner):
         midi_transpose: Annotated[int | None, "Semitones to move its notes by."] = None
 
     def __post_init__(self) -> None:
-        if not 0 <= self.lowest <= self.highest - 11 <= 116:
+        if not 0 <= self.min_pitch <= self.max_pitch - 11 <= 116:
             raise ValueError("lowest .. highest must be an octave or more, from 0 to 127")
 
     def read(self, given: Mapping[str, Any], folder: Path) -> Values:
-        from .reading import notes_of, selection, semitones
+        from .notes import load_instruments, parse_programs, parse_semitones
 
-        programs = selection(given.get("midi_program"))
-        by = semitones(given.get("midi_transpose"))
+        programs = parse_programs(given.get("midi_program"))
+        by = parse_semitones(given.get("midi_transpose"))
         if given.get("midi") is None:
             flag = next(key for key in given if key != "midi").replace("_", "-")
             raise InputError(f"--{flag} needs a MIDI file", "name one with --midi")
-        return {"midi": notes_of(given["midi"], folder, programs, by)}
+        return {"midi": load_instruments(given["midi"], folder, programs, by)}
 
-    def encode(self, song: Song, window: Window, shape: Shape) -> dict[str, np.ndarray]:
-        from .roll import piano_roll
+    def encode(self, song: Song, window: Window, shape: PriorShape) -> dict[str, np.ndarray]:
+        from .piano_roll import piano_roll
 
         return piano_roll(self, song.get("midi"), window, shape)
 
-    def module(self, shape: Shape) -> nn.Module:
-        from .network import RollNetwork
-        from .roll import rows
+    def module(self, shape: PriorShape) -> nn.Module:
+        from .network import PianoRollEncoder
+        from .piano_roll import num_rows
 
-        return RollNetwork(rows(self), self.width, self.depth, self.growth, shape.width)
+        return PianoRollEncoder(
+            num_rows(self), self.width, self.depth, self.dilation_growth_rate, shape.width
+        )
 
 
 @hookimpl

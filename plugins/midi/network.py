@@ -4,19 +4,20 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
-from jukebox_cli.model.conditioning import Conditioning
-from jukebox_cli.model.vqvae import residual_stack
+from jukebox_cli.api.nn import Conditioning, residual_stack
 
 
-class RollNetwork(nn.Module):
+class PianoRollEncoder(nn.Module):
     """roll (B, rows, T) -> frames (B, T, W): dilated convolutions, which see a little ahead too."""
 
     def __init__(self, rows: int, width: int, depth: int, growth: int, after: int) -> None:
         super().__init__()
-        self.read = nn.Conv1d(rows, width, 1)
-        self.stack = residual_stack(width, depth, growth=growth)
-        self.write = nn.Conv1d(width, after, 1)
+        self.input_projection = nn.Conv1d(rows, width, 1)
+        self.residual_stack = residual_stack(width, depth, dilation_growth_rate=growth)
+        self.output_projection = nn.Conv1d(width, after, 1)
 
     def forward(self, roll: Tensor) -> Conditioning:
-        x = self.write(self.stack(self.read(roll.to(self.read.weight.dtype))))  # (B, W, T)
-        return Conditioning(frames=x.transpose(1, 2))
+        x = self.output_projection(
+            self.residual_stack(self.input_projection(roll.to(self.input_projection.weight.dtype)))
+        )  # (B, W, T)
+        return Conditioning(per_token=x.transpose(1, 2))

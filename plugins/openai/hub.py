@@ -2,6 +2,10 @@
 
 What is fetched stays in the hub library's own cache, which other programs share: HF_HOME moves it,
 `hf cache` looks after it.
+
+Files are downloaded one by one, not with the library's `snapshot_download`: that checks no hashes,
+fetches weights before config.json can be looked at, and where the hub can't be reached it returns
+whatever part of a model the cache has.
 """
 
 from __future__ import annotations
@@ -16,11 +20,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jukebox_cli.interfaces.errors import InputError
-from jukebox_cli.storage.files import disk_errors, replacing
+from jukebox_cli.api import InputError
+from jukebox_cli.storage.files import atomic_write, disk_errors
 from jukebox_cli.storage.model import Model
 
-from . import port
+from . import transformers_port
 
 if TYPE_CHECKING:
     from huggingface_hub.hf_api import RepoSibling
@@ -53,7 +57,7 @@ def fetch(repository: str, revision: str | None = None, quiet: bool = False) -> 
             _need_whole(there, file, repository)
             folder = there.parent
             if there.name == "config.json":
-                port.read_config(folder)  # before gigabytes of another model come
+                transformers_port.read_config(folder)  # before gigabytes of another model come
     return folder
 
 
@@ -77,7 +81,7 @@ def copy_model(folder: Path, target: Path) -> Model:
     """A model of ours into a folder of its own, config.yaml last: until then it is no model."""
     files = sorted(path for path in folder.iterdir() if path.is_file())
     for path in sorted(files, key=lambda path: path.name == "config.yaml"):
-        with replacing(target / path.name) as part:
+        with atomic_write(target / path.name) as part:
             shutil.copyfile(path, part)
     return Model(target)
 

@@ -11,9 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jukebox_cli.config.yaml_files import read_text
-from jukebox_cli.interfaces.errors import InputError
-from jukebox_cli.storage.files import damaged, read_json
+from jukebox_cli.api import InputError, read_text
+from jukebox_cli.storage.files import corruption_errors, read_json
 
 
 @dataclass(frozen=True)
@@ -50,7 +49,7 @@ def alphabet(folder: Path) -> str:
     path = folder / ("vocab.json" if (folder / "vocab.json").is_file() else "lyrics.json")
     found = read_json(path) if path.is_file() else {}
     ids = found.get("lyrics", {}) if path.name == "vocab.json" else found
-    with damaged(path):
+    with corruption_errors(path):
         letters = {number: letter for letter, number in ids.items() if number != 0}
         spelled = [letters.get(number, "") for number in range(1, len(letters) + 1)]
         if not all(len(letter) == 1 for letter in spelled):
@@ -81,7 +80,7 @@ def _json(folder: Path, version: int) -> Labels | None:
     kinds = [parts.get(kind) for kind in ("artists", "genres")]
     if not all(isinstance(kind, dict) for kind in kinds):
         return None
-    with damaged(folder):
+    with corruption_errors(folder):
         return Labels(*(_of_version(kind, version) for kind in kinds if kind is not None))
 
 

@@ -14,8 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from jukebox_cli.interfaces.conditioner import Conditioner, Song
-from jukebox_cli.interfaces.errors import InputError, InputWarning
+from jukebox_cli.api import Conditioner, InputError, InputWarning, Song
 from jukebox_cli.registry import Registry
 
 from . import lyrics, notes
@@ -61,7 +60,7 @@ def saying(registry: Registry, song: Song) -> Words:
     """The flags of `generate` that ask for a song."""
     said, left = Words(), dict(song)
     for name in registry.conditioners:
-        for words, values in _tries(registry.conditioner(name, {}), left):
+        for words, values in _tries(registry.make_conditioner(name, {}), left):
             if values is not None and _same(values, left):
                 said += words
                 left = {key: value for key, value in left.items() if key not in values}

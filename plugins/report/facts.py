@@ -8,9 +8,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from jukebox_cli.interfaces.conditioner import Song
-from jukebox_cli.storage.files import damaged, read_lines
-from jukebox_cli.storage.run import Asked, Run, RunConfig
+from jukebox_cli.api import Song
+from jukebox_cli.storage.files import corruption_errors, read_jsonl
+from jukebox_cli.storage.run import ItemSpecs, Run, RunConfig
 
 from . import notes
 
@@ -70,8 +70,8 @@ class Facts:
         return self.run.config
 
     @cached_property
-    def asked(self) -> Asked:
-        return self.run.asked()
+    def asked(self) -> ItemSpecs:
+        return self.run.item_specs()
 
     @property
     def model(self) -> str:
@@ -80,26 +80,26 @@ class Facts:
 
     @property
     def levels(self) -> int:
-        return len(self.config.hop)
+        return len(self.config.hop_fraction)
 
     @cached_property
     def events(self) -> list[dict[str, Any]]:
         """The lines of its log."""
         path = self.run.log_file
-        return read_lines(path) if path.is_file() else []
+        return read_jsonl(path) if path.is_file() else []
 
     @cached_property
     def longer(self) -> list[Longer]:
         """The times that any of these items were made longer, oldest first."""
         mine = {item.number for item in self.items}
-        with damaged(self.run.log_file):
+        with corruption_errors(self.run.log_file):
             return [_longer(e, mine) for e in self.events if mine & _continued(e)]
 
     @cached_property
     def primed(self) -> tuple[str, float]:
         """The recording that it goes on from, and how many seconds of it were heard."""
         event = next((e for e in self.events if e.get("event") == "primed"), {})
-        with damaged(self.run.log_file):
+        with corruption_errors(self.run.log_file):
             return str(event.get("audio", "recording.wav")), float(event.get("seconds", 0.0))
 
     def alignment(self, item: int) -> Path | None:
@@ -114,8 +114,8 @@ class Facts:
 def facts(path: Path, items: Sequence[int] | None) -> Facts:
     """The facts of a run's items, of all when `items` is None. InputError for what isn't there."""
     run = Run(path)
-    levels = len(run.config.hop)
-    chosen, asked = run.chosen(items), run.asked()
+    levels = len(run.config.hop_fraction)
+    chosen, asked = run.select_items(items), run.item_specs()
     return Facts(run, tuple(_item(run, asked, number, levels) for number in chosen))
 
 
@@ -130,9 +130,9 @@ def _longer(event: Mapping[str, Any], items: Set[int]) -> Longer:
     return Longer(ends, int(event["seed"]), None if before is None else int(before))
 
 
-def _item(run: Run, asked: Asked, number: int, levels: int) -> Item:
-    samples, song = asked.of(number)
-    there = [level for level in run.levels_of(number) if level < levels]
+def _item(run: Run, asked: ItemSpecs, number: int, levels: int) -> Item:
+    samples, song = asked.for_item(number)
+    there = [level for level in run.levels_with_tokens(number) if level < levels]
     hops = {level: _hop(run.token_file(level, number)) for level in there}
     top = max(hops.values(), default=1)
     parts = [
@@ -143,7 +143,7 @@ def _item(run: Run, asked: Asked, number: int, levels: int) -> Item:
 
 def _part(run: Run, item: int, level: int, hop: int, total: int) -> Part:
     tokens = run.read_tokens(level, item)
-    have, given = (len(tokens.tokens), tokens.given) if tokens else (0, 0)
+    have, given = (len(tokens.tokens), tokens.primed) if tokens else (0, 0)
     return Part(item, level, hop, have, total, given, _audio(run, item, level))
 
 
@@ -151,7 +151,7 @@ def _hop(path: Path) -> int:
     """Samples per token, as a file of tokens says."""
     from safetensors import SafetensorError, safe_open
 
-    with damaged(path):
+    with corruption_errors(path):
         try:
             with safe_open(str(path), "np") as file:
                 return int((file.metadata() or {})["hop"])

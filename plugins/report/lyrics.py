@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jukebox_cli.config.schema import check_format
-from jukebox_cli.interfaces.conditioner import Song
-from jukebox_cli.storage.files import damaged, read_json
+from jukebox_cli.api import Song
+from jukebox_cli.config.schema import validate_format
+from jukebox_cli.storage.files import corruption_errors, read_json
 
 
 @dataclass(frozen=True)
@@ -132,8 +132,8 @@ def _stamp(seconds: float) -> str:
 def aligned(path: Path) -> list[Line]:
     """The words of an alignment, with the seconds they are sung in. InputError when damaged."""
     data = read_json(path)
-    with damaged(path):
-        check_format(data["format"])
+    with corruption_errors(path):
+        validate_format(data["format"])
         return [_line(row) for row in data["lines"]]
 
 

@@ -10,8 +10,8 @@ from importlib import resources
 from pathlib import Path
 
 from jukebox_cli import __version__
-from jukebox_cli.sampling.job import Tick
-from jukebox_cli.storage.files import replacing
+from jukebox_cli.sampling.job import Advance
+from jukebox_cli.storage.files import atomic_write
 
 from .conditions import File
 from .facts import Facts, told
@@ -52,14 +52,14 @@ def is_report(path: Path) -> bool:
         return file.read(len(BEGINNING)) == BEGINNING.encode()
 
 
-def write(page: Page, out: Path, tick: Tick = lambda count: None) -> int:
+def write(page: Page, out: Path, tick: Advance = lambda count: None) -> int:
     """Writes a page, whole or not at all, with the sound of one player at a time in memory; gives
     its size in bytes."""
-    with replacing(out) as part, part.open("wb") as file:
+    with atomic_write(out) as part, part.open("wb") as file:
         return sum(file.write(text.encode()) for text in _html(page, tick))
 
 
-def _html(page: Page, tick: Tick) -> Iterator[str]:
+def _html(page: Page, tick: Advance) -> Iterator[str]:
     from jinja2 import Environment, StrictUndefined
 
     html, css, js = (_template(f"page.{kind}") for kind in ("html", "css", "js"))
@@ -72,7 +72,7 @@ def _html(page: Page, tick: Tick) -> Iterator[str]:
     yield from environment.from_string(html).generate(
         facts=facts,
         asked=told(facts.asked.song),
-        length=seconds(facts.seconds(facts.asked.samples)),
+        length=seconds(facts.seconds(facts.asked.num_samples)),
         items=(item_view(facts, item, levels, source, tick) for item in facts.items),
         levels=level_views(facts),
         recipe=page.recipe,

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from jukebox_cli.config.schema import Knobs, SamplingConfig, SongPreset
-from jukebox_cli.config.yaml_files import dump
-from jukebox_cli.interfaces.errors import InputError
+from jukebox_cli.api import InputError
+from jukebox_cli.config.schema import Options, SamplingConfig, SongPreset
+from jukebox_cli.config.yaml_files import dump_yaml
 from jukebox_cli.registry import Registry
-from jukebox_cli.sampling.request import Request, sampling_of
-from jukebox_cli.storage.model import Model, builtin_models
+from jukebox_cli.sampling.request import Request, resolve_sampling
+from jukebox_cli.storage.model import Model, builtin_model_names
 
 from .conditions import File, Words, flag, saying
 from .facts import Facts
@@ -80,10 +80,10 @@ def items_text(numbers: Sequence[int]) -> str:
 
 def _first(facts: Facts, registry: Registry, model: Model | None) -> Words:
     """The command that begins a run, whatever it began with."""
-    if facts.asked.samples == 0:
+    if facts.asked.num_samples == 0:
         return _tokenize(facts)
-    begin, samples = Words((("generate",),)), facts.asked.samples
-    if facts.config.audio:
+    begin, samples = Words((("generate",),)), facts.asked.num_samples
+    if facts.config.audio_hash:
         begin, primed = _recording(facts)
         samples -= primed
     core = Words(tuple(_core(facts, samples)))
@@ -112,7 +112,7 @@ def _folder(facts: Facts) -> str:
 
 
 def _about_model(facts: Facts) -> Words:
-    if facts.config.model in builtin_models():
+    if facts.config.model in builtin_model_names():
         return Words()
     model = f"The model “{facts.model}”, of fingerprint {facts.config.fingerprint}"
     return Words(notes=(f"{model}: in models/{facts.model}, or name its folder with --model.",))
@@ -148,7 +148,7 @@ def _given(facts: Facts) -> int:
 
 def _sampling(facts: Facts, registry: Registry, model: Model | None) -> Words:
     """What says how tokens are drawn, if that is not the model's own way."""
-    hop, sampling = facts.config.hop, facts.config.sampling
+    hop, sampling = facts.config.hop_fraction, facts.config.sampling
     for knobs in ({}, _alike(sampling)):
         if model and _draws_so(model, registry, knobs, facts):
             return Words(tuple(flag(name, value) for name, value in knobs.items()))
@@ -156,33 +156,33 @@ def _sampling(facts: Facts, registry: Registry, model: Model | None) -> Words:
     return Words((("--preset", preset.name),), (preset,))
 
 
-def _alike(sampling: Sequence[Knobs]) -> Knobs:
+def _alike(sampling: Sequence[Options]) -> Options:
     """The knobs that all levels have, as flags set them."""
     first, *others = sampling or ({},)
     return {k: v for k, v in first.items() if all(other.get(k) == v for other in others)}
 
 
-def _draws_so(model: Model, registry: Registry, knobs: Knobs, facts: Facts) -> bool:
+def _draws_so(model: Model, registry: Registry, knobs: Options, facts: Facts) -> bool:
     """Whether `generate` with these flags draws as the run was drawn."""
-    want = Request(facts.model, 1.0, (0,), 0, {}, knobs=knobs)
-    how = facts.config.hop, facts.config.sampling
+    want = Request(facts.model, 1.0, (0,), 0, {}, sampler_options=knobs)
+    how = facts.config.hop_fraction, facts.config.sampling
     try:
-        return sampling_of(model.config, registry, want) == how
+        return resolve_sampling(model.config, registry, want) == how
     except InputError:  # of a plugin that isn't here, or another model
         return False
 
 
 def _preset(sampling: SamplingConfig) -> str:
-    rows = dump(SongPreset(sampling=sampling)).split("\n")
+    rows = dump_yaml(SongPreset(sampling=sampling)).split("\n")
     return "\n".join(["format: 1", *rows[rows.index("sampling:") :]])
 
 
 def _longer(facts: Facts, registry: Registry) -> Iterator[Words]:
     """A command for each time that items were made longer."""
-    if facts.asked.samples == 0 and facts.longer:
+    if facts.asked.num_samples == 0 and facts.longer:
         yield Words(notes=(LENGTH,))
         return
-    ends, seeds = {item.number: facts.asked.samples for item in facts.items}, _seeds(facts)
+    ends, seeds = {item.number: facts.asked.num_samples for item in facts.items}, _seeds(facts)
     for number, time in enumerate(facts.longer):
         before, ends = ends, {**ends, **_ends(facts, number)}
         item = next(iter(time.seconds))

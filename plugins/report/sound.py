@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jukebox_cli.audio import io as audio
-from jukebox_cli.audio.io import Audio, resampled
-from jukebox_cli.sampling.job import Tick
+from jukebox_cli.audio.io import Audio, resample_stream
+from jukebox_cli.sampling.job import Advance
 
 from .facts import Facts, Item, Part
-from .pictures import Mel, MelSpectrogram
+from .spectrogram import Mel, MelSpectrogram
 
 if TYPE_CHECKING:
     from jukebox_cli.model.vqvae import VQVAE
@@ -39,9 +39,9 @@ class Source:
     facts: Facts
     vqvae: VQVAE | None
 
-    def sound(self, item: Item, part: Part, tick: Tick = lambda count: None) -> Sound:
+    def sound(self, item: Item, part: Part, tick: Advance = lambda count: None) -> Sound:
         rate = playable(self.facts.config.sample_rate)
-        samples = round(audio.seconds_in(part.audio) * rate) if part.audio else None
+        samples = round(audio.duration_seconds(part.audio) * rate) if part.audio else None
         mel = MelSpectrogram(rate, samples or embedded(self.facts, item))
         length = 0
 
@@ -58,14 +58,14 @@ class Source:
     def blocks(self, item: Item, part: Part, rate: int) -> Iterator[Audio]:
         """Mono at `rate` Hz, block by block."""
         if part.audio:
-            return audio.stream(part.audio, rate)
+            return audio.stream_audio(part.audio, rate)
         from jukebox_cli.model import codec
 
         tokens = self.facts.run.read_tokens(part.level, part.item)
         assert self.vqvae is not None
         assert tokens is not None
         decoded = codec.decode(self.vqvae, part.level, tokens.tokens, item.samples)
-        return resampled(decoded, self.facts.config.sample_rate, rate)
+        return resample_stream(decoded, self.facts.config.sample_rate, rate)
 
 
 def embedded(facts: Facts, item: Item) -> int:

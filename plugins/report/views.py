@@ -7,14 +7,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from jukebox_cli.audio.mel import mel
-from jukebox_cli.sampling.job import Tick
+from jukebox_cli.audio.mel import hz_to_mel
+from jukebox_cli.sampling.job import Advance
 
 from . import lyrics
 from .facts import Facts, Item, Part, told
 from .lyrics import Line
-from .pictures import HEIGHT, Mel
 from .sound import Source
+from .spectrogram import HEIGHT, Mel
 
 PIECE = 3 << 16  # bytes that become base64 at a time; a multiple of three
 PITCHES = (300, 1000, 3000, 10000)  # Hz
@@ -68,7 +68,7 @@ class LevelView:
 
 
 def item_view(
-    facts: Facts, item: Item, levels: Sequence[int], source: Source, tick: Tick
+    facts: Facts, item: Item, levels: Sequence[int], source: Source, tick: Advance
 ) -> ItemView:
     """An item; each of its players is made when the template comes to it."""
     own = item.song if item.song != facts.asked.song else {}
@@ -127,7 +127,7 @@ def _unfinished(facts: Facts, item: Item, levels: Sequence[int]) -> Iterator[str
             yield f"level {level} drawn to {drawn:.1f} of {whole}"
 
 
-def player(facts: Facts, item: Item, part: Part, source: Source, tick: Tick) -> PlayerView:
+def player(facts: Facts, item: Item, part: Part, source: Source, tick: Advance) -> PlayerView:
     """The sound of a part, as it is heard, seen, and told."""
     sound = source.sound(item, part, tick)
     label = f"Item {item.number}, level {part.level}"
@@ -176,7 +176,7 @@ def pitches(picture: Mel) -> list[Mark]:
     """Frequencies beside a picture."""
     nyquist = picture.sample_rate / 2
     shown = [hertz for hertz in PITCHES if hertz < 0.8 * nyquist]
-    bands = {h: float(mel(h) / mel(nyquist)) * (HEIGHT + 1) - 0.5 for h in shown}
+    bands = {h: float(hz_to_mel(h) / hz_to_mel(nyquist)) * (HEIGHT + 1) - 0.5 for h in shown}
     names = {h: f"{h} Hz" if h < 1000 else f"{h // 1000} kHz" for h in shown}
     return [Mark(round(100 * (1 - band / HEIGHT), 2), names[h]) for h, band in bands.items()]
 
@@ -186,7 +186,7 @@ def level_views(facts: Facts) -> list[LevelView]:
     hops = {part.level: part.hop for item in facts.items for part in item.parts}
     sampling = facts.config.sampling
     views = []
-    for level, hop in enumerate(facts.config.hop):
+    for level, hop in enumerate(facts.config.hop_fraction):
         rate = f"{facts.config.sample_rate / hops[level]:,.0f}" if level in hops else "-"
         knobs = sampling[level] if level < len(sampling) else {}
         said = told({name: value for name, value in knobs.items() if value is not None})

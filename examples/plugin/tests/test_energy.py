@@ -17,12 +17,11 @@ from jukebox_energy.conditioner import Energy, number
 from jukebox_energy.sampler import Fresh
 from typer.testing import CliRunner
 
+from jukebox_cli.api import InputError, PriorShape, Window
 from jukebox_cli.cli import build_app
-from jukebox_cli.interfaces.conditioner import Shape, Window
-from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.registry import Registry
 
-SHAPE = Shape(width=8, frames=4, hop=10, sample_rate=100)
+SHAPE = PriorShape(width=8, context_length=4, hop_length=10, sample_rate=100)
 FIRST, LAST = Window(0, 40, 80), Window(40, 40, 80)
 
 

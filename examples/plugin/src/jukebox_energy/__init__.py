@@ -10,9 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jukebox_cli.interfaces.conditioner import Conditioner
-from jukebox_cli.interfaces.hooks import hookimpl
-from jukebox_cli.interfaces.sampler import Sampler
+from jukebox_cli.api import Conditioner, Sampler, hookimpl
 from jukebox_energy import command, speed
 from jukebox_energy.conditioner import Energy
 from jukebox_energy.sampler import Fresh

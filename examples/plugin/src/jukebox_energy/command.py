@@ -30,10 +30,10 @@ def measure(path: Path) -> float:
     """A file's loudness on a scale from 0 to 1. InputError when it can't be heard."""
     import numpy as np
 
-    from jukebox_cli.audio.io import stream
+    from jukebox_cli.audio.io import stream_audio
 
     squares, samples = 0.0, 0
-    for block in stream(path, RATE):
+    for block in stream_audio(path, RATE):
         squares += float(np.square(block, dtype=np.float64).sum())
         samples += len(block)
     decibels = 10 * log10(max(squares / max(samples, 1), 1e-10))

@@ -13,9 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from jukebox_cli.config.suggest import unknown
-from jukebox_cli.interfaces.conditioner import Conditioner, Shape, Song, Values, Window
-from jukebox_cli.interfaces.errors import InputError
+from jukebox_cli.api import Conditioner, InputError, PriorShape, Song, Values, Window, unknown_name
 
 if TYPE_CHECKING:
     import numpy as np
@@ -55,18 +53,18 @@ class Energy(Conditioner):
             return replace(self)
         return replace(self, low=min(seen), high=max(seen))
 
-    def encode(self, song: Song, window: Window, shape: Shape) -> dict[str, np.ndarray]:
+    def encode(self, song: Song, window: Window, shape: PriorShape) -> dict[str, np.ndarray]:
         import numpy as np
 
         first, last = song.get("energy") or (0.0, 0.0)
-        frames = np.arange(shape.frames) / shape.frames
+        frames = np.arange(shape.context_length) / shape.context_length
         elapsed = np.clip((window.start + window.length * frames) / window.total, 0, 1)
         return {
             "energy": (first + (last - first) * elapsed).astype(np.float32),
             "said": np.array([bool(song.get("energy"))]),
         }
 
-    def module(self, shape: Shape) -> nn.Module:
+    def module(self, shape: PriorShape) -> nn.Module:
         from jukebox_energy.network import EnergyEmbedding
 
         return EnergyEmbedding(self.bins, self.low, self.high, shape.width)
@@ -80,7 +78,7 @@ def number(said: object) -> float:
     try:
         level = float(word)
     except ValueError:
-        raise unknown("energy", word, list(WORDS)) from None
+        raise unknown_name("energy", word, list(WORDS)) from None
     if not 0 <= level <= 1:
         raise InputError(f"energy must be from 0 to 1, not {level:g}", "try 0.5")
     return level

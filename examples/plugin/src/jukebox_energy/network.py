@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from jukebox_cli.model.conditioning import Conditioning
-from jukebox_cli.model.embeddings import RangeEmbedding
+from jukebox_cli.api.nn import Conditioning, RangeEmbedding
 
 
 class EnergyEmbedding(nn.Module):
@@ -18,4 +17,6 @@ class EnergyEmbedding(nn.Module):
         self.unsaid = nn.Parameter(torch.zeros(width))
 
     def forward(self, energy: Tensor, said: Tensor) -> Conditioning:
-        return Conditioning(frames=torch.where(said[..., None], self.levels(energy), self.unsaid))
+        return Conditioning(
+            per_token=torch.where(said[..., None], self.levels(energy), self.unsaid)
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
-from jukebox_cli.interfaces.sampler import Sampler
+from jukebox_cli.api import Sampler
 
 if TYPE_CHECKING:
     from torch import Tensor

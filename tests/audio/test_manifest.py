@@ -1,0 +1,192 @@
+"""Manifests and folders of audio become songs; every bad row is told at once."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+import soundfile
+
+from jukebox_cli.audio.manifest import Recording, load_recordings, read_conditions, validate_audio
+from jukebox_cli.interfaces.errors import InputError
+from jukebox_cli.registry import Registry
+from support.run_files import write_chord
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name in ("a.wav", "b.flac", "deep/c.ogg"):
+        write_chord(tmp_path / name, 0.05)
+    return tmp_path
+
+
+def manifest(path: Path, *rows: object) -> Path:
+    """A .jsonl of rows; a string is a line as it is."""
+    lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
+    path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    return path
+
+
+def refusal(registry: Registry, *sources: Path) -> tuple[list[str], str | None]:
+    with pytest.raises(InputError) as caught:
+        load_recordings(registry, list(sources))
+    return caught.value.message.splitlines(), caught.value.hint
+
+
+def test_a_jsonl_manifest_has_a_row_per_song(folder: Path, registry: Registry) -> None:
+    path = manifest(
+        folder / "songs.jsonl",
+        {"audio": "a.wav", "artist": "Ada Vale", "genre": "rock, jazz", "held_out": True},
+        "",
+        {
+            "audio": "deep/c.ogg",
+            "genre": ["rock"],
+            "seconds": 3,
+            "mood": "unknown columns are fine",
+        },
+    )
+    assert load_recordings(registry, [path]) == [
+        Recording(folder / "a.wav", {"artist": "Ada Vale", "genre": ["rock", "jazz"]}, True),
+        Recording(folder / "deep/c.ogg", {"genre": ["rock"]}, False),
+    ]
+
+
+@pytest.mark.parametrize("before", ["", "\ufeff"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_a_csv_manifest_is_the_same(
+    before: str, end: str, folder: Path, registry: Registry
+) -> None:
+    rows = ["audio,genre,artist,held_out", 'a.wav,"rock, jazz",Ada Vale,yes', "", "b.flac,,,"]
+    (folder / "songs.csv").write_text(before + end.join(rows) + end, encoding="utf-8", newline="")
+    assert load_recordings(registry, [folder / "songs.csv"]) == [
+        Recording(folder / "a.wav", {"artist": "Ada Vale", "genre": ["rock", "jazz"]}, True),
+        Recording(folder / "b.flac", {}, False),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("value", "held_out"),
+    [("true", True), ("Yes", True), ("1", True), ("0", False), ("", False), ("no", False)],
+)
+def test_held_out_is_read_in_words(
+    value: str, held_out: bool, folder: Path, registry: Registry
+) -> None:
+    path = manifest(folder / "songs.jsonl", {"audio": "a.wav", "held_out": value})
+    assert [r.held_out for r in load_recordings(registry, [path])] == [held_out]
+
+
+def test_folders_and_files_and_manifests_mix_in_the_order_given(
+    folder: Path, registry: Registry
+) -> None:
+    (folder / "notes.txt").write_text("no audio")
+    path = manifest(folder / "songs.jsonl", {"audio": "b.flac", "genre": "rock"})
+    found = load_recordings(registry, [path, folder, folder / "a.wav"])
+    names = ["b.flac", "a.wav", "b.flac", "c.ogg", "a.wav"]
+    assert [r.audio.name for r in found] == names
+    assert [dict(r.song) for r in found] == [{"genre": ["rock"]}, {}, {}, {}, {}]
+
+
+def test_every_bad_row_is_told_at_once_with_its_line(folder: Path, registry: Registry) -> None:
+    path = manifest(
+        folder / "songs.jsonl",
+        {"audio": "a.wav"},
+        {"genre": "rock"},
+        "",
+        {"audio": "nosuch.wav"},
+        '{"audio": "a.wav"',
+        "[1]",
+        {"audio": "a.wav", "genre": 7},
+        {"audio": "a.wav", "artist": ["x"]},
+    )
+    lines, hint = refusal(registry, path)
+    assert lines == [
+        f"{path}:2: no 'audio' in this row",
+        f"{path}:4: no file {folder}/nosuch.wav",
+        f"{path}:5: bad JSON: Expecting ',' delimiter",
+        f"{path}:6: not a row",
+        f"{path}:7: can't read genre 7",
+        f"{path}:8: can't read artist ['x']",
+    ]
+    assert hint == (
+        "every row needs a path to a sound file; paths are relative to the manifest; "
+        'correct that line; write {"audio": "song.wav"}; write words with commas between; '
+        "write a name, in quotes"
+    )
+
+
+def test_a_last_row_that_is_cut_off_is_told_too(folder: Path, registry: Registry) -> None:
+    path = manifest(folder / "songs.jsonl", {"audio": "a.wav"}, '{"audio": "b.fl')
+    assert refusal(registry, path)[0] == [f"{path}:2: bad JSON: Unterminated string starting at"]
+
+
+def test_csv_rows_are_told_with_their_lines(folder: Path, registry: Registry) -> None:
+    path = folder / "songs.csv"
+    path.write_text(
+        'audio,genre\na.wav,rock\n\n,jazz\n"nosuch.wav","x\ny"\nb.flac,' + "z" * 200_000 + "\n"
+    )
+    lines, _ = refusal(registry, path)
+    assert lines == [
+        f"{path}:4: no 'audio' in this row",
+        f"{path}:6: no file {folder}/nosuch.wav",
+        f"{path}:7: bad CSV: field larger than field limit (131072)",
+    ]
+
+
+def test_the_problems_of_several_sources_are_told_together(
+    folder: Path, registry: Registry
+) -> None:
+    path = manifest(folder / "songs.jsonl", {"audio": "nosuch.wav"})
+    (folder / "empty").mkdir()
+    lines, hint = refusal(registry, path, folder / "a.wav", folder / "none.wav", folder / "empty")
+    assert lines == [
+        f"{path}:1: no file {folder}/nosuch.wav",
+        f"no file {folder}/none.wav",
+        f"no audio in {folder}/empty",
+    ]
+    assert hint is not None
+    assert hint.startswith("paths are relative to the manifest; check the path; looked for .aif, ")
+
+
+@pytest.mark.parametrize("name", ["songs.csv", "songs.jsonl"])
+def test_a_manifest_needs_rows(name: str, folder: Path, registry: Registry) -> None:
+    (folder / name).write_text("audio,genre\n" if name.endswith("csv") else "\n")
+    expected = [f"{folder / name} has no rows"], "write one for each piece of audio"
+    assert refusal(registry, folder / name) == expected
+
+
+@pytest.mark.parametrize("name", ["none.csv", "none.jsonl"])
+def test_a_manifest_that_is_not_there_is_told(name: str, folder: Path, registry: Registry) -> None:
+    assert refusal(registry, folder / name) == ([f"no file {folder / name}"], "check the path")
+
+
+def test_a_condition_that_is_not_known_is_told(registry: Registry) -> None:
+    columns = sorted(f.name for c in registry.conditioners.values() for f in fields(c.Input))
+    known = f"known are: {', '.join(columns)}"
+    for word, hint in (("gerne", "did you mean 'genre'?"), ("zzzzz", known)):
+        with pytest.raises(InputError) as caught:
+            read_conditions(registry, {word: "rock"}, Path())
+        assert (caught.value.message, caught.value.hint) == (f"no condition '{word}'", hint)
+
+
+def test_a_song_holds_only_what_was_said(registry: Registry) -> None:
+    assert read_conditions(registry, {}, Path()) == {}
+    assert read_conditions(registry, {"genre": None, "artist": " Bo "}, Path()) == {"artist": "Bo"}
+
+
+def test_audio_is_added_up_and_all_that_can_not_be_heard_is_told(folder: Path) -> None:
+    good = [Recording(folder / "a.wav", {}), Recording(folder / "b.flac", {})]
+    assert validate_audio(good) == pytest.approx(0.1)
+    (folder / "text.wav").write_text("hello")
+    (folder / "empty.wav").write_bytes(b"")
+    soundfile.write(folder / "none.wav", [], 8000)
+    bad = [Recording(folder / f"{name}.wav", {}) for name in ("text", "empty", "none", "nosuch")]
+    with pytest.raises(InputError) as caught:
+        validate_audio([*good, *bad])
+    assert caught.value.message.splitlines() == [
+        f"{folder}/text.wav is not audio that can be read",
+        f"{folder}/empty.wav is empty",
+        f"{folder}/none.wav holds no sound",
+        f"no file {folder}/nosuch.wav",
+    ]

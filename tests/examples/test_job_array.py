@@ -1,0 +1,223 @@
+"""examples/job-array: the same tokens as one plain command, through Slurm and through xargs."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jukebox_cli.storage.model import Model
+from jukebox_cli.storage.run import Run
+from support.paths import ROOT
+
+SCRIPTS = ROOT / "examples" / "job-array"
+DAEMONS = ("munged", "slurmctld", "slurmd")
+ITEMS, EACH, SECONDS = 3, 2, 0.4  # so that the last task has fewer items
+STAGES = ("top", "upsample", "decode")
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory, tiny: Model) -> dict[str, str]:
+    """What the scripts want to know, and a `jukebox` of this very Python on the PATH."""
+    folder = tmp_path_factory.mktemp("bin")
+    command = folder / "jukebox"
+    main = "import sys; from jukebox_cli.cli import main; sys.exit(main())"
+    command.write_text(f"#!{sys.executable}\n{main}\n")
+    command.chmod(0o755)
+    clean = {k: v for k, v in os.environ.items() if not k.startswith(("JUKEBOX_", "SLURM_"))}
+    return {
+        **clean,
+        "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}",
+        "SONG": f"--model {tiny.path} --genre rock --seconds {SECONDS} --seed 5",
+        "ITEMS": str(ITEMS),
+        "EACH": str(EACH),
+        "OMP_NUM_THREADS": "1",
+    }
+
+
+def run(*words: object, env: dict[str, str], cwd: Path | None = None) -> str:
+    done = subprocess.run(
+        [str(w) for w in words], env=env, cwd=cwd, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> Run:
+    """What one command makes of all items."""
+    out = tmp_path_factory.mktemp("runs") / "plain"
+    song = environment["SONG"].split()
+    run("jukebox", "generate", *song, "--items", ITEMS, "--out", out, "-q", env=environment)
+    return Run(out)
+
+
+def assert_same(made: Run, plain: Run) -> None:
+    """The same tokens to the bit, and a sound file for every item."""
+    assert made.items() == list(range(ITEMS))
+    for item in range(ITEMS):
+        for level in range(3):
+            mine, wanted = (r.read_tokens(level, item) for r in (made, plain))
+            assert mine is not None
+            assert wanted is not None
+            np.testing.assert_array_equal(mine.tokens, wanted.tokens)
+            assert (mine.primed, wanted.primed) == (0, 0)
+        assert made.audio_file(item).read_bytes() == plain.audio_file(item).read_bytes()
+
+
+def test_without_a_scheduler(environment: dict[str, str], plain: Run, tmp_path: Path) -> None:
+    made = Run(tmp_path / "made")
+    run(SCRIPTS / "local.sh", env={**environment, "RUN": str(made.path), "JOBS": "2"})
+    assert_same(made, plain)
+
+
+def test_a_lost_file_is_made_again(environment: dict[str, str], plain: Run, tmp_path: Path) -> None:
+    shutil.copytree(plain.path, tmp_path / "made")
+    made = Run(tmp_path / "made")
+    made.token_file(0, 1).unlink()
+    for stage in ("upsample", "decode"):
+        there = {**environment, "RUN": str(made.path), "TASK": "0"}
+        run(SCRIPTS / "task.sh", stage, env=there)
+    assert_same(made, plain)
+
+
+def test_the_scripts_say_what_they_lack(environment: dict[str, str]) -> None:
+    for name in ("RUN", "SONG", "ITEMS"):
+        some = {"RUN": "x", **environment}
+        del some[name]
+        for script in ("local.sh", "submit.sh"):
+            done = subprocess.run([SCRIPTS / script], env=some, capture_output=True, text=True)
+            assert done.returncode != 0
+            assert name in done.stderr
+    words = [SCRIPTS / "task.sh", "middle"]
+    some = {**environment, "RUN": "x", "TASK": "0"}
+    done = subprocess.run(words, env=some, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (2, "no stage 'middle': top, upsample or decode\n")
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """A Slurm cluster of one node, all of it in one folder."""
+
+    folder: Path
+
+    @property
+    def settings(self) -> Path:
+        return self.folder / "slurm.conf"
+
+    def write_settings(self) -> None:
+        name = socket.gethostname().split(".")[0]
+        with socket.socket() as one, socket.socket() as two:
+            one.bind(("127.0.0.1", 0))
+            two.bind(("127.0.0.1", 0))
+            ports = one.getsockname()[1], two.getsockname()[1]
+        lines = f"""
+            ClusterName=test
+            SlurmctldHost={name}(127.0.0.1)
+            SlurmctldPort={ports[0]}
+            SlurmdPort={ports[1]}
+            SlurmUser=root
+            SlurmdUser=root
+            AuthType=auth/munge
+            AuthInfo=socket={self.folder}/munge.socket
+            CredType=cred/munge
+            StateSaveLocation={self.folder}/state
+            SlurmdSpoolDir={self.folder}/spool
+            SlurmctldPidFile={self.folder}/slurmctld.pid
+            SlurmdPidFile={self.folder}/slurmd.pid
+            ProctrackType=proctrack/linuxproc
+            TaskPlugin=task/none
+            SelectType=select/cons_tres
+            SelectTypeParameters=CR_CPU
+            SchedulerParameters=batch_sched_delay=0,sched_interval=1,bf_interval=1
+            MpiDefault=none
+            ReturnToService=2
+            NodeName={name} NodeAddr=127.0.0.1 CPUs=2 State=UNKNOWN
+            PartitionName=all Nodes={name} Default=YES MaxTime=INFINITE State=UP
+        """
+        self.settings.write_text("\n".join(line.strip() for line in lines.splitlines()))
+
+    def start(self) -> list[subprocess.Popen[bytes]]:
+        """munged, slurmctld and slurmd, as children of this process."""
+        (self.folder / "state").mkdir()
+        (self.folder / "spool").mkdir()
+        key = self.folder / "munge.key"
+        key.write_bytes(os.urandom(128))
+        key.chmod(0o400)
+        at = {
+            "--key-file": key,
+            "--socket": self.folder / "munge.socket",
+            "--pid-file": self.folder / "munged.pid",
+            "--log-file": self.folder / "munged.log",
+            "--seed-file": self.folder / "munged.seed",
+        }
+        munged = ["munged", "--foreground", "--force", *(f"{k}={v}" for k, v in at.items())]
+        conf = ["-D", "-f", str(self.settings)]
+        daemons = []
+        for words in (munged, ["slurmctld", "-c", *conf], ["slurmd", *conf]):
+            with (self.folder / f"{words[0]}.txt").open("wb") as log:
+                daemons.append(
+                    subprocess.Popen(words, stdout=log, stderr=log, env=self.environment)
+                )
+            time.sleep(0.5)
+        return daemons
+
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "SLURM_CONF": str(self.settings)}
+
+    def ask(self, *words: str) -> str:
+        done = subprocess.run(words, env=self.environment, capture_output=True, text=True)
+        return done.stdout
+
+    def wait(self, wanted: str, *words: str, seconds: float) -> None:
+        """Until a command prints `wanted` or nothing else."""
+        end = time.monotonic() + seconds
+        while (said := self.ask(*words).strip()) != wanted:
+            assert time.monotonic() < end, f"{' '.join(words)}: {said}\n{self.logs()}"
+            time.sleep(0.5)
+
+    def logs(self) -> str:
+        return "\n".join(p.read_text()[-2000:] for p in sorted(self.folder.glob("*.txt")))
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin"])
+    if missing := [d for d in (*DAEMONS, "sbatch") if not shutil.which(d, path=path)]:
+        pytest.skip(f"needs Slurm (Debian: slurm-wlm, munge), lacks {', '.join(missing)}")
+    if os.geteuid() != 0:
+        pytest.skip("needs to be root to start Slurm's daemons")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PATH", path)
+        there = Cluster(tmp_path_factory.mktemp("slurm"))
+        there.write_settings()
+        daemons = there.start()
+        try:
+            there.wait("idle", "sinfo", "--noheader", "--format=%T", seconds=120)
+            yield there
+        finally:
+            for daemon in reversed(daemons):
+                daemon.terminate()
+                daemon.wait(20)
+
+
+def test_through_slurm(
+    environment: dict[str, str], cluster: Cluster, plain: Run, tmp_path: Path
+) -> None:
+    there = {**environment, "RUN": str(tmp_path / "made"), "SLURM_CONF": str(cluster.settings)}
+    run(SCRIPTS / "submit.sh", env=there, cwd=tmp_path)
+    cluster.wait("", "squeue", "--noheader", seconds=900)
+    said = {p.name: p.read_text() for p in (tmp_path / "made-logs").iterdir()}
+    assert sorted(said) == sorted(f"{stage}-{task}.txt" for stage in STAGES for task in (0, 1))
+    assert all("error" not in text for text in said.values()), said
+    assert_same(Run(tmp_path / "made"), plain)

@@ -1,0 +1,32 @@
+"""The modules of examples/mini, imported from its folder and forgotten afterwards."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import ModuleType
+
+from support.paths import ROOT
+
+MINI = ROOT / "examples" / "mini"
+MODULES = (
+    "theory", "patterns", "melody", "styles", "song_plan", "players", "compose", "render",
+    "lyrics", "singing", "voice", "sung", "make_songs",
+)  # fmt: skip
+
+
+@contextmanager
+def mini_modules() -> Iterator[dict[str, ModuleType]]:
+    """The example's modules by name, while nothing else of these names can be imported."""
+    before = {name: sys.modules.pop(name, None) for name in MODULES}
+    sys.path.insert(0, str(MINI))
+    try:
+        yield {name: importlib.import_module(name) for name in MODULES}
+    finally:
+        sys.path.remove(str(MINI))
+        for name, module in before.items():
+            sys.modules.pop(name, None)
+            if module is not None:
+                sys.modules[name] = module

@@ -1,0 +1,47 @@
+"""What tests ask of folders and sounds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from jukebox_cli.storage.run import Run
+
+
+def contents(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """Every file below a folder: when it was written, and what is in it."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {
+        str(p.relative_to(folder)): (p.stat().st_mtime_ns, p.read_bytes()) for p in sorted(files)
+    }
+
+
+def tokens(run: Path, level: int, item: int = 0) -> list[int]:
+    found = Run(run).read_tokens(level, item)
+    return [] if found is None else found.tokens.tolist()
+
+
+def all_tokens(run: Path) -> dict[tuple[int, int], list[int]]:
+    """By level and item."""
+    return {
+        (level, item): tokens(run, level, item)
+        for item in Run(run).items()
+        for level in Run(run).levels_with_tokens(item)
+    }
+
+
+def chord(seconds: float, sample_rate: int = 8000, channels: int = 1) -> np.ndarray:
+    """float32 (N, channels); the channels differ."""
+    time = np.arange(round(seconds * sample_rate)) / sample_rate
+    waves = [
+        sum(np.sin(2 * np.pi * f * (c + 1) * time) for f in (220, 277)) for c in range(channels)
+    ]
+    return np.stack(waves, axis=1).astype(np.float32) * 0.2
+
+
+def write_chord(path: Path, seconds: float, sample_rate: int = 8000, channels: int = 1) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    soundfile.write(path, chord(seconds, sample_rate, channels), sample_rate)
+    return path
