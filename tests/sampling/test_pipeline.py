@@ -43,8 +43,8 @@ def job(tiny: Model, registry: Registry, tmp_path: Path) -> JobMaker:
 @pytest.fixture
 def roomy(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine with two cores, where even short songs are drawn side by side."""
-    monkeypatch.setattr(pipeline, "ENOUGH", 1)
-    monkeypatch.setattr(pipeline, "cores", lambda: 2)
+    monkeypatch.setattr(pipeline, "MIN_PARALLEL_TOKENS", 1)
+    monkeypatch.setattr(pipeline, "available_cores", lambda: 2)
 
 
 def count_to(counts: dict[str, int]) -> Callable[[str, int, int], Advance]:
@@ -65,11 +65,11 @@ def test_levels_side_by_side_draw_what_they_draw_alone(
     job: JobMaker, roomy: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counts: dict[str, int] = {}
-    together = job("together", bar=count_to(counts))
+    together = job("together", progress=count_to(counts))
     assert pipeline.parallel_levels_pay(together, [2, 1, 0])
     pipeline.complete_run(together, "tokens")
     assert counts == {"level 2": 200, "level 1": 400, "level 0": 800}
-    monkeypatch.setattr(pipeline, "ENOUGH", 10_000)
+    monkeypatch.setattr(pipeline, "MIN_PARALLEL_TOKENS", 10_000)
     alone = job("alone")
     pipeline.complete_run(alone, "tokens")
     assert all_tokens(together.run.path) == all_tokens(alone.run.path)
@@ -81,7 +81,7 @@ def test_what_is_there_already_is_kept(job: JobMaker, roomy: None) -> None:
     sample_level(part, 2)
     before = all_tokens(part.run.path)
     counts: dict[str, int] = {}
-    pipeline.complete_run(replace(part, bar=count_to(counts)), "tokens")
+    pipeline.complete_run(replace(part, progress=count_to(counts)), "tokens")
     assert counts == {"level 1": 200, "level 0": 400}
     assert all_tokens(part.run.path).items() > before.items()
     assert all_tokens(part.run.path) == {
@@ -93,9 +93,9 @@ def test_what_is_there_already_is_kept(job: JobMaker, roomy: None) -> None:
     ("lacking", "changes"),
     [
         ((0,), {}),
-        ((2, 1, 0), {"cores": 1}),
-        ((2, 1, 0), {"ENOUGH": 801}),
-        ((2, 1, 0), {"_parameters": 50_000_000}),
+        ((2, 1, 0), {"available_cores": 1}),
+        ((2, 1, 0), {"MIN_PARALLEL_TOKENS": 801}),
+        ((2, 1, 0), {"_num_parameters": 50_000_000}),
     ],
 )
 def test_when_it_does_not_pay(
@@ -106,7 +106,7 @@ def test_when_it_does_not_pay(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     for name, value in changes.items():
-        made = value if name == "ENOUGH" else lambda *_, value=value: value
+        made = value if name == "MIN_PARALLEL_TOKENS" else lambda *_, value=value: value
         monkeypatch.setattr(pipeline, name, made)
     assert not pipeline.parallel_levels_pay(job("run"), lacking)
 
@@ -151,7 +151,7 @@ import signal, sys
 from jukebox_cli.sampling import pipeline
 from jukebox_cli.cli import main
 signal.signal(signal.SIGINT, signal.default_int_handler)
-pipeline.ENOUGH, pipeline.cores = 1, lambda: 2
+pipeline.MIN_PARALLEL_TOKENS, pipeline.available_cores = 1, lambda: 2
 main()
 """
 WORDS = ("--seconds", 1.5, "--seed", 5, "--until", "tokens")

@@ -59,11 +59,11 @@ def drafts(items: Sequence[int], known: Sequence[int] | int = 0) -> list[Partial
 class Counting:
     """A prior that makes token p at position p, and looks at what it is told of those before."""
 
-    positions: Tensor = field(default_factory=lambda: torch.zeros(1))
-    bins: int = TOTAL
+    position_embedding: Tensor = field(default_factory=lambda: torch.zeros(1))
+    codebook_size: int = TOTAL
     letters: tuple[int, ...] = ()  # where it makes letter p in place of token p
 
-    def caches(self, batch: int, conditions: Conditioning) -> list[list[int]]:
+    def make_caches(self, batch: int, conditions: Conditioning) -> list[list[int]]:
         return [[], []]  # all positions so far, those that were known when the window began
 
     def prefill(self, tokens: Tensor, conditions: Conditioning, caches: list[list[int]]) -> None:
@@ -85,7 +85,7 @@ class Counting:
         return logits.index_fill(1, torch.tensor([self.drawn(place)]), 0.0)
 
     def drawn(self, place: int) -> int:
-        return place + self.bins if place in self.letters else place
+        return place + self.codebook_size if place in self.letters else place
 
     def kept(self, place: int) -> int:
         """What is left of it when its window is whole."""
@@ -533,7 +533,7 @@ def test_a_part_of_the_items_is_the_same_on_disk(job, whole, items):
 
 
 def test_small_batches_are_the_same_on_disk(job, whole):
-    mine = job(range(3), batch=2)
+    mine = job(range(3), batch_size=2)
     pipeline.complete_run(mine, "tokens")
     assert on_disk(mine) == whole
 
@@ -542,7 +542,7 @@ def killed(job: Job, at: int) -> bool:
     """Works until the at-th tick; whether there was one."""
     kill = Kill(at)
     try:
-        pipeline.complete_run(replace(job, bar=lambda *_: kill.tick), "tokens")
+        pipeline.complete_run(replace(job, progress=lambda *_: kill.tick), "tokens")
     except KeyboardInterrupt:
         return True
     return False
@@ -619,7 +619,7 @@ def test_a_run_may_be_guided_at_each_level_by_what_its_items_are_told(job, whole
 
 def test_items_are_guided_away_from_what_is_made_when_nothing_is_told(job):
     silent, mine = job([0, 1]), guided_by(job([0, 1]), 0, 0, 0)
-    silent = replace(silent, asked=ItemSpecs(SAMPLES, {}))
+    silent = replace(silent, specs=ItemSpecs(SAMPLES, {}))
     for each in (silent, mine):
         pipeline.complete_run(each, "tokens")
     assert on_disk(mine) == on_disk(silent)
@@ -642,7 +642,7 @@ def test_primed_items_on_disk_go_on_from_what_was_given(job):
     pipeline.complete_run(once, "tokens")
     while killed(often, 3):
         for item in range(3):
-            assert often.run.read_tokens(2, item).given == lengths[item]
+            assert often.run.read_tokens(2, item).primed == lengths[item]
     assert on_disk(often) == on_disk(once)
     for (level, item), song in on_disk(once).items():
         length = lengths[item] * (4, 2, 1)[level]
@@ -683,7 +683,7 @@ class Letters(nn.Module):
 
 
 SPELLED = """
-vqvae: {sample_rate: 8000, strides: [[4]], bins: 64, embed: 8, widths: [8], depths: [1]}
+vqvae: {sample_rate: 8000, strides: [[4]], codebook_size: 64, embedding_dim: 8, widths: [8], depths: [1]}
 priors:
   - {context_length: 64, prefix_length: 8, rows: 8, width: 16, depth: 2, heads: 2, attention_patterns: [prefix, row],
      conditioners: {spelling: {}}}
@@ -714,7 +714,7 @@ def spelled(tmp_path_factory) -> Callable[[], Job]:
 
 def bins_on_disk(job: Job, item: int) -> str:
     with safe_open(str(job.run.token_file(0, item)), "np") as file:
-        return file.metadata()["bins"]
+        return file.metadata()["vocab_size"]
 
 
 def test_a_run_that_is_killed_with_letters_on_disk_ends_as_if_it_was_not(spelled):
