@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from jukebox_cli.interfaces.conditioner import Conditioner, PriorShape, Song, Window
-from jukebox_cli.model.condition_inputs import ConditionArrays, encode_window
+from jukebox_cli.interfaces.contract import plugin_errors
+from jukebox_cli.model.condition_inputs import ConditionArrays, encode_window, require_same_arrays
 from jukebox_cli.storage.corpus import Corpus, CorpusSong
 
 #: How often a conditioner is told nothing in training, and how often all of them.
@@ -64,7 +65,7 @@ class CorpusWindows:
         return Batch(
             np.stack([w[1] for w in windows]),
             np.stack(above) if above else None,
-            _concatenate(rows),
+            _concatenate(self.conditioners, rows),
         )
 
     def _window(
@@ -104,14 +105,21 @@ class CorpusWindows:
         return arrays
 
     def _augmented(self, part: Conditioner, song: Song, random: np.random.Generator) -> Song:
-        return part.augment(song, random) if random.random() >= CONDITION_DROPOUT else {}
+        if random.random() < CONDITION_DROPOUT:
+            return {}
+        with plugin_errors(part, "augment"):
+            return part.augment(song, random)
 
     def _audio_window(self, entry: CorpusSong, start: int) -> Window:
         hop = self.shape.hop_length
         return Window(start * hop, self.shape.context_length * hop, entry.num_samples)
 
 
-def _concatenate(rows: Sequence[ConditionArrays]) -> ConditionArrays:
+def _concatenate(
+    conditioners: Mapping[str, Conditioner], rows: Sequence[ConditionArrays]
+) -> ConditionArrays:
+    for row in rows[1:]:
+        require_same_arrays(conditioners, rows[0], row)
     return {
         name: {key: np.concatenate([row[name][key] for row in rows]) for key in each}
         for name, each in rows[0].items()

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from jukebox_cli.config.schema import PriorConfig
 from jukebox_cli.interfaces.errors import InputError
-from jukebox_cli.model.condition_inputs import prior_shape
+from jukebox_cli.model.condition_inputs import fit_conditioner, load_conditioners, prior_shape
 from jukebox_cli.model.conditioning import arrays_to_device, to_device
 from jukebox_cli.model.loader import build_prior
 from jukebox_cli.model.prior import Loss
@@ -95,9 +95,9 @@ def prepare_prior_task(
     if not learned:
         songs = [e.song for e in entries]
         fresh = {n: registry.make_conditioner(n, knobs) for n, knobs in config.conditioners.items()}
-        learned = {name: asdict(part.fit(songs)) for name, part in fresh.items()}
-        model.write_fitted_conditioners(level, learned)
-    parts = {name: registry.make_conditioner(name, knobs) for name, knobs in learned.items()}
+        learned = {name: asdict(fit_conditioner(part, songs)) for name, part in fresh.items()}
+        model.write_fitted_conditioners(level, learned, registry.packages_of(learned))
+    parts = load_conditioners(model, level, registry)
     shape = prior_shape(model.config, level)
     training = tuple(e for e in entries if not e.held_out)
     held_out = tuple(e for e in entries if e.held_out)
