@@ -33,7 +33,8 @@ def encode_song(
     with plugin_errors(conditioner, "encode"):
         arrays = conditioner.encode(song, window, shape)
     if not isinstance(arrays, dict) or not all(isinstance(key, str) for key in arrays):
-        what = f"returned {_describe(arrays)}, not a dict of numpy arrays"
+        keys = " with keys that are no names" if isinstance(arrays, dict) else ""
+        what = f"returned {_describe(arrays)}{keys}, not a dict of numpy arrays"
         raise method_error(conditioner, "encode", what)
     for key, array in arrays.items():
         if not isinstance(array, np.ndarray) or array.dtype.kind not in DTYPE_KINDS:
