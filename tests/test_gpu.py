@@ -28,7 +28,7 @@ from jukebox_cli.train.vqvae import VQVAETask
 from support.golden import LEVELS, Golden, import_golden
 from support.results import Result
 from support.run_files import all_tokens
-from support.training import PLAN, add, losses, new_corpus, new_model, write_sounds
+from support.training import CONFIG, add, losses, new_corpus, new_model, write_sounds
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 
@@ -185,7 +185,7 @@ def test_training_learns_what_it_learns_on_the_cpu(make, tmp_path):
     each = []
     for device in (CPU, CUDA):
         model = new_model(tmp_path / device.type)
-        train(make(model, device), model, replace(PLAN, num_workers=2 * (device == CUDA)))
+        train(make(model, device), model, replace(CONFIG, num_workers=2 * (device == CUDA)))
         measured = [row["held_out"] for row in read_jsonl(model.log) if "held_out" in row]
         each.append((list(losses(model).values()), measured[-1]))
     assert each[0][0] == pytest.approx(each[1][0], rel=1e-2)
@@ -194,7 +194,7 @@ def test_training_learns_what_it_learns_on_the_cpu(make, tmp_path):
 
 def test_training_in_mixed_precision_goes_on_after_a_stop(make, tmp_path):
     model = new_model(tmp_path / "mixed")
-    plan = replace(PLAN, precision="auto", steps=4)
+    plan = replace(CONFIG, precision="auto", steps=4)
     train(make(model, CUDA), model, plan)
     train(make(model, CUDA), model, replace(plan, steps=8, num_workers=1))
     assert list(losses(model)) == [1, 2, 3, 4, 5, 6, 7, 8]

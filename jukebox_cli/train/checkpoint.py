@@ -59,7 +59,7 @@ def _restore_module(task: Task, tensors: Mapping[str, Tensor], path: Path) -> No
         saved = tensors.get(f"module/{name}")
         if saved is None or saved.shape != tensor.shape:
             raise InputError(
-                f"{path} is of a {task.component} of another shape: {name} does not fit",
+                f"{path} does not fit {task.component}: wrong shape of {name}",
                 f"remove {path} to start again, or train with the preset it was made with",
             )
         tensor.copy_(saved)

@@ -830,7 +830,7 @@ def test_a_checkpoint_of_another_shape(place: Path, refused: Refused, jukebox: J
     save_tensors(path, {**tensors, name: torch.zeros(3)}, {"step": "1"})
     refused(
         *(*words, *few),
-        error=f"{path} is of a vqvae-2 of another shape: {name.removeprefix('module/')} does not fit",
+        error=f"{path} does not fit vqvae-2: wrong shape of {name.removeprefix('module/')}",
         hint=f"remove {path} to start again, or train with the preset it was made with",
     )
 
