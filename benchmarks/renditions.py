@@ -23,10 +23,10 @@ from jukebox_cli.sampling import pipeline
 from jukebox_cli.sampling.checks import validate_job
 from jukebox_cli.sampling.job import Advance, Job, StartProgress
 from jukebox_cli.sampling.request import Request
-from jukebox_cli.sampling.run_setup import create_run, new_config, require_same_run
+from jukebox_cli.sampling.run_setup import create_run, new_config, new_item, require_same_run
 from jukebox_cli.sampling.tokenize import encode_file
 from jukebox_cli.storage.model import Model
-from jukebox_cli.storage.run import ItemSpecs, Run
+from jukebox_cli.storage.run import Run
 
 
 @dataclass(frozen=True)
@@ -96,15 +96,18 @@ class Renditions:
         """Songs as the model makes them, told of everything that it takes. One run, so that they
         are drawn side by side; stopped and begun again, it goes on."""
         songs = [self.told(piece) for piece in pieces]
-        items = {number: (self.samples, song) for number, song in enumerate(songs)}
+        items = range(len(songs))
         settings = json.dumps([self.seconds, self.seed, songs], sort_keys=True)
         run = Run(self.of_model() / f"generated-{what}-{_short(settings)}")
         want = Request(self.model.name, self.seconds, tuple(items), self.seed, {})
         config = new_config(self.model, self.registry, want)
-        asked = ItemSpecs(self.samples, {}, items)
-        job = Job(run, self.model, self.registry, want.items, config, asked, progress=_told(run))
+        specs = {
+            number: new_item(self.model, config, self.samples, song)
+            for number, song in enumerate(songs)
+        }
+        job = Job(run, self.model, self.registry, want.items, config, specs, progress=_told(run))
         job = replace(job, device=self.device)
-        require_same_run(run, config, asked, want.items)
+        require_same_run(run, config, specs)
         validate_job(job)
         create_run(job)
         pipeline.complete_run(job)

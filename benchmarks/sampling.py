@@ -16,9 +16,9 @@ from jukebox_cli.registry import Registry
 from jukebox_cli.sampling.job import Advance, Job
 from jukebox_cli.sampling.level import sample_level
 from jukebox_cli.sampling.request import Request
-from jukebox_cli.sampling.run_setup import new_config
+from jukebox_cli.sampling.run_setup import new_config, new_item
 from jukebox_cli.storage.model import Model
-from jukebox_cli.storage.run import ItemSpecs, Run, Tokens
+from jukebox_cli.storage.run import Run
 
 BATCHES = (1, 16)
 
@@ -58,8 +58,8 @@ def _job(
     model: Model, registry: Registry, batch: int, folder: Path, level: int, tokens: int
 ) -> tuple[Job, list[tuple[float, int]]]:
     """A job that lacks the tokens of a level, and a list of when it will tell of how many."""
-    hops = model.config.vqvae.hop_lengths
-    samples = -(-tokens * hops[level] // hops[-1]) * hops[-1]
+    grid = model.config.vqvae.token_grid
+    samples = grid.ceil_samples(grid.num_samples(level, tokens))
     config = new_config(model, registry, Request(model.name, 1.0, (0,), 0, {}))
     told: list[tuple[float, int]] = []
 
@@ -67,8 +67,9 @@ def _job(
         told.append((time.perf_counter(), 0))
         return lambda count: told.append((time.perf_counter(), count))
 
-    run, items, asked = Run(folder), range(batch), ItemSpecs(samples, {})
-    job = Job(run, model, registry, items, config, asked, batch_size=batch, progress=bar)
+    run, items, spec = Run(folder), range(batch), new_item(model, config, samples, {})
+    specs = dict.fromkeys(items, spec)
+    job = Job(run, model, registry, items, config, specs, batch_size=batch, progress=bar)
     if level < job.top_level:
         _fill(job, level + 1)
     return job, told
@@ -80,4 +81,4 @@ def _fill(job: Job, level: int) -> None:
     random = np.random.default_rng(0)
     for item in job.items:
         tokens = random.integers(codec.codebook_size, size=job.num_tokens(level, item))
-        job.run.write_tokens(level, item, Tokens(tokens, 0), codec)
+        job.run.write_tokens(level, item, tokens, codec)

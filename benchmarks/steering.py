@@ -51,7 +51,7 @@ from jukebox_cli.sampling import tokenize as tokenizing
 from jukebox_cli.sampling.run_setup import recording_run_config
 from jukebox_cli.storage.corpus import Corpus
 from jukebox_cli.storage.model import find_model
-from jukebox_cli.storage.run import ItemSpecs, Run
+from jukebox_cli.storage.run import Run
 
 T = TypeVar("T")
 
@@ -217,9 +217,10 @@ def _aligned(bench: Bench, pieces: Sequence[Recording]) -> list[list[Word]]:
     if not run.exists:
         heard = _tokenized(bench)
         shutil.copytree(heard.path / "tokens", run.path / "tokens", dirs_exist_ok=True)
-        lengths = [heard.item_specs().for_item(item)[0] for item in range(len(known))]
-        songs = {n: (lengths[n], dict(piece.song)) for n, piece in enumerate(known)}
-        run.write_item_specs(ItemSpecs(0, {}, songs))
+        for item, piece in enumerate(known):
+            spec = heard.item(item)
+            segment = replace(spec.segments[0], conditions=dict(piece.song))
+            run.write_item(item, spec.with_segment(0, segment))
         run.write_config(config)
     files = [run.alignment_file(item) for item in range(len(known))]
     if not all(file.exists() for file in files):

@@ -90,9 +90,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
         where = pick_device(device.value)
         plan = replace(plan, num_workers=num_workers_for(where, workers))
         config = shape.vqvae
-        length = (
-            -(-round(crop * config.sample_rate) // config.hop_lengths[-1]) * config.hop_lengths[-1]
-        )
+        length = config.token_grid.ceil_samples(round(crop * config.sample_rate))
         held = [p.audio for p in pieces if p.held_out]
         known = [p.audio for p in pieces if not p.held_out]
         crops = Crops.from_files(known, length, config.sample_rate, seed)

@@ -11,6 +11,8 @@ from itertools import accumulate
 from math import prod
 from typing import Any, ClassVar
 
+from jukebox_cli.config.token_grid import TokenGrid
+
 FORMAT = 2
 
 
@@ -40,6 +42,10 @@ class VQVAEConfig:
     def hop_lengths(self) -> tuple[int, ...]:
         """Audio samples per token, per level."""
         return tuple(accumulate((prod(s) for s in self.strides), lambda a, b: a * b))
+
+    @property
+    def token_grid(self) -> TokenGrid:
+        return TokenGrid(self.hop_lengths)
 
     @property
     def num_levels(self) -> int:

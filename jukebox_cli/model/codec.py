@@ -49,23 +49,22 @@ def encode(vqvae: VQVAE, audio: Iterable[Audio], chunk: int = CHUNK_SAMPLES) -> 
 
     The end is padded with silence to a whole token of the top level.
     """
-    hops = vqvae.config.hop_lengths
-    networks = [vqvae.level(level) for level in range(len(hops))]
+    grid = vqvae.config.token_grid
+    networks = [vqvae.level(level) for level in range(grid.num_levels)]
     sides = [
-        ReceptiveField(_round_up(near.before, hops[-1]), _round_up(near.after, hops[-1]))
+        ReceptiveField(grid.ceil_samples(near.before), grid.ceil_samples(near.after))
         for near in (receptive_field(network.encoder) for network in networks)
     ]
     back, ahead = max(side.before for side in sides), max(side.after for side in sides)
-    parts: list[list[np.ndarray]] = [[] for _ in hops]
-    for before, middle, after in _chunks_with_context(
-        audio, _round_up(chunk, hops[-1]), back, ahead
-    ):
-        for network, hop, side, part in zip(networks, hops, sides, parts, strict=True):
+    parts: list[list[np.ndarray]] = [[] for _ in networks]
+    for before, middle, after in _chunks_with_context(audio, grid.ceil_samples(chunk), back, ahead):
+        for level, (network, side, part) in enumerate(zip(networks, sides, parts, strict=True)):
             left = before[max(0, len(before) - side.before) :]
             samples = np.concatenate([left, middle, after[: side.after]])
-            samples = np.pad(samples, (0, -len(samples) % hops[-1]))
+            samples = np.pad(samples, (0, grid.ceil_samples(len(samples)) - len(samples)))
             x = torch.from_numpy(samples)[None, None].to(vqvae.device)  # (1, 1, N)
-            first, count = len(left) // hop, _round_up(len(middle), hops[-1]) // hop
+            first = len(left) // grid.hop_lengths[level]
+            count = grid.num_tokens(level, len(middle))
             part.append(network.encode(x)[0, first : first + count].cpu().numpy())
     return [np.concatenate(p) if p else np.zeros(0, np.int64) for p in parts]
 
@@ -90,11 +89,6 @@ def decode(
         block = audio[(start - first) * hop :][: min(size * hop, left)]
         left -= len(block)
         yield block
-
-
-def _round_up(number: int, unit: int) -> int:
-    """`number`, rounded up to a multiple of `unit`."""
-    return -(-number // unit) * unit
 
 
 def _chunks_with_context(

@@ -16,8 +16,8 @@ import torch
 
 from jukebox_cli.api import InputError, Window
 from jukebox_cli.model.condition_inputs import load_conditioners, prior_shape
-from jukebox_cli.sampling.job import Job, audio_window
-from jukebox_cli.sampling.level import window_conditioning
+from jukebox_cli.sampling.conditioning import ConditionedItem, SongConditioner, audio_window
+from jukebox_cli.sampling.job import Job
 
 from .charset import EncodedText
 from .hmm import (
@@ -154,14 +154,15 @@ def _attention_windows(
     assert tokens is not None
     song, shape = job.song(item), prior_shape(job.model.config, level)
     spelled = sung.lyrics.encode_text(song)
-    conditions = window_conditioning(job, level, prior, [(item, song)])
-    for stretch in job.token_windows(level, item, 0):
-        codes = torch.from_numpy(tokens.tokens[stretch.start : stretch.end])[None]
+    item_conditions = ConditionedItem(item, song, job.num_samples(item))
+    conditions = SongConditioner(job, level, prior, [item_conditions]).conditioning
+    for stretch in job.token_windows(level, item):
+        codes = torch.from_numpy(tokens[stretch.start : stretch.end])[None]
         looks = prior.attention_weights(
             codes.to(prior.position_embedding.device), conditions(stretch), layer
         )[0]
         place = sung.lyrics.text_window(
-            song, spelled, audio_window(job, level, item, stretch), shape
+            song, spelled, audio_window(shape, stretch, job.num_samples(item)), shape
         )
         told = slice(place.slot, place.slot + place.end - place.start)
         new = looks[:, stretch.sample_from - stretch.start :].float().cpu().numpy()

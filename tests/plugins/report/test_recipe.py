@@ -161,7 +161,7 @@ def test_a_run_that_goes_on_from_a_recording(
     text = repeated(Path("song").resolve(), riff)
     assert "jukebox continue --audio 'my riff.wav' --prime 0.3 --model tiny --seconds 0.2" in text
     assert "The recording “my riff.wav”; that it is the same is checked by its hash." in text
-    assert f"hash of its recording {Run(here / 'song').config.audio_hash}" in text
+    assert f"hash of its recording {Run(here / 'song').item(0).segments[0].prompt.audio_hash}" in text
 
 
 def test_recordings_that_became_tokens(here: Path, jukebox: Jukebox, tiny: Model) -> None:
