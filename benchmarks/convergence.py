@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from measure import Row, table
 
-from jukebox_cli.audio import io as audio
+from jukebox_cli.audio.io import read_audio
 from jukebox_cli.audio.manifest import load_recordings
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.model import codec
@@ -62,7 +62,7 @@ def of_song(vqvae: VQVAE, path: Path, seconds: float | None = None) -> list[list
     print(f"convergence of {path.name}", file=sys.stderr)
     levels, samples = encode_file(vqvae, path, seconds=seconds)
     rate = vqvae.config.sample_rate
-    song = audio.read_audio(path, rate)[:samples]
+    song = read_audio(path, rate)[:samples]
     length = min(samples, round(CLIP * rate))
     starts = range(0, samples - length + 1, length)
     loud = [n for n in starts if np.sqrt(np.square(song[n : n + length]).mean()) > SILENCE]

@@ -12,7 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from jukebox_cli.audio import io as audio
+from jukebox_cli.audio.io import Audio, duration_seconds, hash_files, stream_audio, write_audio
 from jukebox_cli.audio.manifest import Recording
 from jukebox_cli.model import codec
 from jukebox_cli.model.devices import pick_device
@@ -62,15 +62,13 @@ class Renditions:
 
     def _folder(self, kind: str, *patterns: str) -> Path:
         files = sorted(path for pattern in patterns for path in self.model.path.glob(pattern))
-        return self.work / f"{kind}-{self.model.name}-{audio.hash_files(files)}"
+        return self.work / f"{kind}-{self.model.name}-{hash_files(files)}"
 
     def recorded(self, piece: Recording) -> Path:
         """A song as it was recorded, at the model's sample rate."""
         path = self.work / f"recorded-{self.rate}" / self._name(piece)
         if not path.exists():
-            audio.write_audio(
-                path, _first(audio.stream_audio(piece.audio, self.rate), self.samples), self.rate
-            )
+            write_audio(path, _first(stream_audio(piece.audio, self.rate), self.samples), self.rate)
         return path
 
     def coded(self, piece: Recording) -> list[Path]:
@@ -80,9 +78,7 @@ class Renditions:
         if not all(path.exists() for path in paths):
             tokens, length = encode_file(self.vqvae, piece.audio, seconds=self.seconds)
             for level, path in enumerate(paths):
-                audio.write_audio(
-                    path, codec.decode(self.vqvae, level, tokens[level], length), self.rate
-                )
+                write_audio(path, codec.decode(self.vqvae, level, tokens[level], length), self.rate)
         return paths
 
     @property
@@ -118,7 +114,7 @@ class Renditions:
 
     def told(self, piece: Recording) -> dict[str, Any]:
         """What a model is told of a song: what it takes of what is known, and how long it is."""
-        song = {**piece.song, "total": round(audio.duration_seconds(piece.audio), 2)}
+        song = {**piece.song, "total": round(duration_seconds(piece.audio), 2)}
         strange = [c for name, c in self.registry.conditioners.items() if not self.takes(name)]
         unused = {field.name for each in strange for field in fields(each.Input)}
         return {key: value for key, value in song.items() if key not in unused}
@@ -136,7 +132,7 @@ def _short(text: str) -> str:
     return sha256(text.encode()).hexdigest()[:8]
 
 
-def _first(blocks: Iterator[audio.Audio], samples: int) -> Iterator[audio.Audio]:
+def _first(blocks: Iterator[Audio], samples: int) -> Iterator[Audio]:
     """The first `samples` of a stream."""
     for block in blocks:
         yield block[:samples]

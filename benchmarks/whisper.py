@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from judges import judge
 
-from jukebox_cli.audio import io as audio
+from jukebox_cli.audio.io import Audio, read_audio
 from jukebox_cli.interfaces.errors import InputError
 
 RATE, SECONDS, HOP, WINDOW, MELS = 16000, 30, 160, 400, 80
@@ -45,7 +45,7 @@ def reader(folder: Path) -> Callable[[Path], str]:
 
     def read(path: Path) -> str:
         print(f"words of {path.name}", file=sys.stderr)
-        return whisper.read(audio.read_audio(path, RATE))
+        return whisper.read(read_audio(path, RATE))
 
     return read
 
@@ -72,7 +72,7 @@ class Whisper:
 
     folder: Path
 
-    def read(self, sound: audio.Audio) -> str:
+    def read(self, sound: Audio) -> str:
         """The words in up to 30 seconds of mono audio at 16 kHz."""
         features = log_mel(sound, self.filters)[None].numpy()  # (1, 80, 3000)
         (states,) = self.encoder.run(["last_hidden_state"], {"input_features": features})
@@ -159,7 +159,7 @@ def _session(path: Path) -> Any:
     return runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
-def log_mel(sound: audio.Audio, filters: torch.Tensor) -> torch.Tensor:
+def log_mel(sound: Audio, filters: torch.Tensor) -> torch.Tensor:
     """What Whisper hears: 30 seconds of mono audio as (80, 3000), padded with silence."""
     padded = torch.zeros(RATE * SECONDS)
     length = min(len(sound), len(padded))

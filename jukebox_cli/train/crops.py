@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from jukebox_cli.audio import io as audio
+from jukebox_cli.audio.io import duration_seconds, read_crop
 from jukebox_cli.interfaces.errors import InputError
 
 
@@ -29,7 +29,7 @@ class Crops:
         if not paths:
             raise InputError("no audio to train on", "name audio files, folders or a manifest")
         return cls(
-            tuple(paths), tuple(audio.duration_seconds(p) for p in paths), length, sample_rate, seed
+            tuple(paths), tuple(duration_seconds(p) for p in paths), length, sample_rate, seed
         )
 
     def batch(self, step: int, size: int) -> Tensor:
@@ -38,7 +38,7 @@ class Crops:
         share = np.array(self.seconds) / sum(self.seconds)
         picks = random.choice(len(self.paths), size, p=share)
         crops = [
-            audio.read_crop(self.paths[i], float(random.random()), self.length, self.sample_rate)
+            read_crop(self.paths[i], float(random.random()), self.length, self.sample_rate)
             for i in picks
         ]
         return torch.from_numpy(np.stack(crops))[:, None]
