@@ -97,7 +97,7 @@ BAD_SOUNDS = [
         "text.wav is not audio that can be read",
         "use wav, flac, ogg, opus, mp3, aiff and more",
     ),
-    ("none.wav", "none.wav holds no sound", "it has a header but no samples"),
+    ("none.wav", "none.wav has no audio", "it has a header but no samples"),
 ]
 
 
@@ -145,7 +145,7 @@ def test_sound_that_is_too_short_to_go_on_from(name: str, refused: Refused) -> N
     [
         ("cut.flac", "cut.flac is damaged: flac decoder lost sync", "restore it from a copy"),
         ("one-44.wav", "one-44.wav is too short: nothing is left at 8000 Hz", "use a longer one"),
-        ("nan.wav", "nan.wav holds samples that are not numbers", "export it anew"),
+        ("nan.wav", "nan.wav has samples that are not numbers", "export it again"),
     ],
 )
 def test_sound_that_turns_out_bad_while_it_is_read(
@@ -353,12 +353,12 @@ def test_a_continue_that_is_refused_leaves_the_run_as_it_was(
         ),
         (
             "vqvae: {bins: 5}\n",
-            "p.yaml is the shape of a model and no song",
-            "train one with it: `jukebox train vqvae --preset`, or choose another",
+            "p.yaml is a training preset, not a song",
+            "train a model with it: `jukebox train vqvae --preset`, or choose another preset",
         ),
         (
             "seed: 1\nsampling:\n  knobs: [{}, {}, {temp: 1}]\n",
-            "p.yaml:3: no sampling knob 'temp'",
+            "p.yaml:3: no sampling option 'temp'",
             "did you mean 'temperature'?",
         ),
     ],
@@ -724,7 +724,7 @@ def test_training_that_can_not_begin_makes_no_model(
     ("text", "error"),
     [
         ("seconds: 3\n", "no key 'seconds' in p.yaml:1"),
-        ("seconds: 3\nsong: {}\n", "p.yaml is a song and not the shape of a model"),
+        ("seconds: 3\nsong: {}\n", "p.yaml is a song, not a training preset"),
     ],
 )
 def test_a_preset_of_a_song_is_none_of_a_model(
@@ -744,7 +744,7 @@ def test_a_preset_of_a_song_is_none_of_a_model(
         ("sampling.hop=[a]", "sampling.hop.0: Input should be a valid number"),
         ("sampling.hop.0=a", "sampling.hop.0: Input should be a valid number"),
         ("sampling.hop.0=0", "the hop of level 0 must be more than 0 and at most 1, not 0"),
-        ("sampling.knobs=[{temp: 1}]", "no sampling knob 'temp'"),
+        ("sampling.knobs=[{temp: 1}]", "no sampling option 'temp'"),
         ("song.artist=311", "can't read artist 311"),
     ],
 )
