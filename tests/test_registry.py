@@ -179,6 +179,12 @@ def test_core_flags_are_those_of_the_commands_that_take_plugin_flags() -> None:
     assert names | words <= CORE_FLAGS
 
 
+def test_conditioners_are_listed_with_their_packages(registry: Registry) -> None:
+    package = f"jukebox-cli {registry.versions['jukebox-cli']}"
+    assert registry.packages_of(["artist", "nosuch"]) == {"artist": package}
+    assert Registry({"acme": brings(Mood)}).packages_of(["mood"]) == {}
+
+
 # hooks that are wrong
 
 
