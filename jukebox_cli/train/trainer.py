@@ -209,7 +209,7 @@ def _deferred_signals() -> Iterator[Callable[[], bool]]:
         signal.signal(number, handle)
 
     def handle(number: int, frame: object) -> None:
-        handler = handlers[number]
+        handler = handlers[signal.Signals(number)]
         (handler if callable(handler) else signal.default_int_handler)(number, None)
 
     handlers = {n: signal.signal(n, defer) for n in (signal.SIGINT, signal.SIGTERM)}
