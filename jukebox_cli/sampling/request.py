@@ -72,12 +72,12 @@ def build_request(
         try:
             registry.make_samplers(each)
         except InputError as error:
-            raise _with_origin(error, says, "sampling", "knobs", level) from None
+            raise _with_origin(error, says, "sampling", "options", level) from None
     for level, hop in enumerate(said.sampling.hop_fraction):
         try:
             _validate_hop_fraction(level, hop)
         except InputError as error:
-            raise _with_origin(error, says, "sampling", "hop", level) from None
+            raise _with_origin(error, says, "sampling", "hop_fraction", level) from None
     return Request(
         model=model or said.model or DEFAULT_MODEL,
         seconds=require_positive(
