@@ -125,7 +125,7 @@ def build_app(registry: Registry) -> typer.Typer:
     for module in GROUPS:
         module.add(app, registry)
     report.add(app, registry)
-    registry.manager.hook.jukebox_commands(app=app)
+    registry.add_commands(app)
     return app
 
 
