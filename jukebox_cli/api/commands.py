@@ -10,7 +10,7 @@ import typer
 
 from jukebox_cli.cli.console import print_note, print_result, print_warning, progress
 from jukebox_cli.cli.options import Device, DeviceFlag, Json, ModelName, Only, Quiet, RunFolder
-from jukebox_cli.sampling.items import parse_items
+from jukebox_cli.sampling.items import parse_number_list
 from jukebox_cli.sampling.job import Advance, StartProgress, no_progress
 
 __all__ = [
@@ -52,4 +52,4 @@ def parse_numbers(text: str, option: str) -> tuple[int, ...]:
     :param option: the option that the text comes from, such as "--levels", for the error.
     :raises InputError: for any other text.
     """
-    return parse_items(text, count=False, where=option)
+    return parse_number_list(text, option)

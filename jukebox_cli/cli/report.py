@@ -8,12 +8,24 @@ from typing import Annotated
 import typer
 
 from jukebox_cli.cli.console import print_note, print_result, progress
-from jukebox_cli.cli.options import Device, DeviceFlag, Json, ModelName, Only, Quiet, RunFolder
+from jukebox_cli.cli.options import (
+    Device,
+    DeviceFlag,
+    Json,
+    ModelName,
+    Only,
+    Quiet,
+    RunFolder,
+    validate_out,
+)
 from jukebox_cli.registry import Registry
 
 LARGE = 50_000_000  # bytes; more takes long to open, or to send
 
-Out = Annotated[Path | None, typer.Option(help="The page; RUN/report.html if not given.")]
+Out = Annotated[
+    Path | None,
+    typer.Option(help="File of the page. Default: RUN/report.html.", callback=validate_out),
+]
 Levels = Annotated[
     str | None, typer.Option(help="Only these levels: 0 or 0,2; 0 is the finest.", metavar="LIST")
 ]
@@ -44,7 +56,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
         with progress(quiet, "samples") as bar:
             size = write(page, path, bar("report", 0, page.samples))
         if size >= LARGE:
-            print_note(f"{path} is large: --items and --levels make it smaller", quiet)
+            print_note(f"{path} is large: --only and --levels make it smaller", quiet)
         print_note(f"wrote {path}: {_of(page.players, size)}", quiet or as_json)
         numbers = [item.number for item in page.facts.items]
         data = {"report": str(path), "items": numbers, "players": page.players, "bytes": size}

@@ -69,7 +69,7 @@ def lyrics_level(job: Job) -> tuple[int, Lyrics]:
 def require_alignable(job: Job, level: int, lyrics: Lyrics) -> None:
     """InputError for items that have no words, or no whole tokens."""
     for item in job.items:
-        words, hint = f"item {item} of {job.run.path} has no lyrics", "choose others: --items"
+        words, hint = f"item {item} of {job.run.path} has no lyrics", "choose others: --only"
         text, spelled = job.song(item).get("lyrics"), lyrics.encode_text(job.song(item))
         if not text:
             raise InputError(words, hint)

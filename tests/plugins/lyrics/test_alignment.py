@@ -329,7 +329,7 @@ def test_a_model_tells_its_letters(singer: Path, jukebox: Callable[..., Any]) ->
 
 
 def test_a_head_can_be_chosen_and_items_too(sung: Path, jukebox: Callable[..., Any]) -> None:
-    done = jukebox("align", sung, "--head", "1,0", "--items", 1, "--json", "-q")
+    done = jukebox("align", sung, "--head", "1,0", "--only", 1, "--json", "-q")
     assert (done.code, done.err) == (0, "")
     (path,) = json.loads(done.out)["alignments"]
     assert json.loads(Path(path).read_text())["head"] == 0
@@ -360,17 +360,17 @@ def test_what_can_not_be_aligned_is_told(
     half.with_name("item-00.safetensors").rename(
         sung / "tokens" / "level-1" / "item-00.safetensors"
     )
-    assert told(sung, "--items", 0) == (
+    assert told(sung, "--only", 0) == (
         f"item 0 of {sung} is not whole at level 2",
         "finish it with the command that began it",
     )
     common = ("--seconds", 0.2, "--until", "top", "-q")
     jukebox("generate", "--model", singer, "--out", "silent", *common)
-    assert told("silent") == ("item 0 of silent has no lyrics", "choose others: --items")
+    assert told("silent") == ("item 0 of silent has no lyrics", "choose others: --only")
     jukebox("generate", "--model", singer, "--out", "odd", "--lyrics", "\u2581 \u2582", *common)
     assert told("odd") == (
         "item 0 of odd has no lyrics in letters that the model knows",
-        "choose others: --items",
+        "choose others: --only",
     )
     jukebox("generate", "--model", tiny.path, "--out", "deaf", *common)
     assert told("deaf") == (
