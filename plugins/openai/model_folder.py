@@ -59,7 +59,7 @@ def write_imported_model(
         tensors = _prior_tensors(level, prior, config, conditioners[level], registry)
         weights[f"prior-{level}"] = tensors
     card = _CARD.format(name=target.name)
-    return write_model(target, config, weights, conditioners, card, on_part)
+    return write_model(target, config, weights, conditioners, card, registry, on_part)
 
 
 def _autoencoders(checkpoint: Checkpoint) -> tuple[list[dict[str, TensorLoader]], VQVAEConfig]:
