@@ -592,7 +592,7 @@ def test_a_prior_learns_what_comes_next_and_who_plays(corpus, tmp_path, registry
     unigram = 2.0  # bits: four tokens, each as frequent
     assert train(task, model, plan)["bits"] < unigram / 4
     for artist, following in (("Up", 6), ("Down", 2)):
-        ids = torch.tensor([[task.windows.conditioners["artist"].number(artist)]])
+        ids = torch.tensor([[task.windows.conditioners["artist"].artist_id(artist)]])
         conditions = task.module.condition({"artist": {"ids": ids}})
         shares = task.module(torch.tensor([[4, 0]]), conditions)[0, 1].softmax(0)
         assert shares[following] > 0.9
