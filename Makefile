@@ -2,14 +2,17 @@
 PYTHON ?= python3
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
-SOURCES := $(shell find jukebox_cli plugins presets -type f -not -name '*.pyc')
+PYTEST := $(VENV)/bin/python -m pytest
+SOURCES := $(shell find jukebox_cli plugins presets examples -type f -not -name '*.pyc')
 
-.PHONY: help song test test-all lint format bench clean
+.PHONY: help song test test-all lint format map bench clean
 
 help:
 	@echo 'make song      a first song, in runs/rock'
-	@echo 'make test      the tests; make test-all: the slow ones too'
-	@echo 'make lint      style and types; make format: mends the style'
+	@echo 'make test      the tests without the slow ones, on all cores'
+	@echo 'make test-all  all tests, with the branch coverage of the core'
+	@echo 'make lint      style and types; make format: fixes the style'
+	@echo 'make map       the packages, what they import, and the sizes of modules'
 	@echo 'make bench     the figures: make bench BENCH="--songs FOLDER"'
 	@echo 'make clean     removes .venv and what builds leave behind'
 	@echo 'PYTHON=python3.12 chooses another Python for .venv'
@@ -17,11 +20,12 @@ help:
 song: $(VENV)/installed
 	$(VENV)/bin/jukebox generate --preset rock.yaml --out runs/rock
 
+# One thread per process: small tensors gain nothing from more, and the processes share the cores
 test: $(VENV)/with-tests
-	$(VENV)/bin/python -m pytest -m 'not slow'
+	OMP_NUM_THREADS=1 $(PYTEST) -n auto -m 'not slow'
 
 test-all: $(VENV)/with-tests
-	$(VENV)/bin/python -m pytest
+	OMP_NUM_THREADS=1 $(PYTEST) -n auto --cov --cov-report=term:skip-covered
 
 lint: $(VENV)/with-tools
 	$(VENV)/bin/ruff check .
@@ -32,11 +36,15 @@ format: $(VENV)/with-tools
 	$(VENV)/bin/ruff check --fix .
 	$(VENV)/bin/ruff format .
 
+# Needs no installation: it reads the code
+map:
+	@$(PYTHON) tests/support/import_graph.py
+
 bench: $(VENV)/installed
 	$(VENV)/bin/python benchmarks/run.py $(BENCH)
 
 clean:
-	rm -rf $(VENV) build dist ./*.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) build dist ./*.egg-info .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)

@@ -27,7 +27,8 @@ vqvae:
   widths: [8, 8, 8]
   depths: [2, 2, 2]
 priors:
-  - {context_length: 64, width: 32, depth: 4, heads: 2, rows: 8, attention_patterns: [row, column, previous, dense],
+  - {context_length: 64, width: 32, depth: 4, heads: 2, rows: 8,
+     attention_patterns: [row, column, previous, dense],
      conditioners: {artist: {}}, upsampler_conditioner: {width: 16, depth: 1}}
   - {context_length: 64, width: 32, depth: 3, heads: 2, rows: 8,
      conditioners: {artist: {}, genre: {}}, upsampler_conditioner: {width: 16, depth: 1}}

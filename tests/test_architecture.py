@@ -1,0 +1,189 @@
+"""The packages import one way, names are the field's, and modules and functions are small."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import pytest
+import yaml
+
+from support.import_graph import CORE, LAYERS, Module, core_imports, imports, modules
+from support.paths import ROOT
+
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+PLUGINS = [
+    *sorted((ROOT / "plugins").rglob("*.py")),
+    *sorted((ROOT / "examples").rglob("src/**/*.py")),
+]
+SOURCES = [
+    path
+    for folder in (CORE, "plugins", "benchmarks", "examples")
+    for path in sorted((ROOT / folder).rglob("*.py"))
+]
+#: Where torch may be imported when a module is imported; elsewhere that happens inside functions.
+IMPORTS_TORCH = ("model", "engine", "train", "storage.tensors", "api.nn", "api.models", "api.audio")
+IMPORTS_TORCH += ("sampling.sampler", "sampling.rng", "sampling.tokenize")
+MAX_MODULE_LINES = 300
+MAX_FUNCTION_LINES = 30
+
+
+def ids(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+# imports
+
+
+@pytest.mark.parametrize("module", modules(), ids=lambda module: module.name or CORE)
+def test_a_module_imports_only_packages_below_its_own(module: Module) -> None:
+    if not module.package or module.name == "__main__":
+        return
+    allowed = LAYERS[LAYERS.index(module.package) :]
+    assert {name.partition(".")[0] for name in core_imports(module)} <= set(allowed)
+
+
+def test_no_module_imports_itself_by_way_of_others() -> None:
+    graph = {module.name: core_imports(module) - {module.name} for module in modules()}
+    done: set[str] = set()
+
+    def visit(name: str, path: tuple[str, ...]) -> None:
+        assert name not in path, " -> ".join((*path[path.index(name) :], name))
+        if name not in done:
+            for each in sorted(graph.get(name, ())):
+                visit(each, (*path, name))
+            done.add(name)
+
+    for name in graph:
+        visit(name, ())
+
+
+@pytest.mark.parametrize("path", PLUGINS, ids=ids)
+def test_a_plugin_imports_nothing_of_the_core_but_the_api(path: Path) -> None:
+    core = {name for name in imports(ast.parse(path.read_text())) if name.startswith(CORE)}
+    assert {name for name in core if not name.startswith(f"{CORE}.api")} == set()
+
+
+@pytest.mark.parametrize("module", modules(), ids=lambda module: module.name or CORE)
+def test_the_core_imports_no_plugin(module: Module) -> None:
+    assert not [name for name in imports(module.tree) if name.startswith("jukebox_plugins")]
+
+
+@pytest.mark.parametrize("module", modules(), ids=lambda module: module.name or CORE)
+def test_torch_is_imported_late(module: Module) -> None:
+    top = ast.Module(
+        [n for n in module.tree.body if isinstance(n, ast.Import | ast.ImportFrom)], []
+    )
+    if "torch" in {name.partition(".")[0] for name in imports(top)}:
+        assert module.name.startswith(IMPORTS_TORCH)
+
+
+# sizes
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=ids)
+def test_a_module_is_read_in_one_sitting(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_MODULE_LINES
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=ids)
+def test_no_function_is_long(path: Path) -> None:
+    long = [
+        f"{name}: {lines}" for name, lines in Module(path).functions() if lines > MAX_FUNCTION_LINES
+    ]
+    assert long == []
+
+
+def test_the_median_function_has_6_to_12_lines() -> None:
+    lengths = [lines for module in modules() for _, lines in module.functions()]
+    assert 6 <= median(lengths) <= 12
+
+
+# words
+
+
+def banned_names() -> dict[str, str]:
+    """Names that are not used, and what is used instead: the tables of CONTRIBUTING.md."""
+    section = CONTRIBUTING.partition("## Words")[2].partition("\n## ")[0]
+    found = {}
+    for word, _, instead in re.findall(r"^\| (.+?) \| (.+?) \| (.+?) \|$", section, re.MULTILINE):
+        found |= {name: word for name in re.findall(r"`(\w+)`", instead)}
+    return found
+
+
+def banned_parts() -> list[str]:
+    """Words that no name has as a part."""
+    section = CONTRIBUTING.partition("## Words")[2].partition("\n## ")[0]
+    (line,) = re.findall(r"^No name has a part such as (.+?)\.$", section, re.MULTILINE | re.DOTALL)
+    return re.findall(r"`(\w+)`", line)
+
+
+def defined_names(tree: ast.AST) -> Iterator[tuple[int, str]]:
+    """The line and name of everything that a module names: functions, classes, parameters,
+    variables and attributes of its own objects."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            yield node.lineno, node.name
+        elif isinstance(node, ast.arg):
+            yield node.lineno, node.arg
+        elif isinstance(node, ast.Name | ast.Attribute) and isinstance(node.ctx, ast.Store):
+            yield node.lineno, node.id if isinstance(node, ast.Name) else node.attr
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=ids)
+def test_names_are_those_of_the_field(path: Path) -> None:
+    names, parts = banned_names(), set(banned_parts())
+    assert len(names) > 50
+    assert len(parts) > 10
+    wrong = [
+        f"line {line}: {name}"
+        for line, name in defined_names(ast.parse(path.read_text(encoding="utf-8")))
+        if name.strip("_") in names or parts & set(name.lower().split("_"))
+    ]
+    assert wrong == []
+
+
+def keys(data: Any) -> Iterator[str]:
+    if isinstance(data, dict):
+        yield from (str(key) for key in data)
+        data = list(data.values())
+    for each in data if isinstance(data, list) else ():
+        yield from keys(each)
+
+
+DATA = [
+    path
+    for folder in (CORE, "presets", "examples")
+    for suffix in ("yaml", "json")
+    for path in sorted((ROOT / folder).rglob(f"*.{suffix}"))
+]
+
+
+@pytest.mark.parametrize("path", DATA, ids=ids)
+def test_keys_of_shipped_files_are_those_of_the_field(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    data = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
+    assert data["format"] == 2
+    assert set(keys(data)) & set(banned_names()) == set()
+
+
+# tests
+
+
+def test_every_module_has_a_home_in_the_tests() -> None:
+    """`model/prior.py` is tested by `tests/model/test_prior.py`, or its package by one file."""
+    homes = {path.relative_to(ROOT / "tests") for path in (ROOT / "tests").rglob("test_*.py")}
+    missing = []
+    for module in modules():
+        parts = module.name.split(".")
+        if module.path.name in ("__init__.py", "__main__.py"):
+            continue
+        home = Path(*parts[:-1], f"test_{parts[-1].strip('_')}.py")
+        if home not in homes:
+            missing.append(str(home))
+    assert missing == []
