@@ -70,6 +70,13 @@ class Timing(Conditioner):
             "elapsed": start / length + (end / length - start / length) * fraction,
         }
 
+    def describe(self, song: Song) -> dict[str, str]:
+        """`the beginning of a song of 90 s`."""
+        total = song.get("total")
+        if isinstance(total, bool) or not isinstance(total, (int, float)):
+            return super().describe(song)
+        return {"total": f"the beginning of a song of {total:g} s"}
+
     def module(self, shape: PriorShape) -> nn.Module:
         return _embeddings(self, shape)
 

@@ -183,7 +183,7 @@ def _song_seconds(context: AlignmentContext, item: int) -> float:
 def _attention_of_item(
     context: AlignmentContext, item: int, head: Head, tokens_per_frame: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Mean attention weights of each frame (T, L), and which characters it could see, bool (T, L)."""
+    """Mean attention weights of each frame, (T, L), and which characters it saw, bool (T, L)."""
     layer, number = head
     num_tokens = context.job.num_tokens(context.level, item)
     frame_of_token = np.arange(num_tokens) // tokens_per_frame
@@ -250,15 +250,16 @@ def timed_lines(
 
 
 def _timed_line(line: str, first: int, onsets: np.ndarray, end: float) -> dict[str, Any]:
-    words, at = [], 0
+    words: list[dict[str, Any]] = []
+    at = 0
     for word in line.split():
         at = line.index(word, at)
         times = _times(onsets, first + at, first + at + len(word), end)
         words.append({"word": word, **times})
         at += len(word)
     sung = [word for word in words if "start" in word]
-    times = {"start": sung[0]["start"], "end": sung[-1]["end"]} if sung else {}
-    return {"text": line.strip(), **times, "words": words}
+    span = {"start": sung[0]["start"], "end": sung[-1]["end"]} if sung else {}
+    return {"text": line.strip(), **span, "words": words}
 
 
 def _times(onsets: np.ndarray, first: int, last: int, end: float) -> dict[str, float]:

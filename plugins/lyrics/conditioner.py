@@ -6,12 +6,13 @@ Shapes: T tokens of a window, S characters that a window sees (`max_characters`)
 from __future__ import annotations
 
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from jukebox_cli.api import (
+    CommandOptions,
     Conditioner,
     InputError,
     InputWarning,
@@ -19,7 +20,12 @@ from jukebox_cli.api import (
     Song,
     Values,
     Window,
+    command_option,
+    first_equivalent,
+    options_with_file,
+    pluralize,
     read_text,
+    unavailable_option,
 )
 
 if TYPE_CHECKING:
@@ -104,7 +110,7 @@ class Lyrics(Conditioner):
         if not isinstance(text, str):
             raise InputError(f"can't read lyrics {text!r}", "write them in quotes, or name a file")
         name = text.strip()
-        if is_file_name(name) or _is_text_file(folder, name):
+        if _is_file_name(name) or _is_text_file(folder, name):
             text = read_text(folder / name)
         values = parse_lyrics(text)
         if text.strip() and not values["lyrics"].strip():
@@ -210,8 +216,37 @@ class Lyrics(Conditioner):
 
         return LyricsPrefix(self, shape) if self.form == "prefix" else LyricsEncoder(self, shape)
 
+    def describe(self, song: Song) -> dict[str, str]:
+        """`3 words in 2 lines, with times`."""
+        text = song.get("lyrics")
+        if not isinstance(text, str):
+            return super().describe(song)
+        lines = [line for line in text.split("\n") if line.strip()]
+        if not lines:
+            return {"lyrics": "none"}
+        summary = f"{pluralize(len(text.split()), 'word')} in {pluralize(len(lines), 'line')}"
+        return {"lyrics": f"{summary}, with times" if song.get("lyrics_times") else summary}
 
-def is_file_name(text: str) -> bool:
+    def to_options(self, song: Song) -> CommandOptions:
+        """`--lyrics` with the text, if it is one line, or with a text or LRC file."""
+        if "lyrics" not in song:
+            return CommandOptions()
+        return first_equivalent(self, song, _candidates(song)) or unavailable_option("lyrics")
+
+
+def _candidates(song: Song) -> Iterator[CommandOptions]:
+    from .lrc import lyrics_files
+
+    text = song["lyrics"]
+    if not isinstance(text, str):
+        return
+    if "\n" not in text:
+        yield CommandOptions((command_option("lyrics", text),))
+    for suffix, contents in lyrics_files(song):
+        yield options_with_file("lyrics", contents, suffix)
+
+
+def _is_file_name(text: str) -> bool:
     """Whether a text is always taken for the name of a file."""
     return "\n" not in text and text.lower().endswith(SUFFIXES)
 

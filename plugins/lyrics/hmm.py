@@ -63,8 +63,9 @@ def _expected_attention(
     weights = np.bincount(distances[visible], attention[visible], size)
     counts = np.bincount(distances[visible], minlength=size)
     sums = np.convolve(weights, neighbours, "same")
-    means: np.ndarray = sums / np.convolve(counts, neighbours, "same").clip(1)
-    return means[distances]
+    means = sums / np.convolve(counts, neighbours, "same").clip(1)
+    expected: np.ndarray = means[distances]
+    return expected
 
 
 def speedup(line_ends: np.ndarray, seconds: float) -> float:

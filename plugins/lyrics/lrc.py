@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from jukebox_cli.api import InputWarning, Song, Values
-
-from .text import parse_lyrics
+from jukebox_cli.api import Song
 
 Time = Sequence[Any]  # [character of the text, seconds]
 
@@ -40,60 +37,39 @@ def format_time(seconds: float, decimals: int = 2) -> str:
     return f"{minutes:02}:{rest / units:0{decimals + 3}.{decimals}f}"
 
 
-def write_lyrics(song: Song) -> tuple[str, str] | None:
-    """Suffix and text of a file that is read as a song's lyrics, sections and times.
+def lyrics_files(song: Song) -> Iterator[tuple[str, str]]:
+    """Suffix and text of files that may be read as a song's lyrics, the simplest first.
 
-    `.txt` where that is enough, else `.lrc`; None where no file gives exactly these values.
+    A text file has no times, and reading an LRC file adds rests that follow from its times. So try
+    which of the files is read as exactly these values.
     """
-    values = {key: song.get(key) or [] for key in ("lyrics_times", "lyrics_sections")}
-    values = {"lyrics": str(song.get("lyrics") or ""), **values}
-    candidates = [(".txt", values["lyrics"]), (".txt", _plain_text(values))]
-    candidates += [(".lrc", text) for text in _lrc_texts(values)]
-    return next((each for each in candidates if parse_silently(each[1]) == values), None)
+    yield ".txt", song["lyrics"]
+    yield ".txt", "".join(f"{name}{row}\n" for name, _, row in _rows(song))
+    times: Sequence[Time] = song.get("lyrics_times") or []
+    following = [character for character, _ in times[1:]] + [len(song["lyrics"])]
+    rests = [time for time, after in zip(times, following, strict=False) if time[0] == after]
+    onsets = [time for time in times if time not in rests]
+    for written in ([], rests[:-1], rests):
+        yield ".lrc", _lrc_text(song, onsets, written)
 
 
-def parse_silently(text: str) -> Values:
-    """`parse_lyrics` without its warnings, for text that was read before."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", InputWarning)
-        return parse_lyrics(text)
-
-
-def _plain_text(values: Values) -> str:
-    """Lines with the names of sections in brackets between them."""
-    return "".join(f"{name}{row}\n" for name, _, row in _rows(values))
-
-
-def _rows(values: Values) -> Iterator[tuple[str, int, str]]:
-    """For each line: the row with the section's name above it, if any; its first character; itself."""
-    sections = dict(values["lyrics_sections"])
+def _rows(song: Song) -> Iterator[tuple[str, int, str]]:
+    """Each line as (row with the section's name to go above it, or "", first character, text)."""
+    sections = dict(song.get("lyrics_sections") or [])
     start = 0
-    for row in values["lyrics"].split("\n"):
+    for row in song["lyrics"].split("\n"):
         yield f"[{sections[start]}]\n" if start in sections else "", start, row
         start += len(row) + 1
 
 
-def _lrc_texts(values: Values) -> Iterator[str]:
-    """LRC files with all onsets, and with some of the rests, that is, the ends of lines.
-
-    Reading a file adds rests that follow from its times, so writing them again may give others.
-    """
-    times: Sequence[Time] = values["lyrics_times"]
-    following = [character for character, _ in times[1:]] + [len(values["lyrics"])]
-    rests = [time for time, after in zip(times, following, strict=False) if time[0] == after]
-    onsets = [time for time in times if time not in rests]
-    for written in ([], rests[:-1], rests):
-        yield _lrc_text(values, onsets, written)
-
-
-def _lrc_text(values: Values, onsets: Sequence[Time], rests: Sequence[Time]) -> str:
+def _lrc_text(song: Song, onsets: Sequence[Time], rests: Sequence[Time]) -> str:
     lines = []
-    for name, start, row in _rows(values):
+    for name, start, row in _rows(song):
         lines += [_end_row(seconds) for character, seconds in rests if character == start]
         lines.append(name)
         times = [(at - start, s) for at, s in onsets if start <= at < start + len(row)]
         lines.append(_timed_row(row, times) if times else f"{row}\n" if row.strip() else "")
-    end = len(values["lyrics"])
+    end = len(song["lyrics"])
     lines += [_end_row(seconds) for character, seconds in rests if character >= end]
     return "".join(lines)
 
