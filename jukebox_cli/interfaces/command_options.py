@@ -15,6 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
+from jukebox_cli.interfaces.contract import PluginError, read_values
 from jukebox_cli.interfaces.errors import InputError, InputWarning
 
 if TYPE_CHECKING:
@@ -114,10 +115,13 @@ def read_options(conditioner: Conditioner, command: CommandOptions) -> dict[str,
         try:
             inputs = TypeAdapter(conditioner.Input).validate_python(texts)
             given = {name: getattr(inputs, name) for name in texts}
-            values: dict[str, Any] = json.loads(json.dumps(conditioner.read(given, Path(folder))))
+            values = read_values(conditioner, given, Path(folder))
+        except PluginError:
+            raise
         except (InputError, ValidationError):
             return None
-        return values
+        plain: dict[str, Any] = json.loads(json.dumps(values))  # tuples become lists
+        return plain
 
 
 def _input_field(flag: str, value: str | None) -> tuple[str, str | bool]:

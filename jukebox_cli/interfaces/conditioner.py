@@ -17,6 +17,7 @@ from jukebox_cli.interfaces.command_options import (
     default_description,
     default_options,
 )
+from jukebox_cli.interfaces.timed_text import TimedText
 
 if TYPE_CHECKING:
     import numpy as np
@@ -140,3 +141,16 @@ class Conditioner(ABC):
         in files.
         """
         return default_options(self, song)
+
+    def timed_text(self, song: Song, run: Path, item: int) -> TimedText | None:
+        """Text to show beside an item's players, with the times of its words, or None.
+
+        Called by `jukebox report` on a conditioner that is not fitted, before there is work done.
+        The default is None.
+
+        :param song: the values of all conditioners for this item.
+        :param run: the run's folder, in which commands of this plugin may have left files.
+        :param item: the number of the item.
+        :raises InputError: for such a file that is damaged.
+        """
+        return None

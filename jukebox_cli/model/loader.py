@@ -14,6 +14,7 @@ from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.model.condition_inputs import load_conditioners, prior_shape
 from jukebox_cli.model.devices import pick_precision
 from jukebox_cli.model.linear import BatchInvariantLinear
+from jukebox_cli.model.plugin_calls import make_module
 from jukebox_cli.model.prior import Prior
 from jukebox_cli.model.vqvae import VQVAE
 from jukebox_cli.registry import Registry
@@ -87,7 +88,7 @@ def build_prior(
     """A level's transformer with random weights, or `empty`: without memory for them, to be filled
     with those of a file. The parts of plugins are made as they are used to be."""
     vqvae, shape = config.vqvae, prior_shape(config, level)
-    modules = {name: part.module(shape) for name, part in conditioners.items()}
+    modules = {name: make_module(part, shape) for name, part in conditioners.items()}
     above = vqvae.strides[level + 1] if level + 1 < vqvae.num_levels else None
     with torch.device("meta") if empty else nullcontext():
         return Prior(config.priors[level], vqvae.codebook_size, modules, above)

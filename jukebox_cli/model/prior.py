@@ -21,6 +21,7 @@ from jukebox_cli.model.attention import Memory
 from jukebox_cli.model.conditioning import Conditioning, Prefix, sum_conditionings
 from jukebox_cli.model.kv_cache import LayerCache, Position, select_position
 from jukebox_cli.model.linear import BatchInvariantLinear, batch_invariant_linear
+from jukebox_cli.model.plugin_calls import run_module
 from jukebox_cli.model.transformer import Transformer
 from jukebox_cli.model.upsampler_conditioner import UpsamplerConditioner
 from jukebox_cli.model.zero_projection import ZeroProjection
@@ -93,7 +94,11 @@ class Prior(nn.Module):
         Conditioners may compute in fp32 where the prior does not.
         """
         kind = self.position_embedding.dtype
-        made = {n: module(**arrays[n]).to_dtype(kind) for n, module in self.conditioners.items()}
+        length, width = self.config.context_length, self.config.width
+        made = {
+            name: run_module(name, module, arrays[name], length, width).to_dtype(kind)
+            for name, module in self.conditioners.items()
+        }
         parts = [each for name, each in made.items() if name not in self.config.added_conditioners]
         if self.upsampler_conditioner is not None:
             assert upper_tokens is not None, "an upsampler needs the codes of the level above"

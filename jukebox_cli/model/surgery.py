@@ -20,9 +20,15 @@ from torch import Tensor
 from jukebox_cli.config.schema import Options, PriorConfig
 from jukebox_cli.interfaces.conditioner import Conditioner, PriorShape, Song, Window
 from jukebox_cli.interfaces.errors import InputError
-from jukebox_cli.model.condition_inputs import encode_window, load_conditioners, prior_shape
+from jukebox_cli.model.condition_inputs import (
+    encode_window,
+    fit_conditioner,
+    load_conditioners,
+    prior_shape,
+)
 from jukebox_cli.model.conditioning import Conditioning, arrays_to_device
 from jukebox_cli.model.loader import build_prior
+from jukebox_cli.model.plugin_calls import make_module, run_module
 from jukebox_cli.model.prior import Prior
 from jukebox_cli.registry import Registry
 from jukebox_cli.storage.model import Model
@@ -55,7 +61,8 @@ def add_conditioners(
     _require_addable(old, new, level, addition)
     before = load_conditioners(old, level, registry)
     parts = {
-        n: registry.make_conditioner(n, k).fit(songs) for n, k in addition.conditioners.items()
+        n: fit_conditioner(registry.make_conditioner(n, k), songs)
+        for n, k in addition.conditioners.items()
     }
     shape = prior_shape(old.config, level)
     made = {name: _unconditional_output(part, shape) for name, part in parts.items()}
@@ -77,7 +84,9 @@ def add_conditioners(
         new.weights(f"prior-{level}"), _extended_weights(prior, weights, list(parts), layers)
     )
     new.write_fitted_conditioners(
-        level, {**old.fitted_conditioners(level), **{n: asdict(p) for n, p in parts.items()}}
+        level,
+        {**old.fitted_conditioners(level), **{n: asdict(p) for n, p in parts.items()}},
+        {**old.conditioner_packages(level), **registry.packages_of(parts)},
     )
     new.write_config(whole)
 
@@ -141,9 +150,8 @@ def _unconditional_output(part: Conditioner, shape: PriorShape) -> Conditioning:
     )
     arrays = arrays_to_device(encode_window({"it": part}, [{}], window, shape), "cpu")["it"]
     with torch.inference_mode():
-        made = part.module(shape)(**arrays)
-    assert isinstance(made, Conditioning), f"module() of {part.name} must give a Conditioning"
-    return made
+        module = make_module(part, shape)
+        return run_module(part.name, module, arrays, shape.context_length, shape.width)
 
 
 def _extended_weights(
