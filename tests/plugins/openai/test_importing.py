@@ -307,7 +307,7 @@ def test_several_names_can_mean_one_artist(theirs: Path, jukebox: Jukebox) -> No
     assert learned["names"] == ["ada lovelace", "bo", "cy", "di", "5", "6"]
     assert learned["aliases"] == {"bobo": "bo"}
     artist = Artist(names=tuple(learned["names"]), aliases=learned["aliases"])
-    assert [artist.number(name) for name in ("bo", "BoBo", "cy")] == [2, 2, 3]
+    assert [artist.artist_id(name) for name in ("bo", "BoBo", "cy")] == [2, 2, 3]
 
 
 def test_upsamplers_of_another_label_set_take_what_the_top_knows(
