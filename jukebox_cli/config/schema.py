@@ -164,6 +164,7 @@ class SongPreset:
     format: int = FORMAT
     description: str = ""
     model: str | None = None
+    model_source: str = ""  # the command that brings in the model, shown where it is missing
     seconds: float | None = None
     items: int | None = None
     seed: int | None = None

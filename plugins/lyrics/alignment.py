@@ -97,10 +97,10 @@ def require_alignable(run: OpenRun, level: int, lyrics: Lyrics) -> None:
         name = f"item {item.number} of {run.path}"
         text, encoded = item.song.get("lyrics"), lyrics.encode_text(item.song)
         if not text:
-            raise InputError(f"{name} has no lyrics", "choose other items: --items")
+            raise InputError(f"{name} has no lyrics", "choose other items: --only")
         if not any(text[origin].strip() for origin in encoded.origins):
             raise InputError(
-                f"{name} has no lyrics in the model's charset", "choose other items: --items"
+                f"{name} has no lyrics in the model's charset", "choose other items: --only"
             )
         tokens = run.read_tokens(level, item)
         if tokens is None or not tokens.is_complete:

@@ -46,7 +46,7 @@ def add_align(app: typer.Typer) -> None:
     def align(
         ctx: typer.Context,
         run: RunFolder,
-        items: Only = None,
+        only: Only = None,
         head: HeadFlag = None,
         model: ModelFlag = None,
         device: DeviceFlag = Device.auto,
@@ -59,21 +59,21 @@ def add_align(app: typer.Typer) -> None:
         run.
         """
         chosen = None if head is None else _parse_head(head)
-        context = _prepare(ctx.obj, run, items, model, device.value)
+        context = _prepare(ctx.obj, run, only, model, device.value)
         with progress(quiet, "items") as start_progress:
             paths = _align_items(context, chosen, start_progress, quiet)
         print_result({"run": str(run), "alignments": paths}, "\n".join(paths), as_json)
 
 
 def _prepare(
-    registry: Registry, path: Path, items: str | None, model_name: str | None, device: str
+    registry: Registry, path: Path, only: str | None, model_name: str | None, device: str
 ) -> AlignmentContext:
     """Check that the run's items can be aligned, then load the prior."""
     from jukebox_cli.api.models import load_prior, pick_device
 
     from .alignment import AlignmentContext, lyrics_level, require_alignable
 
-    run = open_run(registry, path, items)
+    run = open_run(registry, path, only)
     model = run.find_model(model_name)
     level, lyrics = lyrics_level(run, model)
     require_alignable(run, level, lyrics)

@@ -81,16 +81,14 @@ def _untimed_lines(song: Song) -> Iterator[TimedLine]:
 
 
 def _requested_lines(song: Song) -> Iterator[TimedLine]:
-    """Lines with the times that were asked for; between two known times, words are spread evenly."""
+    """Lines with the times that were asked for; between two of them, words are spread evenly."""
     times = song["lyrics_times"]
     # a character after a rest has two times: it starts at the later one
     starts, ends = dict(times), dict(reversed(times))
     for section, first, row in _rows(song):
         if section:
             yield TimedLine(section=section)
-        words = [
-            _requested_word(match, first, starts, ends) for match in re.finditer(r"\S+", row)
-        ]
+        words = [_requested_word(match, first, starts, ends) for match in re.finditer(r"\S+", row)]
         yield TimedLine(tuple(fill_between(row, words)))
 
 
