@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from jukebox_cli.model.conditioning import Conditioning, Prefix
+from jukebox_cli.model.convolution import residual_stack
 from jukebox_cli.model.embeddings import RangeEmbedding, StartEmbedding
 from jukebox_cli.model.linear import BatchInvariantLinear
 from jukebox_cli.model.transformer import Transformer
-from jukebox_cli.model.vqvae import residual_stack
 
 __all__ = [
     "BatchInvariantLinear",

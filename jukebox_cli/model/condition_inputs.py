@@ -1,5 +1,7 @@
-"""Songs -> the arrays a prior's conditioners want, window by window. No torch: bad values are
-found here, before any weights are loaded."""
+"""From songs to the arrays that a prior's conditioner networks take, window by window.
+
+Without torch, so that invalid values are reported before any weights are loaded.
+"""
 
 from __future__ import annotations
 
@@ -14,12 +16,12 @@ from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.registry import Registry
 from jukebox_cli.storage.model import Model
 
-#: Arrays by conditioner and name, each with a leading batch axis.
+#: Arrays by conditioner and argument name, each with a leading batch axis.
 ConditionArrays = dict[str, dict[str, np.ndarray]]
 
 
 def prior_shape(config: ModelConfig, level: int) -> PriorShape:
-    """What a level's conditioners feed."""
+    """The sizes of a level's prior that its conditioners need to know."""
     prior, vqvae = config.priors[level], config.vqvae
     return PriorShape(
         prior.width, prior.context_length, vqvae.hop_lengths[level], vqvae.sample_rate
@@ -27,30 +29,42 @@ def prior_shape(config: ModelConfig, level: int) -> PriorShape:
 
 
 def load_conditioners(model: Model, level: int, registry: Registry) -> dict[str, Conditioner]:
-    """A level's conditioners with the vocabulary they learned."""
-    learned: Mapping[str, Options] = model.fitted_conditioners(level)
-    return {name: registry.make_conditioner(name, knobs) for name, knobs in learned.items()}
+    """The fitted conditioners of a level, by name."""
+    fitted: Mapping[str, Options] = model.fitted_conditioners(level)
+    return {name: registry.make_conditioner(name, options) for name, options in fitted.items()}
 
 
 def encode_window(
-    parts: Mapping[str, Conditioner], songs: Sequence[Song], window: Window, shape: PriorShape
+    conditioners: Mapping[str, Conditioner],
+    songs: Sequence[Song],
+    window: Window,
+    shape: PriorShape,
 ) -> ConditionArrays:
-    """One window of several songs."""
-    rows = {name: [part.encode(s, window, shape) for s in songs] for name, part in parts.items()}
+    """The arrays of every conditioner for one window of each song, stacked along a batch axis."""
+    per_song = {
+        name: [conditioner.encode(song, window, shape) for song in songs]
+        for name, conditioner in conditioners.items()
+    }
     return {
-        name: {key: np.stack([row[key] for row in each]) for key in each[0]}
-        for name, each in rows.items()
+        name: {key: np.stack([arrays[key] for arrays in encoded]) for key in encoded[0]}
+        for name, encoded in per_song.items()
     }
 
 
 def require_used_conditions(
-    model: Model, registry: Registry, parts: Sequence[Mapping[str, Conditioner]], song: Song
+    model: Model,
+    registry: Registry,
+    conditioners: Sequence[Mapping[str, Conditioner]],
+    song: Song,
 ) -> None:
-    """InputError for a value that no level of the model has a use for."""
-    used = {name for level in parts for name in level}
-    for name, kind in registry.conditioners.items():
-        given = [f.name for f in fields(kind.Input) if f.name in song]
-        if given and name not in used:
-            flag = "--" + given[0].replace("_", "-")
-            takes = ", ".join(sorted(used)) or "no conditions"
-            raise InputError(f"model '{model.name}' has no use for {flag}", f"it takes {takes}")
+    """InputError for a value of the song that no level of the model uses.
+
+    `conditioners` are those of each level.
+    """
+    used = {name for level in conditioners for name in level}
+    for name, conditioner in registry.conditioners.items():
+        present = [field.name for field in fields(conditioner.Input) if field.name in song]
+        if present and name not in used:
+            flag = "--" + present[0].replace("_", "-")
+            accepted = ", ".join(sorted(used)) or "no conditions"
+            raise InputError(f"model '{model.name}' has no use for {flag}", f"it takes {accepted}")

@@ -92,7 +92,7 @@ def _of_prior(
     with about(f"prior-{level}"):
         tensors = dict(prior.tensors())
         chosen = {name: registry.make_conditioner(name, values) for name, values in fields.items()}
-        expected = _empty(lambda: build_prior(config, level, chosen, empty=True))
+        expected = _empty(lambda: build_prior(config, level, chosen, on_meta=True))
     _refuse_misfits(tensors, expected, f"prior-{level}")
     return tensors
 
