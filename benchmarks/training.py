@@ -53,7 +53,7 @@ def step_seconds(model: Model, level: int, steps: int) -> float:
     registry, times = load_installed(lambda message: print(message, file=sys.stderr)), [0.0]
     with tempfile.TemporaryDirectory() as folder:
         corpus = _corpus(model, Path(folder) / "corpus")
-        task = prepare_prior_task(model, level, corpus, registry, batch=BATCH)
+        task = prepare_prior_task(model, level, corpus, registry, batch_size=BATCH)
         plan = TrainingConfig(steps=steps + 1, log_every=1, save_every=steps + 1)
         train(task, Model(Path(folder) / "model"), plan, lambda now: times.append(now.seconds))
     return statistics.median(later - before for before, later in pairwise(times[1:]))

@@ -24,11 +24,11 @@ from jukebox_cli.train.crops import Crops
 from jukebox_cli.train.prior import prepare_prior_task
 from jukebox_cli.train.task import Task
 from jukebox_cli.train.trainer import train
-from jukebox_cli.train.vqvae import AutoencoderTask
+from jukebox_cli.train.vqvae import VQVAETask
 from support.golden import LEVELS, Golden, import_golden
 from support.results import Result
 from support.run_files import all_tokens
-from support.training import PLAN, add, losses, new_corpus, new_model, write_sounds
+from support.training import CONFIG, add, losses, new_corpus, new_model, write_sounds
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device here")
 
@@ -170,10 +170,12 @@ def make(request, tmp_path, registry: Registry) -> Callable[..., Task]:
 
     def new(model: Model, device: torch.device) -> Task:
         if request.param == "prior-0":
-            return prepare_prior_task(model, 0, corpus, registry, batch=2, seed=1, device=device)
-        crops, held_out = (Crops.of(sounds, 512, 8000, seed=n) for n in (1, 2))
-        return AutoencoderTask(
-            model.config.vqvae, 0, crops, held_out, batch=2, mel_weight=0.2, device=device
+            return prepare_prior_task(
+                model, 0, corpus, registry, batch_size=2, seed=1, device=device
+            )
+        crops, held_out = (Crops.from_files(sounds, 512, 8000, seed=n) for n in (1, 2))
+        return VQVAETask(
+            model.config.vqvae, 0, crops, held_out, batch_size=2, mel_weight=0.2, device=device
         )
 
     return new
@@ -183,7 +185,7 @@ def test_training_learns_what_it_learns_on_the_cpu(make, tmp_path):
     each = []
     for device in (CPU, CUDA):
         model = new_model(tmp_path / device.type)
-        train(make(model, device), model, replace(PLAN, workers=2 * (device == CUDA)))
+        train(make(model, device), model, replace(CONFIG, num_workers=2 * (device == CUDA)))
         measured = [row["held_out"] for row in read_jsonl(model.log) if "held_out" in row]
         each.append((list(losses(model).values()), measured[-1]))
     assert each[0][0] == pytest.approx(each[1][0], rel=1e-2)
@@ -192,8 +194,8 @@ def test_training_learns_what_it_learns_on_the_cpu(make, tmp_path):
 
 def test_training_in_mixed_precision_goes_on_after_a_stop(make, tmp_path):
     model = new_model(tmp_path / "mixed")
-    plan = replace(PLAN, precision="auto", steps=4)
+    plan = replace(CONFIG, precision="auto", steps=4)
     train(make(model, CUDA), model, plan)
-    train(make(model, CUDA), model, replace(plan, steps=8, workers=1))
+    train(make(model, CUDA), model, replace(plan, steps=8, num_workers=1))
     assert list(losses(model)) == [1, 2, 3, 4, 5, 6, 7, 8]
     assert all(np.isfinite(loss) for loss in losses(model).values())

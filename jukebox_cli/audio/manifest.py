@@ -14,6 +14,7 @@ from jukebox_cli.audio.io import duration_seconds
 from jukebox_cli.config.suggest import did_you_mean
 from jukebox_cli.config.yaml_files import read_text
 from jukebox_cli.interfaces.conditioner import Song
+from jukebox_cli.interfaces.contract import read_values
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.registry import Registry
 
@@ -62,7 +63,7 @@ def read_conditions(registry: Registry, given: Mapping[str, Any], folder: Path) 
     for name in registry.conditioners:
         mine = {k: v for k, v in given.items() if known[k] == name and v is not None}
         if mine:
-            song |= registry.make_conditioner(name, {}).read(mine, folder)
+            song |= read_values(registry.make_conditioner(name, {}), mine, folder)
     return song
 
 

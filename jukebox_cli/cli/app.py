@@ -116,7 +116,7 @@ def build_app(registry: Registry) -> typer.Typer:
     models.add(app, registry)
     report.add(app, registry)
     listing.add(app, registry)
-    registry.manager.hook.jukebox_commands(app=app)
+    registry.add_commands(app)
     return app
 
 

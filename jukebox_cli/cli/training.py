@@ -85,26 +85,26 @@ def add(app: typer.Typer, registry: Registry) -> None:
         from jukebox_cli.model.devices import pick_device
         from jukebox_cli.train.crops import Crops
         from jukebox_cli.train.data import num_workers_for
-        from jukebox_cli.train.vqvae import AutoencoderTask
+        from jukebox_cli.train.vqvae import VQVAETask
 
         where = pick_device(device.value)
-        plan = replace(plan, workers=num_workers_for(where, workers))
+        plan = replace(plan, num_workers=num_workers_for(where, workers))
         config = shape.vqvae
         length = (
             -(-round(crop * config.sample_rate) // config.hop_lengths[-1]) * config.hop_lengths[-1]
         )
         held = [p.audio for p in pieces if p.held_out]
         known = [p.audio for p in pieces if not p.held_out]
-        crops = Crops.of(known, length, config.sample_rate, seed)
+        crops = Crops.from_files(known, length, config.sample_rate, seed)
         if not folder.exists:
             folder.write_config(shape)
         for number in level or range(config.num_levels):
-            task = AutoencoderTask(
+            task = VQVAETask(
                 config,
                 number,
                 crops,
-                Crops.of(held, length, config.sample_rate, seed + 1) if held else None,
-                batch=batch,
+                Crops.from_files(held, length, config.sample_rate, seed + 1) if held else None,
+                batch_size=batch,
                 mel_weight=mel,
                 device=where,
             )
@@ -166,14 +166,14 @@ def add(app: typer.Typer, registry: Registry) -> None:
         from jukebox_cli.train.prior import add_conditioners_from_corpus, prepare_prior_task
 
         where = pick_device(device.value)
-        plan = replace(plan, workers=num_workers_for(where, workers))
+        plan = replace(plan, num_workers=num_workers_for(where, workers))
         if from_ is not None:
             addition = Addition(knobs, memory_layers)
             add_conditioners_from_corpus(
                 find_model(from_), found, level, addition, source, registry, seed
             )
         task = prepare_prior_task(
-            found, level, source, registry, batch=batch, seed=seed, freeze=freeze, device=where
+            found, level, source, registry, batch_size=batch, seed=seed, freeze=freeze, device=where
         )
         _train(task, found, plan, quiet)
 
@@ -234,8 +234,8 @@ def _train(task: Task, model: Model, plan: TrainingConfig, quiet: bool) -> None:
     with progress(quiet, "steps") as bar:
         metrics = train(task, model, plan, _watch(task, bar, quiet))
     words = ", ".join(f"{k} {v:.3f}" for k, v in metrics.items())
-    print_note(f"{task.part}: held out: {words or 'nothing was held out'}", quiet)
-    print(model.weights(task.part))
+    print_note(f"{task.component}: held out: {words or 'nothing was held out'}", quiet)
+    print(model.weights(task.component))
 
 
 def _watch(task: Task, bar: StartProgress, quiet: bool) -> Callable[[TrainingProgress], None]:
@@ -244,11 +244,11 @@ def _watch(task: Task, bar: StartProgress, quiet: bool) -> Callable[[TrainingPro
 
     def watch(now: TrainingProgress) -> None:
         if not ticks:
-            ticks.append(bar(task.part, now.first_step, now.steps))
+            ticks.append(bar(task.component, now.first_step, now.steps))
             seen.append(now.first_step)
         ticks[0](now.step - seen[-1])
         seen.append(now.step)
         words = ", ".join(f"{k} {v:.3f}" for k, v in now.metrics.items())
-        print_note(f"{task.part} step {now.step}: loss {now.loss:.4f}, {words}", quiet)
+        print_note(f"{task.component} step {now.step}: loss {now.loss:.4f}, {words}", quiet)
 
     return watch

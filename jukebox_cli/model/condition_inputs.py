@@ -5,15 +5,17 @@ Without torch, so that invalid values are reported before any weights are loaded
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
 
 import numpy as np
 
 from jukebox_cli.config.schema import ModelConfig, Options
 from jukebox_cli.interfaces.conditioner import Conditioner, PriorShape, Song, Window
+from jukebox_cli.interfaces.contract import method_error, plugin_errors
 from jukebox_cli.interfaces.errors import InputError
-from jukebox_cli.registry import Registry
+from jukebox_cli.model.plugin_calls import encode_song, require_same_shapes, stack_songs
+from jukebox_cli.registry import Registry, blocked_hint, blocked_plugins
 from jukebox_cli.storage.model import Model
 
 #: Arrays by conditioner and argument name, each with a leading batch axis.
@@ -29,9 +31,33 @@ def prior_shape(config: ModelConfig, level: int) -> PriorShape:
 
 
 def load_conditioners(model: Model, level: int, registry: Registry) -> dict[str, Conditioner]:
-    """The fitted conditioners of a level, by name."""
+    """The fitted conditioners of a level, by name. InputError if the plugin of one is absent."""
     fitted: Mapping[str, Options] = model.fitted_conditioners(level)
+    require_plugins(model, level, fitted, registry)
     return {name: registry.make_conditioner(name, options) for name, options in fitted.items()}
+
+
+def require_plugins(model: Model, level: int, names: Iterable[str], registry: Registry) -> None:
+    """InputError if a conditioner of a level is not installed; the hint names its package."""
+    packages = model.conditioner_packages(level)
+    for name in names:
+        if name not in registry.conditioners:
+            hint = "install the plugin that provides it"
+            if name in packages:
+                hint = f"install {packages[name]}, which it was trained with"
+            if name in blocked_plugins():
+                hint = blocked_hint(name)
+            raise InputError(f"model '{model.name}' needs the conditioner '{name}'", hint)
+
+
+def fit_conditioner(conditioner: Conditioner, songs: Sequence[Song]) -> Conditioner:
+    """A conditioner fitted to songs. PluginError if `fit` fails or returns something else."""
+    with plugin_errors(conditioner, "fit"):
+        fitted = conditioner.fit(songs)
+    if type(fitted) is not type(conditioner):
+        what = f"returned {type(fitted).__name__}, not {type(conditioner).__name__}"
+        raise method_error(conditioner, "fit", what)
+    return fitted
 
 
 def encode_window(
@@ -40,15 +66,23 @@ def encode_window(
     window: Window,
     shape: PriorShape,
 ) -> ConditionArrays:
-    """The arrays of every conditioner for one window of each song, stacked along a batch axis."""
-    per_song = {
-        name: [conditioner.encode(song, window, shape) for song in songs]
+    """The arrays of every conditioner for one window of each song, stacked along a batch axis.
+
+    InputError for values that the model does not know, PluginError if `encode` fails.
+    """
+    return {
+        name: stack_songs(conditioner, [encode_song(conditioner, s, window, shape) for s in songs])
         for name, conditioner in conditioners.items()
     }
-    return {
-        name: {key: np.stack([arrays[key] for arrays in encoded]) for key in encoded[0]}
-        for name, encoded in per_song.items()
-    }
+
+
+def require_same_arrays(
+    conditioners: Mapping[str, Conditioner], expected: ConditionArrays, arrays: ConditionArrays
+) -> None:
+    """PluginError if the arrays of one window differ in shape or dtype from those of another."""
+    for name, conditioner in conditioners.items():
+        first, other = ({k: a[0] for k, a in each[name].items()} for each in (expected, arrays))
+        require_same_shapes(conditioner, first, other)
 
 
 def require_used_conditions(

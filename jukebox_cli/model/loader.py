@@ -14,6 +14,7 @@ from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.model.condition_inputs import load_conditioners, prior_shape
 from jukebox_cli.model.devices import pick_dtype
 from jukebox_cli.model.linear import BatchInvariantLinear
+from jukebox_cli.model.plugin_calls import make_module
 from jukebox_cli.model.prior import Prior
 from jukebox_cli.model.vqvae import VQVAE
 from jukebox_cli.registry import Registry
@@ -99,7 +100,7 @@ def build_prior(
     of the conditioners have.
     """
     vqvae, shape = config.vqvae, prior_shape(config, level)
-    networks = {name: conditioner.module(shape) for name, conditioner in conditioners.items()}
+    networks = {name: make_module(conditioner, shape) for name, conditioner in conditioners.items()}
     strides = vqvae.strides[level + 1] if level + 1 < vqvae.num_levels else None
     with torch.device("meta") if on_meta else nullcontext():
         return Prior(config.priors[level], vqvae.codebook_size, networks, strides)

@@ -24,6 +24,7 @@ from jukebox_cli.model.conditioning import Conditioning, Prefix, sum_conditionin
 from jukebox_cli.model.cross_attention import Memory
 from jukebox_cli.model.kv_cache import LayerCache, Position, select_position
 from jukebox_cli.model.linear import BatchInvariantLinear, batch_invariant_linear
+from jukebox_cli.model.plugin_calls import run_module
 from jukebox_cli.model.prior_loss import PriorLoss, compute_prior_loss
 from jukebox_cli.model.transformer import Transformer
 from jukebox_cli.model.upsampler_conditioner import UpsamplerConditioner
@@ -74,11 +75,13 @@ class Prior(nn.Module):
 
         An upsampler also needs the tokens of the level above, `upper_tokens` (B, T / ratio).
         Conditioners may compute in fp32 where the prior does not; the result has the prior's dtype.
-        InputError if the conditioners' prefix has not the length that the config reserves.
+        InputError if the conditioners' prefix has not the length that the config reserves,
+        PluginError if a conditioner's network fails or returns other shapes.
         """
         dtype, added = self.position_embedding.dtype, self.config.added_conditioners
+        length, width = self.config.context_length, self.config.width
         outputs = {
-            name: network(**arrays[name]).to_dtype(dtype)
+            name: run_module(name, network, arrays[name], length, width).to_dtype(dtype)
             for name, network in self.conditioners.items()
         }
         original = [output for name, output in outputs.items() if name not in added]

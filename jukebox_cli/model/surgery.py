@@ -19,9 +19,15 @@ from torch import Tensor
 from jukebox_cli.config.schema import ModelConfig, Options, PriorConfig
 from jukebox_cli.interfaces.conditioner import Conditioner, PriorShape, Song, Window
 from jukebox_cli.interfaces.errors import InputError
-from jukebox_cli.model.condition_inputs import encode_window, load_conditioners, prior_shape
+from jukebox_cli.model.condition_inputs import (
+    encode_window,
+    fit_conditioner,
+    load_conditioners,
+    prior_shape,
+)
 from jukebox_cli.model.conditioning import Conditioning, arrays_to_device
 from jukebox_cli.model.loader import build_prior
+from jukebox_cli.model.plugin_calls import make_module, run_module
 from jukebox_cli.model.prior import Prior
 from jukebox_cli.registry import Registry
 from jukebox_cli.storage.model import Model
@@ -64,15 +70,17 @@ def add_conditioners(
     torch.manual_seed(seed)
     prior = build_prior(whole, level, {**load_conditioners(old, level, registry), **added})
     _write_weights(old, new, level, prior, added)
-    fitted = {name: asdict(conditioner) for name, conditioner in added.items()}
-    new.write_fitted_conditioners(level, {**old.fitted_conditioners(level), **fitted})
+    _write_fitted(old, new, level, added, registry)
     new.write_config(whole)
 
 
 def _fit(
     options: Mapping[str, Options], songs: Sequence[Song], registry: Registry
 ) -> dict[str, Conditioner]:
-    return {name: registry.make_conditioner(name, o).fit(songs) for name, o in options.items()}
+    return {
+        name: fit_conditioner(registry.make_conditioner(name, values), songs)
+        for name, values in options.items()
+    }
 
 
 def extended_config(
@@ -145,11 +153,10 @@ def _unconditional_output(conditioner: Conditioner, shape: PriorShape) -> Condit
     """A conditioner's output for a song without any values."""
     length = shape.context_length * shape.hop_length
     name, window = conditioner.name, Window(0, length, length)
-    arrays = encode_window({name: conditioner}, [{}], window, shape)
+    arrays = arrays_to_device(encode_window({name: conditioner}, [{}], window, shape), "cpu")[name]
     with torch.inference_mode():
-        output = conditioner.module(shape)(**arrays_to_device(arrays, "cpu")[name])
-    assert isinstance(output, Conditioning), f"module() of '{name}' must return a Conditioning"
-    return output
+        network = make_module(conditioner, shape)
+        return run_module(name, network, arrays, shape.context_length, shape.width)
 
 
 def _with_prior(config: ModelConfig, level: int, prior: PriorConfig) -> ModelConfig:
@@ -164,6 +171,17 @@ def _write_weights(
     layers = set(prior.config.added_layers) - set(old.config.priors[level].added_layers)
     extended = _extended_weights(prior, weights, added, layers)
     stream_tensors(new.weights(f"prior-{level}"), extended)
+
+
+def _write_fitted(
+    old: Model, new: Model, level: int, added: Mapping[str, Conditioner], registry: Registry
+) -> None:
+    fitted = {name: asdict(conditioner) for name, conditioner in added.items()}
+    new.write_fitted_conditioners(
+        level,
+        {**old.fitted_conditioners(level), **fitted},
+        {**old.conditioner_packages(level), **registry.packages_of(added)},
+    )
 
 
 def _extended_weights(

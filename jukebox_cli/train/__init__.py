@@ -1,1 +1,1 @@
-"""Training: one loop (`loop`), and what it trains (`autoencoder`, `prior`)."""
+"""Training: one loop (`trainer`) for the networks of a model (`vqvae`, `prior`)."""

@@ -1,12 +1,12 @@
-"""One training loop, for autoencoders and priors alike.
-
-What a step does depends on its number alone (data, noise, learning rate), never on hidden state,
-so a run that was killed goes on exactly as it would have without: same batches, same losses.
-"""
+"""Checkpoints: everything that training needs to continue exactly where it stopped."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from pathlib import Path
+
 import torch
+from safetensors import safe_open
 from torch import Tensor, nn
 
 from jukebox_cli.interfaces.errors import InputError
@@ -16,51 +16,72 @@ from jukebox_cli.storage.tensors import load_tensors, save_tensors
 from jukebox_cli.train.task import Task
 
 
-def named_tensors(module: nn.Module) -> dict[str, Tensor]:
-    """Parameters and buffers, moving averages too, by name."""
+def save_checkpoint(task: Task, optimizer: torch.optim.Optimizer, model: Model, step: int) -> None:
+    """Write a checkpoint after `step` steps, then the weights that the model is used with.
+
+    The checkpoint is one file, replaced atomically: parameters and buffers in fp32 as
+    `module/NAME`, the optimizer's state as `optimizer/KEY/NAME`, the step in the metadata.
+    """
+    tensors = {f"module/{name}": t.detach() for name, t in _named_tensors(task.module).items()}
+    for name, parameter in task.module.named_parameters():
+        state = optimizer.state.get(parameter, {})
+        tensors |= {f"optimizer/{key}/{name}": value for key, value in state.items()}
+    save_tensors(model.checkpoint(task.component), tensors, {"step": str(step)})
+    save_tensors(model.weights(task.component), task.export())
+
+
+def resume(task: Task, optimizer: torch.optim.Optimizer, model: Model) -> int:
+    """Load the last checkpoint into the task and the optimizer; returns the steps done so far.
+
+    Without a checkpoint, the model's weights are loaded if it has any, and training begins at
+    step 0. Raises InputError if the tensors do not fit the network.
+    """
+    path = model.checkpoint(task.component)
+    if path.exists():
+        tensors = load_tensors(path)
+        _restore_module(task, tensors, path)
+        _restore_optimizer(task.module, optimizer, tensors)
+        return _read_step(path)
+    weights = model.weights(task.component)
+    if weights.exists():
+        load_weights(task.module, load_tensors(weights), model)
+    return 0
+
+
+def _named_tensors(module: nn.Module) -> dict[str, Tensor]:
+    """Parameters and all buffers by name, including those that `state_dict` leaves out."""
     return {**dict(module.named_parameters()), **dict(module.named_buffers())}
 
 
-def save_checkpoint(task: Task, optimizer: torch.optim.Optimizer, model: Model, step: int) -> None:
-    """One file with all that is needed to go on, then the weights for everybody else."""
-    tensors = {f"module/{k}": v.detach() for k, v in named_tensors(task.module).items()}
-    for name, parameter in task.module.named_parameters():
-        state = optimizer.state.get(parameter, {})
-        tensors |= {f"optimizer/{k}/{name}": v for k, v in state.items()}
-    save_tensors(model.checkpoint(task.part), tensors, {"step": str(step)})
-    save_tensors(model.weights(task.part), task.export())
+@torch.no_grad()
+def _restore_module(task: Task, tensors: Mapping[str, Tensor], path: Path) -> None:
+    for name, tensor in _named_tensors(task.module).items():
+        saved = tensors.get(f"module/{name}")
+        if saved is None or saved.shape != tensor.shape:
+            raise InputError(
+                f"{path} does not fit {task.component}: wrong shape of {name}",
+                f"remove {path} to start again, or train with the preset it was made with",
+            )
+        tensor.copy_(saved)
 
 
-def resume_from_checkpoint(task: Task, optimizer: torch.optim.Optimizer, model: Model) -> int:
-    """Loads the last checkpoint, or else the model's weights, and gives the step to go on from."""
-    path, weights = model.checkpoint(task.part), model.weights(task.part)
-    if not path.exists():
-        if weights.exists():
-            load_weights(task.module, load_tensors(weights), model)
-        return 0
-    tensors = load_tensors(path)
-    with torch.no_grad():
-        for name, tensor in named_tensors(task.module).items():
-            saved = tensors.get(f"module/{name}")
-            if saved is None or saved.shape != tensor.shape:
-                hint = f"remove {path} to start anew, or train with the same preset"
-                raise InputError(f"{path} holds another shape of {task.part}: {name}", hint)
-            tensor.copy_(saved)
+def _restore_optimizer(
+    module: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]
+) -> None:
     states: dict[str, dict[str, Tensor]] = {}
-    for key, tensor in tensors.items():
-        if key.startswith("optimizer/"):
-            _, what, name = key.split("/")
-            states.setdefault(name, {})[what] = tensor.clone()
-    for name, parameter in task.module.named_parameters():
+    for path, tensor in tensors.items():
+        if path.startswith("optimizer/"):
+            _, key, name = path.split("/")
+            states.setdefault(name, {})[key] = tensor.clone()
+    for name, parameter in module.named_parameters():
         if parameter.requires_grad and name in states:
-            state = states[name]
-            moved = {k: t if k == "step" else t.to(parameter.device) for k, t in state.items()}
-            optimizer.state[parameter] = moved
-    return _step_of(path)
+            optimizer.state[parameter] = {
+                # AdamW keeps its step count on the CPU
+                key: value if key == "step" else value.to(parameter.device)
+                for key, value in states[name].items()
+            }
 
 
-def _step_of(path: object) -> int:
-    from safetensors import safe_open
-
+def _read_step(path: Path) -> int:
     with safe_open(str(path), "pt") as file:
         return int((file.metadata() or {}).get("step", 0))

@@ -1,4 +1,4 @@
-"""Training the prior of one level on a corpus of tokens (paper, section 4)."""
+"""Training batches for priors: random windows of a corpus, with their conditions."""
 
 from __future__ import annotations
 
@@ -10,32 +10,40 @@ from typing import NamedTuple
 import numpy as np
 
 from jukebox_cli.interfaces.conditioner import Conditioner, PriorShape, Song, Window
-from jukebox_cli.model.condition_inputs import ConditionArrays, encode_window
+from jukebox_cli.interfaces.contract import plugin_errors
+from jukebox_cli.model.condition_inputs import ConditionArrays, encode_window, require_same_arrays
 from jukebox_cli.storage.corpus import Corpus, CorpusSong
 
-#: How often a conditioner is told nothing in training, and how often all of them.
+#: Probability that a conditioner gets an empty song, so that a prior also learns to do without it.
 CONDITION_DROPOUT = 0.1
 
-
+#: Probability that all conditioners get an empty song, for classifier-free guidance (Ho & Salimans
+#: 2022, algorithm 1).
 CFG_DROPOUT = 0.05
 
 
 class Batch(NamedTuple):
-    """Windows of a level, as arrays or as tensors. Tokens past the end of a song are -1."""
+    """Windows of a level. Tokens past the end of a song are -1."""
 
     tokens: np.ndarray  # int64 (B, T)
-    upper_tokens: np.ndarray | None  # int64 (B, T / ratio)
-    arrays: ConditionArrays
+    upper_tokens: np.ndarray | None  # int64 (B, T / ratio); None at the top level
+    conditions: ConditionArrays
+
+
+class TokenWindow(NamedTuple):
+    """One window of a song."""
+
+    start: int  # in tokens of the level, from the beginning of the song
+    tokens: np.ndarray  # int64 (T,)
+    upper_tokens: np.ndarray | None  # int64 (T / ratio,)
 
 
 @dataclass(frozen=True)
 class CorpusWindows:
-    """Random windows of a corpus: batch `step` is a pure function of `seed` and `step`.
+    """Random windows of a corpus. The batch of a step is a pure function of `seed` and `step`.
 
-    A tenth of them are the beginning of a song, since that is where every song that is made
-    from nothing begins. Where songs are `varied`, each conditioner is told nothing in a share
-    UNTOLD of them, so that a prior learns what to do when a person does not say, and else what
-    its `vary` makes of the song; all are told nothing in a share ALL_UNTOLD, which guidance needs.
+    Songs are drawn with a probability proportional to their length. Some windows are the beginning
+    of a song, which would otherwise be rare, since every newly sampled song has to begin.
     """
 
     corpus: Corpus
@@ -44,75 +52,94 @@ class CorpusWindows:
     shape: PriorShape
     conditioners: Mapping[str, Conditioner]
     seed: int = 0
-    start_probability: float = 0.1
-    augment: bool = False
+    start_probability: float = 0.1  # of a window being the beginning of its song
+    augment: bool = False  # whether conditions are dropped and augmented, as in training
 
     @cached_property
     def _probabilities(self) -> np.ndarray:
-        lengths = np.array([e.length for e in self.songs], dtype=float)
+        lengths = np.array([song.length for song in self.songs], dtype=float)
         return lengths / lengths.sum()
 
-    def batch(self, step: int, size: int) -> Batch:
-        random = np.random.default_rng((self.seed, self.level, step))
-        picks = random.choice(len(self.songs), size, p=self._probabilities)
-        windows = [self._window(self.songs[i], random) for i in picks]
-        rows = [
-            self._arrays(self.songs[i], start, random)
-            for i, (start, _, _) in zip(picks, windows, strict=True)
+    @property
+    def _is_top(self) -> bool:
+        return self.level == len(self.corpus.config.hop_lengths) - 1
+
+    @property
+    def _upper_ratio(self) -> int:
+        """Tokens of this level per token of the level above; 1 at the top level."""
+        hop_lengths = self.corpus.config.hop_lengths
+        return 1 if self._is_top else hop_lengths[self.level + 1] // hop_lengths[self.level]
+
+    def batch(self, step: int, batch_size: int) -> Batch:
+        """The windows of a step, as arrays with a leading batch axis."""
+        rng = np.random.default_rng((self.seed, self.level, step))
+        drawn = rng.choice(len(self.songs), batch_size, p=self._probabilities)
+        songs = [self.songs[i] for i in drawn]
+        windows = [self._draw_window(song, rng) for song in songs]
+        conditions = [
+            self._encode_conditions(song, window.start, rng)
+            for song, window in zip(songs, windows, strict=True)
         ]
-        above = [w[2] for w in windows if w[2] is not None]
+        upper_tokens = [w.upper_tokens for w in windows if w.upper_tokens is not None]
         return Batch(
-            np.stack([w[1] for w in windows]),
-            np.stack(above) if above else None,
-            _concatenate(rows),
+            np.stack([window.tokens for window in windows]),
+            np.stack(upper_tokens) if upper_tokens else None,
+            _concatenate(self.conditioners, conditions),
         )
 
-    def _window(
-        self, entry: CorpusSong, random: np.random.Generator
-    ) -> tuple[int, np.ndarray, np.ndarray | None]:
-        """Where a window of a song starts, its tokens, and those of the level above."""
-        frames, hops = self.shape.context_length, self.corpus.config.hop_lengths
-        top = self.level == len(hops) - 1
-        ratio = 1 if top else hops[self.level + 1] // hops[self.level]
-        total = entry.length * self.corpus.ratio(self.level)
-        first = entry.start * self.corpus.ratio(self.level)
-        places = max(0, total - frames) // ratio + 1
-        start = (
-            0 if random.random() < self.start_probability else int(random.integers(places)) * ratio
-        )
-        end = min(start + frames, total)
-        tokens = np.full(frames, -1, np.int64)
-        tokens[: end - start] = self.corpus.tokens(self.level)[first + start : first + end]
-        if top:
-            return start, tokens, None
-        codes = self.corpus.tokens(self.level + 1)[
-            (first + start) // ratio : (first + end) // ratio
-        ]
-        pad = (0, frames // ratio - len(codes))
-        return start, tokens, np.pad(codes.astype(np.int64), pad, "edge")
+    def _draw_window(self, song: CorpusSong, rng: np.random.Generator) -> TokenWindow:
+        """A random window of a song. It starts at a token of the level above."""
+        length, ratio = self.shape.context_length, self._upper_ratio
+        total = song.length * self.corpus.ratio(self.level)
+        num_starts = max(0, total - length) // ratio + 1
+        at_beginning = rng.random() < self.start_probability
+        start = 0 if at_beginning else int(rng.integers(num_starts)) * ratio
+        first = song.start * self.corpus.ratio(self.level) + start
+        last = first + min(length, total - start)
+        tokens = np.full(length, -1, np.int64)
+        tokens[: last - first] = self.corpus.tokens(self.level)[first:last]
+        return TokenWindow(start, tokens, self._upper_tokens(first, last))
 
-    def _arrays(
-        self, entry: CorpusSong, start: int, random: np.random.Generator
+    def _upper_tokens(self, first: int, last: int) -> np.ndarray | None:
+        """The tokens (T / ratio,) above tokens `first` to `last` of the corpus, the last of them
+        repeated to the length of a window; None at the top level."""
+        if self._is_top:
+            return None
+        ratio = self._upper_ratio
+        upper = self.corpus.tokens(self.level + 1)[first // ratio : last // ratio]
+        padding = self.shape.context_length // ratio - len(upper)
+        return np.pad(upper.astype(np.int64), (0, padding), "edge")
+
+    def _encode_conditions(
+        self, song: CorpusSong, start: int, rng: np.random.Generator
     ) -> ConditionArrays:
-        """What the conditioners make of a window of a song."""
-        window = self._audio_window(entry, start)
+        """The inputs of all conditioners for a window, each with a leading axis of 1."""
+        hop_length = self.shape.hop_length
+        window = Window(
+            start * hop_length, self.shape.context_length * hop_length, song.num_samples
+        )
+        values = {} if self.augment and rng.random() < CFG_DROPOUT else song.song
         arrays: ConditionArrays = {}
-        known = {} if self.augment and random.random() < CFG_DROPOUT else entry.song
-        for name, part in self.conditioners.items():
-            song = self._augmented(part, known, random) if self.augment else known
-            arrays |= encode_window({name: part}, [song], window, self.shape)
+        for name, conditioner in self.conditioners.items():
+            seen = _augmented(conditioner, values, rng) if self.augment else values
+            arrays |= encode_window({name: conditioner}, [seen], window, self.shape)
         return arrays
 
-    def _augmented(self, part: Conditioner, song: Song, random: np.random.Generator) -> Song:
-        return part.augment(song, random) if random.random() >= CONDITION_DROPOUT else {}
 
-    def _audio_window(self, entry: CorpusSong, start: int) -> Window:
-        hop = self.shape.hop_length
-        return Window(start * hop, self.shape.context_length * hop, entry.num_samples)
+def _augmented(conditioner: Conditioner, song: Song, rng: np.random.Generator) -> Song:
+    """A song as one conditioner sees it in training: augmented, or empty."""
+    if rng.random() < CONDITION_DROPOUT:
+        return {}
+    with plugin_errors(conditioner, "augment"):
+        return conditioner.augment(song, rng)
 
 
-def _concatenate(rows: Sequence[ConditionArrays]) -> ConditionArrays:
+def _concatenate(
+    conditioners: Mapping[str, Conditioner], rows: Sequence[ConditionArrays]
+) -> ConditionArrays:
+    for row in rows[1:]:
+        require_same_arrays(conditioners, rows[0], row)
     return {
-        name: {key: np.concatenate([row[name][key] for row in rows]) for key in each}
-        for name, each in rows[0].items()
+        name: {key: np.concatenate([row[name][key] for row in rows]) for key in arrays}
+        for name, arrays in rows[0].items()
     }

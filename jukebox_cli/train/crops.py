@@ -1,4 +1,4 @@
-"""Training one level's autoencoder on crops of songs (paper, section 3)."""
+"""Training batches for autoencoders: random crops of recordings."""
 
 from __future__ import annotations
 
@@ -16,29 +16,35 @@ from jukebox_cli.interfaces.errors import InputError
 
 @dataclass(frozen=True)
 class Crops:
-    """Random stretches of audio files: batch `step` is a pure function of `seed` and `step`."""
+    """Random crops of audio files. The batch of a step is a pure function of `seed` and `step`."""
 
     paths: tuple[Path, ...]
-    seconds: tuple[float, ...]
-    length: int  # samples
-    sample_rate: int
+    durations: tuple[float, ...]  # seconds of each file
+    length: int  # samples of a crop
+    sample_rate: int  # Hz
     seed: int = 0
 
     @classmethod
-    def of(cls, paths: Sequence[Path], length: int, sample_rate: int, seed: int = 0) -> Crops:
+    def from_files(
+        cls, paths: Sequence[Path], length: int, sample_rate: int, seed: int = 0
+    ) -> Crops:
+        """Crops of `length` samples.
+
+        Raises InputError if there are no files or one of them can't be read.
+        """
         if not paths:
             raise InputError("no audio to train on", "name audio files, folders or a manifest")
-        return cls(
-            tuple(paths), tuple(audio.duration_seconds(p) for p in paths), length, sample_rate, seed
-        )
+        durations = tuple(audio.duration_seconds(path) for path in paths)
+        return cls(tuple(paths), durations, length, sample_rate, seed)
 
-    def batch(self, step: int, size: int) -> Tensor:
-        """(size, 1, length). A file is as likely as it is long."""
-        random = np.random.default_rng((self.seed, step))
-        share = np.array(self.seconds) / sum(self.seconds)
-        picks = random.choice(len(self.paths), size, p=share)
+    def batch(self, step: int, batch_size: int) -> Tensor:
+        """Crops (batch_size, 1, length), mono. Files are drawn with a probability proportional to
+        their duration; a file shorter than a crop is padded with silence."""
+        rng = np.random.default_rng((self.seed, step))
+        probabilities = np.array(self.durations) / sum(self.durations)
+        files = rng.choice(len(self.paths), batch_size, p=probabilities)
         crops = [
-            audio.read_crop(self.paths[i], float(random.random()), self.length, self.sample_rate)
-            for i in picks
+            audio.read_crop(self.paths[i], float(rng.random()), self.length, self.sample_rate)
+            for i in files
         ]
         return torch.from_numpy(np.stack(crops))[:, None]

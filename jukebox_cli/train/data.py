@@ -1,4 +1,4 @@
-"""What the steps learn from, prepared beside the training, so that a GPU need not wait for it."""
+"""Training batches, prepared by worker processes so that a GPU need not wait for them."""
 
 from __future__ import annotations
 
@@ -12,30 +12,40 @@ from torch.utils.data import DataLoader, Dataset
 
 from jukebox_cli.interfaces.errors import InputError
 
-#: What step n learns from, on the CPU: a function of n alone, which can be sent to processes.
+#: Returns the batch of a step, on the CPU. A pure function of the step, and picklable.
 BatchSource = Callable[[int], Any]
 
+#: Batches that each worker prepares ahead of the training step.
+PREFETCH_FACTOR = 4
 
-def num_workers_for(device: torch.device, asked: int | None = None) -> int:
-    """How many processes prepare examples: on a CPU none, as the training has all its cores."""
-    if asked is not None:
-        return asked
+
+def num_workers_for(device: torch.device, requested: int | None = None) -> int:
+    """How many worker processes prepare batches: `requested`, or a default for the device.
+
+    The default on a CPU is 0, since the training itself uses all cores, and up to 4 elsewhere.
+    """
+    if requested is not None:
+        return requested
     return 0 if device.type == "cpu" else min(4, os.cpu_count() or 1)
 
 
 def iterate_batches(
-    source: BatchSource, steps: range, workers: int, device: torch.device
+    source: BatchSource, steps: range, num_workers: int, device: torch.device
 ) -> Iterator[Any]:
-    """What each step learns from, as tensors on the CPU and in order, whoever prepared it."""
+    """The batch of each step, in order, as CPU tensors; pinned where they will go to a GPU.
+
+    The batches do not depend on `num_workers`. Raises InputError if a batch can't be read or a
+    worker process dies.
+    """
     loader: DataLoader[Any] = DataLoader(
-        _Steps(source),
+        _StepDataset(source),
         batch_size=None,
         sampler=steps,
-        num_workers=workers,
-        prefetch_factor=4 if workers else None,
+        num_workers=num_workers,
+        prefetch_factor=PREFETCH_FACTOR if num_workers else None,
         pin_memory=device.type == "cuda",
         worker_init_fn=_ignore_signals,
-        generator=torch.Generator(),  # else it would draw from the one for weights
+        generator=torch.Generator(),  # without one, it would advance the global generator
     )
     for batch in _with_worker_errors(loader):
         if isinstance(batch, InputError):
@@ -43,29 +53,33 @@ def iterate_batches(
         yield batch
 
 
-def _with_worker_errors(loader: Iterable[Any]) -> Iterator[Any]:
+def _with_worker_errors(batches: Iterable[Any]) -> Iterator[Any]:
+    """The batches; InputError instead of RuntimeError if a worker process dies."""
     try:
-        yield from loader
+        yield from batches
     except RuntimeError as error:
         if "DataLoader worker" not in str(error):
             raise
-        what = "a process that prepares examples was killed, as if short of (shared) memory"
-        raise InputError(what, "train with --workers 0, or with a smaller --batch") from error
+        message = "a worker process that prepares batches was killed; it may have run out of memory"
+        hint = "train with --workers 0, or with a smaller --batch"
+        raise InputError(message, hint) from error
 
 
-class _Steps(Dataset[Any]):
+class _StepDataset(Dataset[Any]):
+    """A dataset whose example `step` is the whole batch of that step."""
+
     def __init__(self, source: BatchSource) -> None:
         self.source = source
 
     def __getitem__(self, step: int) -> Any:
         try:
             return self.source(step)
-        except InputError as error:  # raised, it would come wrapped in a traceback
+        except InputError as error:  # raised in a worker, it would arrive inside a traceback
             return error
 
 
 def _ignore_signals(worker: int) -> None:
-    """Those of a terminal or a cluster reach all processes of a job, and the training still has to
-    finish its step and save; when it ends, these end too."""
+    """Ignore SIGINT and SIGTERM: a terminal or a cluster sends them to all processes of a job, but
+    the trainer still needs batches to finish its step. Workers stop when the trainer does."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)

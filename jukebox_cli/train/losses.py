@@ -1,83 +1,120 @@
-"""How far audio is from what it should be, and how it is told: (B, N) waveforms throughout."""
+"""Reconstruction losses of the autoencoders, for waveforms (B, N) in [-1, 1]."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from jukebox_cli.audio import mel
 
-#: n_fft, hop and window of the paper's three spectrograms (section 3.2), in samples.
-RESOLUTIONS = ((2048, 240, 1200), (1024, 120, 600), (512, 50, 240))
 
-#: The bands of the log-mel loss, and the power that passes for silence (a full sine has 1).
-BANDS, SILENCE = 64, 1e-7
+class STFTResolution(NamedTuple):
+    """The settings of a short-time Fourier transform, in samples."""
+
+    n_fft: int
+    hop_length: int
+    window_length: int
+
+
+#: Those of the spectral loss (paper, section 3.3 and the hyperparameters in appendix B).
+RESOLUTIONS = (
+    STFTResolution(2048, 240, 1200),
+    STFTResolution(1024, 120, 600),
+    STFTResolution(512, 50, 240),
+)
+
+#: That of the spectral convergence (paper, tables 1 to 3).
+CONVERGENCE_RESOLUTION = STFTResolution(2048, 256, 1536)
+
+NUM_MEL_BANDS = 64
+MEL_POWER_FLOOR = 1e-7  # added to the power of a mel band, where a full-scale sine has 1
 
 
 def stft_magnitudes(audio: Tensor) -> list[Tensor]:
-    """The magnitudes of a waveform at the paper's three resolutions."""
-    return [stft_magnitude(audio, *resolution) for resolution in RESOLUTIONS]
+    """Magnitude spectrograms of (B, N) at each of `RESOLUTIONS`: (B, n_fft // 2 + 1, frames)."""
+    return [stft_magnitude(audio, resolution) for resolution in RESOLUTIONS]
 
 
-def stft_magnitude(audio: Tensor, n_fft: int, hop: int, window: int) -> Tensor:
-    """|STFT| of (B, N), Hann window: (B, n_fft // 2 + 1, frames)."""
-    hann = torch.hann_window(window, device=audio.device)
-    spectrum = torch.stft(audio, n_fft, hop, window, hann, return_complex=True, pad_mode="constant")
+def stft_magnitude(audio: Tensor, resolution: STFTResolution) -> Tensor:
+    """|STFT| of (B, N) with a Hann window: (B, n_fft // 2 + 1, frames)."""
+    n_fft, hop_length, window_length = resolution
+    window = torch.hann_window(window_length, device=audio.device)
+    spectrum = torch.stft(
+        audio, n_fft, hop_length, window_length, window, return_complex=True, pad_mode="constant"
+    )
+    # the small constant keeps the gradient of the root finite in silence
     return (spectrum.real.square() + spectrum.imag.square() + 1e-10).sqrt()
 
 
-def spectral_loss(target: Sequence[Tensor], audio: Sequence[Tensor]) -> Tensor:
-    """Multi-resolution spectral loss of two `spectra` (paper, section 3.2, equation 6).
+def spectral_loss(target: Sequence[Tensor], reconstruction: Sequence[Tensor]) -> Tensor:
+    """Multi-resolution spectral loss: || |STFT(x)| - |STFT(x')| ||_2, averaged over resolutions.
 
-    The norm of the difference of magnitudes, over the batch's mean norm of the target, so that
-    quiet corpora do not learn slower; the mean over the three resolutions.
+    The arguments are results of `stft_magnitudes`; the loss has shape (). The norm is divided by
+    the mean norm of the batch's targets (in the original program, of the data set's), so that quiet
+    recordings are not learned more slowly. Source: paper, section 3.3.
     """
     losses = []
-    for wanted, got in zip(target, audio, strict=True):
-        scale = wanted.flatten(1).norm(dim=1).mean().clamp_min(1e-3)
-        losses.append((wanted - got).flatten(1).norm(dim=1).mean() / scale)
+    for x, y in zip(target, reconstruction, strict=True):
+        scale = x.flatten(1).norm(dim=1).mean().clamp_min(1e-3)
+        losses.append((x - y).flatten(1).norm(dim=1).mean() / scale)
     return torch.stack(losses).mean()
 
 
-def log_mel_loss(target: Sequence[Tensor], audio: Sequence[Tensor], sample_rate: int) -> Tensor:
-    """The mean distance of two `spectra` in mel bands, in bels: the mean over the resolutions.
+def log_mel_loss(
+    target: Sequence[Tensor], reconstruction: Sequence[Tensor], sample_rate: int
+) -> Tensor:
+    """Mean absolute difference of log-mel spectrograms, in bels (factors of 10 in power).
 
-    The paper's losses are of magnitudes, so the loudest partials are nearly all they see; what is
-    soft but heard, such as cymbals, breath and consonants, counts here as much as a bass.
+    The arguments are results of `stft_magnitudes`; the loss has shape (). It is not in the paper,
+    whose losses compare magnitudes and are dominated by the loudest partials. On a logarithmic
+    scale, quiet sounds such as cymbals, breath and consonants count as much as a bass.
     """
     losses = []
-    for (n_fft, _, window), wanted, got in zip(RESOLUTIONS, target, audio, strict=True):
-        bands = _bands(sample_rate, n_fft).to(wanted.device)
-        full = (window / 4) ** 2  # the power of a full sine's line through a Hann window
-        one, other = ((bands @ x.square() / full + SILENCE).log10() for x in (wanted, got))
-        losses.append((one - other).abs().mean())
+    for resolution, x, y in zip(RESOLUTIONS, target, reconstruction, strict=True):
+        filterbank = _mel_filterbank(sample_rate, resolution.n_fft).to(x.device)
+        # the power of a full-scale sine at the peak of its Hann-windowed spectrum
+        full_scale = (resolution.window_length / 4) ** 2
+        log_x, log_y = (
+            (filterbank @ magnitude.square() / full_scale + MEL_POWER_FLOOR).log10()
+            for magnitude in (x, y)
+        )
+        losses.append((log_x - log_y).abs().mean())
     return torch.stack(losses).mean()
 
 
 @cache
-def _bands(sample_rate: int, n_fft: int) -> Tensor:
-    return torch.from_numpy(
-        mel.mel_filterbank(sample_rate, n_fft, BANDS).T.copy()
-    )  # (bands, lines)
+def _mel_filterbank(sample_rate: int, n_fft: int) -> Tensor:
+    """(NUM_MEL_BANDS, n_fft // 2 + 1)"""
+    return torch.from_numpy(mel.mel_filterbank(sample_rate, n_fft, NUM_MEL_BANDS).T.copy())
 
 
-def time_loss(target: Tensor, audio: Tensor, num_worst: int = 2048, weight: float = 0.02) -> Tensor:
-    """The mixed time loss of (B, N) waveforms: squared error plus `share` times the mean of the
-    `worst` squared errors of each example, both over the variance of the target.
+def waveform_loss(
+    target: Tensor, reconstruction: Tensor, num_worst: int = 2048, worst_weight: float = 0.02
+) -> Tensor:
+    """Squared error of (B, N) waveforms over the variance of the target, shape ().
 
-    The released Jukebox calls it lmix.
+    `worst_weight` times the mean of the `num_worst` largest squared errors of each example is added
+    to the mean over all samples. It is `lmix` of the original program; the paper (section 2,
+    equation 2) has the mean alone.
     """
-    error = (target - audio).square()
-    peak = error.topk(min(num_worst, error.shape[1]), dim=1).values.mean()
-    return (error.mean() + weight * peak) / target.var().clamp_min(1e-4)
+    error = (target - reconstruction).square()
+    worst = error.topk(min(num_worst, error.shape[1]), dim=1).values.mean()
+    return (error.mean() + worst_weight * worst) / target.var().clamp_min(1e-4)
 
 
-def spectral_convergence_db(target: Tensor, got: Tensor) -> Tensor:
-    """Spectral convergence of (B, N) waveforms, || |S| - |S'| || / || |S| ||, in dB, the mean over
-    the batch; n_fft 2048, hop 256, window 1536 (the measure of the paper's tables 1 to 3)."""
-    wanted, made = (stft_magnitude(x, 2048, 256, 1536).flatten(1) for x in (target, got))
-    ratio = (wanted - made).norm(dim=1) / wanted.norm(dim=1).clamp_min(1e-3)
+def spectral_convergence_db(target: Tensor, reconstruction: Tensor) -> Tensor:
+    """Spectral convergence || |S| - |S'| || / || |S| || of (B, N) waveforms, in dB, shape ().
+
+    The mean over the batch of 20 log10 of the ratio; lower is better. 0 dB is an error as large as
+    the signal. It is the metric of the paper's tables 1 to 3 (n_fft 2048, hop 256, window 1536).
+    """
+    x, y = (
+        stft_magnitude(audio, CONVERGENCE_RESOLUTION).flatten(1)
+        for audio in (target, reconstruction)
+    )
+    ratio = (x - y).norm(dim=1) / x.norm(dim=1).clamp_min(1e-3)
     return 20 * ratio.clamp_min(1e-6).log10().mean()

@@ -1,4 +1,4 @@
-"""What the training loop trains."""
+"""The interface between the training loop and the networks that it trains."""
 
 from __future__ import annotations
 
@@ -9,26 +9,28 @@ from torch import Tensor, nn
 
 from jukebox_cli.train.data import BatchSource
 
+#: Figures by name, as they are logged.
 Metrics = dict[str, float]
 
 
 class Task(Protocol):
-    """Something that can be trained."""
+    """A network with its training data and its loss."""
 
-    #: The stem of its files, such as `vqvae-0` or `prior-2`.
-    part: str
+    #: The name of the network and of its files, such as `vqvae-0` or `prior-2`.
+    component: str
 
-    #: Gives what a step learns from.
-    source: BatchSource
+    #: Gives the training batch of each step.
+    batch_source: BatchSource
 
     @property
-    def module(self) -> nn.Module: ...
+    def module(self) -> nn.Module:
+        """The network; the optimizer updates those parameters that require a gradient."""
 
     def loss(self, step: int, batch: Any) -> tuple[Tensor, Mapping[str, Tensor]]:
-        """The loss of step `step` on what the source gave, and what to log of it."""
+        """The loss of a batch and figures to log, all of shape (). `step` counts from 0."""
 
-    def held_out(self) -> Metrics:
-        """How well it does on songs it never trains on."""
+    def evaluate(self) -> Metrics:
+        """Metrics on held-out songs; empty if no songs are held out."""
 
     def export(self) -> dict[str, Tensor]:
-        """The tensors a model needs of it."""
+        """The weights as they are stored with the model, by tensor name."""

@@ -1,13 +1,14 @@
-"""One training loop, for autoencoders and priors alike.
+"""The training loop, for autoencoders and priors alike.
 
-What a step does depends on its number alone (data, noise, learning rate), never on hidden state,
-so a run that was killed goes on exactly as it would have without: same batches, same losses.
+What a step does depends on its number alone (batch, noise, learning rate), never on hidden state.
+So a run that was stopped and resumed sees the same batches and has the same losses as one that
+was not.
 """
 
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from time import monotonic
@@ -20,49 +21,54 @@ from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.model.devices import autocast
 from jukebox_cli.storage.files import append_jsonl
 from jukebox_cli.storage.model import Model
-from jukebox_cli.train.checkpoint import resume_from_checkpoint, save_checkpoint
+from jukebox_cli.train.checkpoint import resume, save_checkpoint
 from jukebox_cli.train.data import iterate_batches
 from jukebox_cli.train.task import Metrics, Task
+
+#: About how many times held-out songs are measured during a training run.
+NUM_EVALUATIONS = 10
 
 
 @dataclass(frozen=True)
 class TrainingConfig:
-    """How long and how fast to train."""
+    """Length, optimizer and logging of a training run."""
 
-    steps: int = 1000
-    learning_rate: float = 3e-4
-    warmup_steps: int = 100
-    cooldown_fraction: float = 0.2  # the last share of the steps, over which the rate falls to 0
-    weight_decay: float = 0.01
-    max_grad_norm: float = 1.0
-    betas: tuple[float, float] = (0.9, 0.95)
-    save_every: int = 500
-    log_every: int = 20
-    precision: str = "auto"
-    workers: int = 0  # processes that prepare what is learned from
+    steps: int = 1000  # optimizer steps in all, those before a resumption included
+    learning_rate: float = 3e-4  # of AdamW, between warm-up and cool-down
+    warmup_steps: int = 100  # steps over which the learning rate rises linearly from 0
+    cooldown_fraction: float = 0.2  # of the steps: the last ones, over which it falls to 0
+    weight_decay: float = 0.01  # of weights with two dimensions or more
+    max_grad_norm: float = 1.0  # gradients with a larger 2-norm are scaled down to it
+    betas: tuple[float, float] = (0.9, 0.95)  # of AdamW's moving averages
+    save_every: int = 500  # steps between checkpoints
+    log_every: int = 20  # steps between lines of the log
+    precision: str = "auto"  # of the forward pass: auto, fp32 or bf16
+    num_workers: int = 0  # processes that prepare batches; 0: the training process itself
 
     def evaluates_at(self, step: int) -> bool:
-        """Whether what is held out is measured after so many steps: some ten times on the way, when
-        a checkpoint is written."""
-        saves = max(1, round(self.steps / 10 / self.save_every))
-        return step % (saves * self.save_every) == 0
+        """Whether held-out songs are measured after `step` steps, when a checkpoint is written."""
+        checkpoints = max(1, round(self.steps / NUM_EVALUATIONS / self.save_every))
+        return step % (checkpoints * self.save_every) == 0
 
     def learning_rate_at(self, step: int) -> float:
-        """Linear warm-up, flat, linear fall: so that training longer later changes only the end."""
-        up = min(1.0, (step + 1) / max(1, self.warmup_steps))
-        falling = max(1, int(self.steps * self.cooldown_fraction))
-        return self.learning_rate * up * min(1.0, (self.steps - step) / falling)
+        """The learning rate of a step, counted from 0: linear warm-up, constant, linear cool-down.
+
+        Only the cool-down depends on the number of steps, so a longer run begins like a shorter.
+        """
+        warmup = min(1.0, (step + 1) / max(1, self.warmup_steps))
+        cooldown_steps = max(1, int(self.steps * self.cooldown_fraction))
+        return self.learning_rate * warmup * min(1.0, (self.steps - step) / cooldown_steps)
 
 
 @dataclass(frozen=True)
 class TrainingProgress:
-    """What the loop tells whoever watches."""
+    """The state of a training run when a line is logged."""
 
-    first_step: int  # the step that this process began with
-    step: int
-    steps: int
-    loss: float
-    metrics: Metrics
+    first_step: int  # steps that were done before this process began
+    step: int  # steps done
+    steps: int  # steps in all
+    loss: float  # of the last step
+    metrics: Metrics  # of the last step
     seconds: float  # since this process began to train
 
 
@@ -70,104 +76,139 @@ OnProgress = Callable[[TrainingProgress], None]
 
 
 def train(
-    task: Task, model: Model, plan: TrainingConfig, watch: OnProgress = lambda _: None
+    task: Task,
+    model: Model,
+    config: TrainingConfig,
+    on_progress: OnProgress = lambda progress: None,
 ) -> Metrics:
-    """Trains until `plan.steps`, from the last checkpoint if there is one, else from the model's
-    weights if it has them: so a model that came without its checkpoints can be trained further.
+    """Train until `config.steps` and return the held-out metrics.
 
-    SIGINT and SIGTERM stop it after the step it is in, with a checkpoint; KeyboardInterrupt then
-    says so. Returns the held-out metrics.
+    Training resumes from the last checkpoint if there is one, or else from the model's weights if
+    it has them. Checkpoints, weights and log.jsonl are written to the model's folder.
+
+    On SIGINT or SIGTERM, the current step is finished, a checkpoint is written and
+    KeyboardInterrupt is raised. Raises InputError if the loss or its gradient is not finite.
     """
     task.module.train()
-    optimizer = _optimizer(task.module, plan)
-    step = resume_from_checkpoint(task, optimizer, model)
-    first, began = step, monotonic()
-    feed = iterate_batches(task.source, range(step, plan.steps), plan.workers, _device(task))
-    with _deferred_signals() as stopped:
-        for batch in feed:
-            for group in optimizer.param_groups:
-                group["lr"] = plan.learning_rate_at(step)
-            loss, metrics = _step(task, optimizer, plan, step, batch)
-            step += 1
-            saving = step % plan.save_every == 0 or step == plan.steps or stopped()
-            if step % plan.log_every == 0 or saving:
-                if not torch.isfinite(loss + metrics["gradient"]):
-                    raise InputError(
-                        f"the loss of {task.part} is not a number at step {step}",
-                        "train with a lower --rate; the last checkpoint is untouched",
-                    )
-                row = {k: float(v) for k, v in metrics.items()}
-                progress = TrainingProgress(
-                    first, step, plan.steps, float(loss), row, monotonic() - began
-                )
-                append_jsonl(model.log, {"part": task.part, **_row(progress, plan)})
-                watch(progress)
-            if saving:
-                save_checkpoint(task, optimizer, model, step)
-            if saving and stopped():
-                raise KeyboardInterrupt
-            if step < plan.steps and plan.evaluates_at(step):
-                evaluate(task, model, step)
-    return evaluate(task, model, step)
-
-
-def _step(
-    task: Task, optimizer: torch.optim.Optimizer, plan: TrainingConfig, step: int, batch: Any
-) -> tuple[Tensor, Mapping[str, Tensor]]:
-    with autocast(_device(task), plan.precision):
-        loss, metrics = task.loss(step, batch)
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()
-    norm = nn.utils.clip_grad_norm_(task.module.parameters(), plan.max_grad_norm)
-    optimizer.step()
-    return loss.detach(), {**metrics, "gradient": norm}
-
-
-def _device(task: Task) -> torch.device:
-    return next(task.module.parameters()).device
+    optimizer = _build_optimizer(task.module, config)
+    run = _Run(task, model, config, on_progress, optimizer, resume(task, optimizer, model))
+    steps = range(run.first_step, config.steps)
+    batches = iterate_batches(task.batch_source, steps, config.num_workers, run.device)
+    with _deferred_signals() as signal_received:
+        for step, batch in zip(steps, batches, strict=True):
+            loss, metrics = run.update(step, batch)
+            run.finish_step(step + 1, loss, metrics, signal_received())
+    return evaluate(task, model, max(config.steps, run.first_step))
 
 
 def evaluate(task: Task, model: Model, step: int) -> Metrics:
-    """The held-out metrics, logged."""
+    """Measure held-out songs, append the metrics to the model's log and return them."""
     task.module.eval()
     with torch.inference_mode():
-        metrics = task.held_out()
+        metrics = task.evaluate()
     task.module.train()
-    append_jsonl(model.log, {"part": task.part, "step": step, "held_out": metrics})
+    append_jsonl(model.log, {"component": task.component, "step": step, "held_out": metrics})
     return metrics
 
 
-def _row(progress: TrainingProgress, plan: TrainingConfig) -> dict[str, object]:
-    return {
-        "step": progress.step,
-        "loss": progress.loss,
-        "rate": plan.learning_rate_at(progress.step - 1),
-        "seconds": round(progress.seconds, 1),
-        **progress.metrics,
-    }
+class _Run:
+    """A training run in this process."""
+
+    def __init__(
+        self,
+        task: Task,
+        model: Model,
+        config: TrainingConfig,
+        on_progress: OnProgress,
+        optimizer: torch.optim.Optimizer,
+        first_step: int,
+    ) -> None:
+        self.task, self.model, self.config, self.on_progress = task, model, config, on_progress
+        self.optimizer, self.first_step, self.start_time = optimizer, first_step, monotonic()
+
+    @property
+    def device(self) -> torch.device:
+        return next(self.task.module.parameters()).device
+
+    def update(self, step: int, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
+        """One optimizer step; the loss and figures to log, all of shape ()."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = self.config.learning_rate_at(step)
+        with autocast(self.device, self.config.precision):
+            loss, metrics = self.task.loss(step, batch)
+        self.optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        parameters = self.task.module.parameters()
+        grad_norm = nn.utils.clip_grad_norm_(parameters, self.config.max_grad_norm)
+        self.optimizer.step()
+        return loss.detach(), {**metrics, "grad_norm": grad_norm}
+
+    def finish_step(
+        self, step: int, loss: Tensor, metrics: dict[str, Tensor], interrupted: bool
+    ) -> None:
+        """Log, save and evaluate after `step` steps, as far as each is due; KeyboardInterrupt if a
+        signal was received."""
+        config = self.config
+        saves = step % config.save_every == 0 or step == config.steps or interrupted
+        if saves or step % config.log_every == 0:
+            self._log(step, loss, metrics)
+        if saves:
+            save_checkpoint(self.task, self.optimizer, self.model, step)
+        if interrupted:
+            raise KeyboardInterrupt
+        if step < config.steps and config.evaluates_at(step):
+            evaluate(self.task, self.model, step)
+
+    def _log(self, step: int, loss: Tensor, metrics: dict[str, Tensor]) -> None:
+        # only now, since reading a value from a GPU waits for it
+        if not torch.isfinite(loss + metrics["grad_norm"]):
+            raise InputError(
+                f"the loss of {self.task.component} is not finite at step {step}",
+                "train with a lower --learning-rate; the last checkpoint was kept",
+            )
+        values = {name: float(value) for name, value in metrics.items()}
+        seconds = monotonic() - self.start_time
+        progress = TrainingProgress(
+            self.first_step, step, self.config.steps, float(loss), values, seconds
+        )
+        row = {
+            "component": self.task.component,
+            "step": step,
+            "loss": progress.loss,
+            "learning_rate": self.config.learning_rate_at(step - 1),
+            "seconds": round(seconds, 1),
+            **values,
+        }
+        append_jsonl(self.model.log, row)
+        self.on_progress(progress)
 
 
-def _optimizer(module: nn.Module, plan: TrainingConfig) -> torch.optim.AdamW:
-    """AdamW; only matrices and filters decay."""
-    wide = [p for p in module.parameters() if p.requires_grad and p.dim() > 1]
-    narrow = [p for p in module.parameters() if p.requires_grad and p.dim() <= 1]
-    groups: list[dict[str, Any]] = [{"params": wide}, {"params": narrow, "weight_decay": 0.0}]
-    groups = [g for g in groups if g["params"]]
-    return torch.optim.AdamW(groups, plan.learning_rate, plan.betas, weight_decay=plan.weight_decay)
+def _build_optimizer(module: nn.Module, config: TrainingConfig) -> torch.optim.AdamW:
+    """AdamW with weight decay on matrices and filters, and none on biases and gains."""
+    trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    decayed = {"params": [p for p in trained if p.dim() > 1]}
+    other = {"params": [p for p in trained if p.dim() <= 1], "weight_decay": 0.0}
+    groups: list[dict[str, Any]] = [group for group in (decayed, other) if group["params"]]
+    return torch.optim.AdamW(
+        groups, config.learning_rate, config.betas, weight_decay=config.weight_decay
+    )
 
 
 @contextmanager
 def _deferred_signals() -> Iterator[Callable[[], bool]]:
-    """Within it, the first SIGINT or SIGTERM only sets a flag; a second one acts as usual."""
-    asked: list[int] = []
+    """A context in which the first SIGINT or SIGTERM only sets a flag.
 
-    def ask(number: int, frame: object) -> None:
-        asked.append(number)
+    Yields a function that returns the flag. A second signal raises KeyboardInterrupt at once.
+    """
+    received: list[int] = []
+
+    def defer(number: int, frame: object) -> None:
+        received.append(number)
         signal.signal(number, signal.default_int_handler)
 
-    before = {n: signal.signal(n, ask) for n in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {n: signal.signal(n, defer) for n in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield lambda: bool(asked)
+        yield lambda: bool(received)
     finally:
-        for number, handler in before.items():
+        for number, handler in handlers.items():
             signal.signal(number, handler)

@@ -57,7 +57,8 @@ def write_model(
     for level, tensors in enumerate(getters):
         tell(f"prior-{level}")
         stream_tensors(model.weights(f"prior-{level}"), tensors)
-        model.write_fitted_conditioners(level, knobs[level])
+        packages = registry.packages_of(knobs[level])
+        model.write_fitted_conditioners(level, knobs[level], packages)
     write_text(model.card, _CARD.format(name=target.name))
     model.write_config(config)
     return model

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from jukebox_cli.api import InputError
-from jukebox_cli.config.schema import Options, SamplingConfig, SongPreset
+from jukebox_cli.config.schema import FORMAT, Options, SamplingConfig, SongPreset
 from jukebox_cli.config.yaml_files import dump_yaml
 from jukebox_cli.registry import Registry
 from jukebox_cli.sampling.request import Request, resolve_sampling
@@ -174,7 +174,7 @@ def _draws_so(model: Model, registry: Registry, knobs: Options, facts: Facts) ->
 
 def _preset(sampling: SamplingConfig) -> str:
     rows = dump_yaml(SongPreset(sampling=sampling)).split("\n")
-    return "\n".join(["format: 1", *rows[rows.index("sampling:") :]])
+    return "\n".join([f"format: {FORMAT}", *rows[rows.index("sampling:") :]])
 
 
 def _longer(facts: Facts, registry: Registry) -> Iterator[Words]:

@@ -29,7 +29,7 @@ from support.paths import ROOT
 from support.tiny_model import TINY
 
 PLUGIN = ROOT / "examples" / "plugin"
-ATTACHED = TINY.replace("timing: {bins: 16}", "energy: {bins: 4}")
+ATTACHED = TINY.replace("timing: {num_bins: 16}", "energy: {bins: 4}")
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -154,7 +154,7 @@ def test_blocked_it_is_not_there(command: Command) -> None:
 
 def test_the_help_does_not_load_torch_for_it(target: Path) -> None:
     look = (
-        "import sys; from jukebox_cli.registry import installed; r = installed(print)\n"
+        "import sys; from jukebox_cli.registry import load_installed; r = load_installed(print)\n"
         "assert 'energy' in r.conditioners and 'fresh' in r.samplers\n"
         "assert not {'torch', 'numpy'} & set(sys.modules)"
     )

@@ -612,7 +612,7 @@ def test_a_model_from_sound_to_song(jukebox: Jukebox, tmp_path: Path) -> None:
         result = jukebox("train", "prior", corpus, "--model", model, "--level", level, *few)
         assert made(result) == f"{Model(model).weights(f'prior-{level}')}\n"
         assert result.err.startswith(f"prior-{level}: 2 steps\n")
-        assert re.search(rf"^prior-{level}: held out: bits \d", result.err, re.MULTILINE)
+        assert re.search(rf"^prior-{level}: held out: bits_per_token \d", result.err, re.MULTILINE)
     assert Model(model).fitted_conditioners(2)["genre"]["names"] == ["rock"]
     words = ("--model", model, "--seconds", SECONDS, "--genre", "rock", "--out", tmp_path / "song")
     made(jukebox("generate", *words))

@@ -781,7 +781,7 @@ def test_a_corpus_that_will_not_do(place: Path, refused: Refused) -> None:
     refused(
         *(*prior, 2),
         error="corpus was tokenized with another model than 'tiny'",
-        hint="tokenize it anew with this one",
+        hint="tokenize the songs again with this model, into a new corpus",
     )
     refused(
         *("tokenize", "tone.wav", "--as", "corpus", "--model", "tiny", "--out", "corpus", "-q"),
@@ -790,10 +790,10 @@ def test_a_corpus_that_will_not_do(place: Path, refused: Refused) -> None:
     )
     corpus(place, "tiny")
     empty = "corpus holds no songs to train on"
-    refused(*prior, 2, error=empty, hint="add some with `tokenize`")
+    refused(*prior, 2, error=empty, hint="add some with `jukebox tokenize`")
     refused(*prior, 3, error="model 'tiny' has no level 3", hint="its levels are 0, 1, 2")
     made.append("a", 160, {}, True, [np.zeros(40), np.zeros(20), np.zeros(10)])
-    refused(*prior, 2, error=empty, hint="add some with `tokenize`")
+    refused(*prior, 2, error=empty, hint="add some with `jukebox tokenize`")
     made.append("b", 160, {}, False, [np.zeros(40), np.zeros(20), np.zeros(10)])
     os.truncate(place / "corpus/level-1.bin", 78)
     refused(
@@ -812,8 +812,8 @@ def test_training_that_goes_wrong_keeps_its_last_checkpoint(place: Path, jukebox
     result = jukebox(*words, *few, "--steps", 9, "--rate", 1e30)
     assert (result.code, result.out) == (2, "")
     assert result.err == (
-        "error: the loss of vqvae-2 is not a number at step 4\n\n"
-        "hint: train with a lower --rate; the last checkpoint is untouched\n"
+        "error: the loss of vqvae-2 is not finite at step 4\n\n"
+        "hint: train with a lower --learning-rate; the last checkpoint was kept\n"
     )
     after = contents(place / "models/new")
     assert {name: after[name] for name in kept} == kept
@@ -830,8 +830,8 @@ def test_a_checkpoint_of_another_shape(place: Path, refused: Refused, jukebox: J
     save_tensors(path, {**tensors, name: torch.zeros(3)}, {"step": "1"})
     refused(
         *(*words, *few),
-        error=f"{path} holds another shape of vqvae-2: {name.removeprefix('module/')}",
-        hint=f"remove {path} to start anew, or train with the same preset",
+        error=f"{path} does not fit vqvae-2: wrong shape of {name.removeprefix('module/')}",
+        hint=f"remove {path} to start again, or train with the preset it was made with",
     )
 
 

@@ -179,7 +179,7 @@ def test_what_is_new_learns_and_what_is_old_unless_it_is_frozen(
     tmp_path: Path, everyone: Registry, bare: Model, corpus: Corpus, name: str, freeze: bool
 ) -> None:
     new = added(bare, tmp_path / "new", 2, everyone, {name: KNOBS[name]})
-    task = prepare_prior_task(new, 2, corpus, everyone, batch=24, freeze=freeze)
+    task = prepare_prior_task(new, 2, corpus, everyone, batch_size=24, freeze=freeze)
     rate = torch.optim.SGD([p for p in task.module.parameters() if p.requires_grad], 0.5)
     before = {n: p.detach().clone() for n, p in task.module.named_parameters()}
     for step in range(3):  # what stands before a matrix of zeros learns once that one has
@@ -317,7 +317,7 @@ def test_mistakes_on_the_command_line_are_told(
     done = jukebox(*frozen)
     assert done.code == 2
     assert done.err.splitlines() == [
-        "error: nothing was added to level 2 of model 'bare', so nothing would learn",
+        "error: --freeze leaves nothing to train: level 2 of 'bare' has no additions",
         "",
         "hint: leave out --freeze, or add a conditioner with --from and --add",
     ]

@@ -1,11 +1,14 @@
-"""Small models, corpora and recordings to train on."""
+"""Small models, corpora and recordings to train on, and tasks that can be interrupted."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import soundfile
+from torch import Tensor, nn
 
 from jukebox_cli.config.schema import (
     ModelConfig,
@@ -16,6 +19,8 @@ from jukebox_cli.config.schema import (
 from jukebox_cli.storage.corpus import Corpus, CorpusConfig
 from jukebox_cli.storage.files import read_jsonl
 from jukebox_cli.storage.model import Model
+from jukebox_cli.train.data import BatchSource
+from jukebox_cli.train.task import Metrics, Task
 from jukebox_cli.train.trainer import TrainingConfig
 
 CODEC = VQVAEConfig(
@@ -41,25 +46,69 @@ PRIOR = PriorConfig(
 )
 
 
-PLAN = TrainingConfig(steps=5, warmup_steps=2, save_every=2, log_every=1, precision="fp32")
+CONFIG = TrainingConfig(steps=5, warmup_steps=2, save_every=2, log_every=1, precision="fp32")
+
+MakeTask = Callable[[Model], Task]
+
+
+class TrainingResult(NamedTuple):
+    """What a training run leaves behind."""
+
+    losses: dict[int, float]  # by step
+    checkpoint: bytes
+    weights: bytes
+
+
+class InterruptedTask:
+    """A task that calls `interrupt` while it computes the loss of a step."""
+
+    def __init__(self, task: Task, step: int, interrupt: Callable[[], None]) -> None:
+        self.task, self.step, self.interrupt = task, step, interrupt
+        self.component: str = task.component
+        self.batch_source: BatchSource = task.batch_source
+
+    @property
+    def module(self) -> nn.Module:
+        return self.task.module
+
+    def loss(self, step: int, batch: Any) -> tuple[Tensor, Mapping[str, Tensor]]:
+        if step == self.step:
+            self.interrupt()
+        return self.task.loss(step, batch)
+
+    def evaluate(self) -> Metrics:
+        return self.task.evaluate()
+
+    def export(self) -> dict[str, Tensor]:
+        return self.task.export()
+
+
+class PowerFailure(BaseException):
+    """Stands for the sudden end of a process."""
+
+
+def fail() -> None:
+    raise PowerFailure
 
 
 def new_model(path: Path, codec: VQVAEConfig = CODEC, prior: PriorConfig = PRIOR) -> Model:
+    """A model without weights, with the same prior at each level."""
     made = Model(path)
     made.write_config(ModelConfig(vqvae=codec, priors=(prior,) * codec.num_levels))
     return made
 
 
 def write_sounds(folder: Path) -> list[Path]:
-    """Two sounds of a second and one of half of it."""
-    random = np.random.default_rng(0)
+    """Two recordings of noise of 1 s and one of 0.5 s, at 8 kHz."""
+    rng = np.random.default_rng(0)
     files = [folder / f"{name}.wav" for name in ("one", "two", "half")]
     for file, length in zip(files, (8000, 8000, 4000), strict=True):
-        soundfile.write(file, 0.2 * random.normal(size=length).astype(np.float32), 8000)
+        soundfile.write(file, 0.2 * rng.normal(size=length).astype(np.float32), 8000)
     return files
 
 
 def new_corpus(path: Path, model: Model) -> Corpus:
+    """An empty corpus for a model."""
     corpus = Corpus(path)
     codec = model.config.vqvae
     config = CorpusConfig(
@@ -72,14 +121,19 @@ def new_corpus(path: Path, model: Model) -> Corpus:
     return corpus
 
 
-def add(corpus: Corpus, artist: str, below: np.ndarray, held_out: bool = False) -> None:
-    """A song: its tokens of level 0; those of level 1 are every other of them."""
-    levels = [below, below[::2]][: len(corpus.config.hop_lengths)]
-    samples = len(below) * corpus.config.hop_lengths[0]
+def add(corpus: Corpus, artist: str, tokens: np.ndarray, held_out: bool = False) -> None:
+    """Add a song with these tokens at level 0 and every second of them at level 1."""
+    levels = [tokens, tokens[::2]][: len(corpus.config.hop_lengths)]
+    samples = len(tokens) * corpus.config.hop_lengths[0]
     name = f"{artist}-{len(corpus.songs())}"
     corpus.append(name, samples, {"artist": artist}, held_out, levels)
 
 
 def losses(model: Model) -> dict[int, float]:
-    """What the log says of each step."""
+    """The logged loss of each step."""
     return {row["step"]: row["loss"] for row in read_jsonl(model.log) if "loss" in row}
+
+
+def training_result(model: Model, component: str) -> TrainingResult:
+    checkpoint, weights = model.checkpoint(component), model.weights(component)
+    return TrainingResult(losses(model), checkpoint.read_bytes(), weights.read_bytes())

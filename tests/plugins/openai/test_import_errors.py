@@ -271,7 +271,7 @@ def change_tensors(path: Path, change: Callable[[dict[str, torch.Tensor]], objec
 
 def test_tensors_that_do_not_fit_are_told(theirs: Path, refused: Refused) -> None:
     path, name = theirs / "prior_level_0.pth.tar", "prior.transformer._attn_mods.1.mlp.c_fc.b"
-    ours = "transformer.layers.1.widen.bias"
+    ours = "transformer.layers.1.mlp_in.bias"
     change_tensors(path, lambda model: model.pop(name))
     refused(error=f"prior-0 lacks {ours}", hint=COMPLETE)
     change_tensors(path, lambda model: model.update({name: torch.zeros(3)}))
@@ -282,8 +282,9 @@ def test_tensors_that_do_not_fit_are_told(theirs: Path, refused: Refused) -> Non
     change_tensors(path, lambda model: model.pop("prior.more"))
     extra = "prior.transformer._attn_mods.1.attn.c_enc_kv.b"
     change_tensors(path, lambda model: model.update({extra: torch.zeros(3)}))
-    ours = "transformer.layers.1.attention.project.bias"
-    refused(error=f"prior-0: {ours} is (3,), and should be (12,)", hint=COMPLETE)
+    ours = "transformer.layers.1.attention.key_value.bias"
+    error = f"prior-0 has {ours}, which its settings have no place for"
+    refused(error=error, hint=COMPLETE)
 
 
 def test_a_prior_that_is_none_of_its_own_is_told(theirs: Path, refused: Refused) -> None:

@@ -75,10 +75,10 @@ def test_weights_keep_their_precision_and_their_numbers(theirs: Path, registry: 
     there = load_file(model.weights("prior-2"))
     given = originals.state(TOP, 2)
     name = "transformer._attn_mods.9.attn.c_enc_kv.w"
-    project = there["transformer.layers.9.attention.project.weight"]
+    project = there["transformer.layers.9.attention.key_value.weight"]
     assert torch.equal(project, given[f"prior.{name}"])
-    assert torch.equal(there["tokens.weight"], given["prior.x_emb.weight"])
-    assert torch.equal(there["head.weight"], given["prior.x_out.weight"].T)
+    assert torch.equal(there["token_embedding.weight"], given["prior.x_emb.weight"])
+    assert torch.equal(there["output.weight"], given["prior.x_out.weight"].T)
 
 
 def test_no_state_of_training_comes_along(theirs: Path, registry: Registry) -> None:
@@ -180,7 +180,7 @@ def test_an_import_that_was_stopped_is_done_again(theirs: Path, jukebox: Jukebox
 def test_attention_orders(order: int, wanted: str) -> None:
     """r row, c column, p previous row, d dense, m memory, x prefix."""
     names = {"x": "prefix", "r": "row", "c": "column", "p": "previous", "d": "dense"}
-    names["m"] = "memory"
+    names["m"] = "cross_attention"
     found = original.patterns(order, len(wanted))
     layers = [found[n % len(found)] for n in range(len(wanted))]
     assert layers == [names[letter] for letter in wanted]
@@ -222,20 +222,20 @@ def test_every_label_set_has_its_genres_and_letters(here: Path, registry: Regist
     second = imported(originals.write(here / "second", TOP), registry, "a").fitted_conditioners(2)
     small = {**SINGLE, "max_bow_genre_size": 1, "n_vocab": 79}
     third = imported(originals.write(here / "third", small), registry, "b").fitted_conditioners(2)
-    assert (second["genre"]["most"], second["genre"]["words"]) == (5, True)
-    assert (third["genre"]["most"], third["genre"]["words"]) == (1, False)
-    assert len(second["lyrics"]["alphabet"]) == 79
-    assert len(third["lyrics"]["alphabet"]) == 78
-    assert set(second["lyrics"]["alphabet"]) - set(third["lyrics"]["alphabet"]) == {"+"}
-    assert (second["lyrics"]["form"], third["lyrics"]["form"]) == ("memory", "prefix")
+    assert (second["genre"]["max_genres"], second["genre"]["split_words"]) == (5, True)
+    assert (third["genre"]["max_genres"], third["genre"]["split_words"]) == (1, False)
+    assert len(second["lyrics"]["charset"]) == 79
+    assert len(third["lyrics"]["charset"]) == 78
+    assert set(second["lyrics"]["charset"]) - set(third["lyrics"]["charset"]) == {"+"}
+    assert (second["lyrics"]["form"], third["lyrics"]["form"]) == ("cross_attention", "prefix")
 
 
 def test_the_head_that_follows_the_words_is_kept(here: Path, registry: Registry) -> None:
     known = imported(originals.write(here / "a", TOP), registry, "ours-a")
-    assert known.fitted_conditioners(2)["lyrics"]["align"] == [9, 1]
+    assert known.fitted_conditioners(2)["lyrics"]["alignment_head"] == [9, 1]
     unknown = {**TOP, "alignment_layer": None, "alignment_head": None}
     model = imported(originals.write(here / "b", unknown), registry, "ours-b")
-    assert model.fitted_conditioners(2)["lyrics"]["align"] is None
+    assert model.fitted_conditioners(2)["lyrics"]["alignment_head"] is None
 
 
 # checkpoints that do not say how they were trained
@@ -302,8 +302,8 @@ def test_several_names_can_mean_one_artist(theirs: Path, jukebox: Jukebox) -> No
     assert jukebox(*command).code == 0
     learned = find_model("mine").fitted_conditioners(2)["artist"]
     assert learned["names"] == ["ada lovelace", "bo", "cy", "di", "5", "6"]
-    assert learned["also"] == {"bobo": "bo"}
-    artist = Artist(names=tuple(learned["names"]), also=learned["also"])
+    assert learned["aliases"] == {"bobo": "bo"}
+    artist = Artist(names=tuple(learned["names"]), aliases=learned["aliases"])
     assert [artist.number(name) for name in ("bo", "BoBo", "cy")] == [2, 2, 3]
 
 

@@ -254,7 +254,7 @@ TEXT = "We sing all night,\nthe river runs\n\nhold on to me"
 
 def align(run: Path, item: int, *lines: dict[str, Any], **more: Any) -> Path:
     """Writes when the words of an item are sung."""
-    data = {"format": 1, "item": item, "level": 2, "layer": 3, "head": 1, "lines": lines, **more}
+    data = {"format": 2, "item": item, "level": 2, "layer": 3, "head": 1, "lines": lines, **more}
     path = run / "alignment" / f"item-{item:02}.json"
     path.parent.mkdir(exist_ok=True)
     path.write_text(json.dumps(data))
@@ -327,9 +327,9 @@ def test_words_that_are_not_sung_have_no_times(run: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"format": 1, "lines": [{"text": "a", "words": [{}]}]}', "KeyError: 'word'"),
-        ('{"format": 1, "lines": [{}]}', "KeyError: 'text'"),
-        ('{"format": 2, "lines": []}', "ValueError: format 2 is not known here, only format 1"),
+        ('{"format": 2, "lines": [{"text": "a", "words": [{}]}]}', "KeyError: 'word'"),
+        ('{"format": 2, "lines": [{}]}', "KeyError: 'text'"),
+        ('{"format": 1, "lines": []}', "ValueError: format 1 is not known here, only format 2"),
     ],
 )
 def test_a_damaged_alignment(run: Path, jukebox: Jukebox, text: str, message: str) -> None:
