@@ -16,10 +16,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import torch
 
-from jukebox_cli.api import InputError, PriorShape, Window
-from jukebox_cli.model.condition_inputs import load_conditioners, prior_shape
-from jukebox_cli.sampling.job import Job, audio_window
-from jukebox_cli.sampling.level import window_conditioning
+from jukebox_cli.api import InputError, PriorShape, Registry, Window
+from jukebox_cli.api.models import Model, iterate_windows, load_conditioners, prior_shape
+from jukebox_cli.api.runs import LevelTokens, OpenRun, RunItem
 
 from .charset import EncodedText
 from .hmm import (
@@ -29,9 +28,10 @@ from .hmm import (
     self_transition_probs,
     speedup,
 )
+from .timed_text import FORMAT
 
 if TYPE_CHECKING:
-    from jukebox_cli.model.prior import Prior
+    from jukebox_cli.api.nn import Prior
 
     from .conditioner import Lyrics
 
@@ -42,9 +42,10 @@ FRAME_SECONDS = 0.02
 
 @dataclass(frozen=True)
 class AlignmentContext:
-    """A run, and the level, conditioner and prior that its lyrics were sung with."""
+    """A run, and the model, level, conditioner and prior that its lyrics were sung with."""
 
-    job: Job
+    run: OpenRun
+    model: Model
     level: int
     lyrics: Lyrics
     prior: Prior
@@ -57,11 +58,12 @@ class AlignmentContext:
 
     @property
     def shape(self) -> PriorShape:
-        return prior_shape(self.job.model.config, self.level)
+        return prior_shape(self.model.config, self.level)
 
-    def encoded(self, item: int) -> EncodedText:
-        """An item's lyrics in the model's characters."""
-        return self.lyrics.encode_text(self.job.song(item))
+    def tokens(self, item: RunItem) -> LevelTokens:
+        tokens = self.run.read_tokens(self.level, item)
+        assert tokens is not None, "see require_alignable"
+        return tokens
 
 
 class AttentionWindow(NamedTuple):
@@ -72,32 +74,31 @@ class AttentionWindow(NamedTuple):
     characters: slice  # which characters of the encoded text these are
 
 
-def lyrics_level(job: Job) -> tuple[int, Lyrics]:
+def lyrics_level(model: Model, registry: Registry) -> tuple[int, Lyrics]:
     """The highest level with a lyrics conditioner, and that conditioner.
 
     Raises InputError if no level has one.
     """
-    for level in range(job.top_level, -1, -1):
-        conditioners: dict[str, Any] = load_conditioners(job.model, level, job.registry)
+    for level in reversed(range(model.config.vqvae.num_levels)):
+        conditioners: dict[str, Any] = load_conditioners(model, level, registry)
         if "lyrics" in conditioners:
             return level, conditioners["lyrics"]
-    raise InputError(
-        f"model '{job.model.name}' takes no lyrics", "align a run of a model that does"
-    )
+    raise InputError(f"model '{model.name}' takes no lyrics", "align a run of a model that does")
 
 
-def require_alignable(job: Job, level: int, lyrics: Lyrics) -> None:
+def require_alignable(run: OpenRun, level: int, lyrics: Lyrics) -> None:
     """Raise InputError for items without lyrics or with missing tokens."""
-    for item in job.items:
-        name = f"item {item} of {job.run.path}"
-        text, encoded = job.song(item).get("lyrics"), lyrics.encode_text(job.song(item))
+    for item in run.items:
+        name = f"item {item.number} of {run.path}"
+        text, encoded = item.song.get("lyrics"), lyrics.encode_text(item.song)
         if not text:
             raise InputError(f"{name} has no lyrics", "choose other items: --items")
         if not any(text[origin].strip() for origin in encoded.origins):
             raise InputError(
                 f"{name} has no lyrics in the model's charset", "choose other items: --items"
             )
-        if job.num_sampled_tokens(level, item) < job.num_tokens(level, item):
+        tokens = run.read_tokens(level, item)
+        if tokens is None or not tokens.is_complete:
             raise InputError(
                 f"{name} is not complete at level {level}",
                 "finish it with the command that began it",
@@ -106,14 +107,14 @@ def require_alignable(job: Job, level: int, lyrics: Lyrics) -> None:
 
 @torch.inference_mode()
 def find_head(context: AlignmentContext) -> Head:
-    """The layer and head whose attention is most diagonal, averaged over the job's items.
+    """The layer and head whose attention is most diagonal, averaged over the run's items.
 
     Only the first head of each layer is considered if training guided it to follow the lyrics.
     """
     lyrics = context.lyrics
     guided = lyrics.form == "cross_attention" and bool(lyrics.attention_loss_weight)
     scores: dict[Head, list[float]] = {}
-    for item, layer in product(context.job.items, context.layers):
+    for item, layer in product(context.run.items, context.layers):
         for window in _attention_windows(context, item, layer):
             for head, weights in enumerate(window.weights[: 1 if guided else None]):
                 score = diagonality(weights[:, window.slots])
@@ -122,16 +123,16 @@ def find_head(context: AlignmentContext) -> Head:
 
 
 @torch.inference_mode()
-def align(context: AlignmentContext, item: int, head: Head) -> dict[str, Any]:
+def align(context: AlignmentContext, item: RunItem, head: Head) -> dict[str, Any]:
     """The alignment of an item as plain JSON: its lines and words with times in seconds."""
-    song, encoded = context.job.song(item), context.encoded(item)
+    song, encoded = item.song, context.lyrics.encode_text(item.song)
     onsets = _onset_seconds(context, item, head)
     end = float(onsets[-1]) if onsets[-1] >= 0 else _end_of_item(context, item)
     by_character = _onsets_by_character(onsets[1:-1], encoded, song["lyrics"])
     sections = song.get("lyrics_sections") or ()
     return {
-        "format": 1,
-        "item": item,
+        "format": FORMAT,
+        "item": item.number,
         "level": context.level,
         "layer": head[0],
         "head": head[1],
@@ -143,25 +144,24 @@ def _tokens_per_frame(shape: PriorShape) -> int:
     return max(1, round(FRAME_SECONDS * shape.sample_rate / shape.hop_length))
 
 
-def _end_of_item(context: AlignmentContext, item: int) -> float:
+def _end_of_item(context: AlignmentContext, item: RunItem) -> float:
     """The end of the item's audio or of its last frame, whichever is earlier, in seconds."""
     shape = context.shape
     tokens_per_frame = _tokens_per_frame(shape)
-    num_frames = -(-context.job.num_tokens(context.level, item) // tokens_per_frame)
+    num_frames = -(-context.tokens(item).num_tokens // tokens_per_frame)
     frame_seconds = tokens_per_frame * shape.hop_length / shape.sample_rate
-    return min(context.job.num_samples(item) / shape.sample_rate, num_frames * frame_seconds)
+    return min(item.num_samples / shape.sample_rate, num_frames * frame_seconds)
 
 
-def _onset_seconds(context: AlignmentContext, item: int, head: Head) -> np.ndarray:
+def _onset_seconds(context: AlignmentContext, item: RunItem, head: Head) -> np.ndarray:
     """Onset of each HMM state (silence, L characters, silence) in seconds, -1 if not reached."""
-    shape, encoded = context.shape, context.encoded(item)
+    shape, encoded = context.shape, context.lyrics.encode_text(item.song)
     tokens_per_frame = _tokens_per_frame(shape)
     frame_seconds = tokens_per_frame * shape.hop_length / shape.sample_rate
     attention, visible = _attention_of_item(context, item, head, tokens_per_frame)
     song_seconds = _song_seconds(context, item)
     elapsed = frame_seconds * np.arange(len(attention) + 1) / song_seconds  # 0 to 1
-    text = context.job.song(item)["lyrics"]
-    line_ends = np.array([text[origin] == "\n" for origin in encoded.origins], bool)
+    line_ends = np.array([item.song["lyrics"][origin] == "\n" for origin in encoded.origins], bool)
     # in a song that is sung faster than expected, a frame counts for longer
     scaled_seconds = frame_seconds * speedup(line_ends, song_seconds)
     onsets = character_onsets(
@@ -173,50 +173,43 @@ def _onset_seconds(context: AlignmentContext, item: int, head: Head) -> np.ndarr
     return np.where(onsets >= 0, onsets * frame_seconds, -1)
 
 
-def _song_seconds(context: AlignmentContext, item: int) -> float:
+def _song_seconds(context: AlignmentContext, item: RunItem) -> float:
     """The length of the song, of which the item may be only the beginning."""
-    whole = Window(0, 0, context.job.num_samples(item))
-    samples = context.lyrics.total_samples(context.job.song(item), whole, context.shape)
+    whole = Window(0, 0, item.num_samples)
+    samples = context.lyrics.total_samples(item.song, whole, context.shape)
     return samples / context.shape.sample_rate
 
 
 def _attention_of_item(
-    context: AlignmentContext, item: int, head: Head, tokens_per_frame: int
+    context: AlignmentContext, item: RunItem, head: Head, tokens_per_frame: int
 ) -> tuple[np.ndarray, np.ndarray]:
     """Mean attention weights of each frame, (T, L), and which characters it saw, bool (T, L)."""
     layer, number = head
-    num_tokens = context.job.num_tokens(context.level, item)
+    num_tokens = context.tokens(item).num_tokens
+    num_characters = len(context.lyrics.encode_text(item.song).ids)
     frame_of_token = np.arange(num_tokens) // tokens_per_frame
     num_frames = -(-num_tokens // tokens_per_frame)
-    attention = np.zeros((num_frames, len(context.encoded(item).ids)), np.float32)
+    attention = np.zeros((num_frames, num_characters), np.float32)
     visible = np.zeros(attention.shape, bool)
     first = 0
     for window in _attention_windows(context, item, layer):
-        frames = frame_of_token[first : first + window.weights.shape[1]]
-        np.add.at(attention[:, window.characters], frames, window.weights[number][:, window.slots])
-        visible[frames, window.characters] = True
-        first += len(frames)
+        covered = frame_of_token[first : first + window.weights.shape[1]]
+        np.add.at(attention[:, window.characters], covered, window.weights[number][:, window.slots])
+        visible[covered, window.characters] = True
+        first += len(covered)
     return attention / np.bincount(frame_of_token)[:, None], visible
 
 
 def _attention_windows(
-    context: AlignmentContext, item: int, layer: int
+    context: AlignmentContext, item: RunItem, layer: int
 ) -> Iterator[AttentionWindow]:
     """The attention weights of a layer, window by window as the item was sampled."""
-    job, level, prior = context.job, context.level, context.prior
-    tokens = job.run.read_tokens(level, item)
-    assert tokens is not None
-    song, encoded = job.song(item), context.encoded(item)
-    conditions = window_conditioning(job, level, prior, [(item, song)])
-    for window in job.token_windows(level, item, 0):
-        codes = torch.from_numpy(tokens.tokens[window.start : window.end])[None]
-        weights = prior.attention_weights(
-            codes.to(prior.position_embedding.device), conditions(window), layer
-        )[0]
-        sampled = weights[:, window.sample_from - window.start :].float().cpu().numpy()
-        seen = context.lyrics.text_window(
-            song, encoded, audio_window(job, level, item, window), context.shape
-        )
+    lyrics, prior = context.lyrics, context.prior
+    encoded = lyrics.encode_text(item.song)
+    for each in iterate_windows(context.run, context.model, context.level, item, prior):
+        weights = prior.attention_weights(each.tokens, each.conditioning, layer)[0]
+        sampled = weights[:, each.num_prompt :].float().cpu().numpy()
+        seen = lyrics.text_window(item.song, encoded, each.window, context.shape)
         slots = slice(seen.slot, seen.slot + seen.end - seen.start)
         yield AttentionWindow(sampled, slots, slice(seen.start, seen.end))
 

@@ -3,21 +3,30 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from jukebox_cli.api import InputError
-from jukebox_cli.cli.console import print_note, print_result, progress
-from jukebox_cli.cli.options import Device, DeviceFlag, Json, Only, Quiet, RunFolder
+from jukebox_cli.api.commands import (
+    Device,
+    DeviceFlag,
+    Json,
+    Only,
+    Quiet,
+    RunFolder,
+    StartProgress,
+    print_note,
+    print_result,
+    progress,
+)
 
 if TYPE_CHECKING:
-    from jukebox_cli.sampling.job import Job
-    from jukebox_cli.storage.run import Run
+    from jukebox_cli.api.models import Model
+    from jukebox_cli.api.runs import OpenRun
 
     from .alignment import AlignmentContext, Head
-    from .conditioner import Lyrics
 
 HeadFlag = Annotated[
     str | None,
@@ -51,50 +60,56 @@ def add_align(app: typer.Typer) -> None:
         Writes alignment/item-00.json, and .lrc files with times of lines and of words, into the
         run.
         """
-        from jukebox_cli.sampling.run_setup import reopen_job
+        from jukebox_cli.api.runs import open_run
 
-        from .alignment import lyrics_level, require_alignable
-
-        job = replace(reopen_job(run, ctx.obj, items, model), device=device.value)
-        level, lyrics = lyrics_level(job)
-        require_alignable(job, level, lyrics)
-        job.model.require_weights(f"prior-{level}")
+        opened = open_run(ctx.obj, run, items)
         chosen = None if head is None else _parse_head(head)
-        with progress(quiet, "items") as bar:
-            paths = _align_items(replace(job, progress=bar), level, lyrics, chosen, quiet)
+        with progress(quiet, "items") as begin:
+            context = _open_context(opened, opened.find_model(model), device.value)
+            paths = _align_items(context, chosen, quiet, begin)
         print_result({"run": str(run), "alignments": paths}, "\n".join(paths), as_json)
 
 
+def _open_context(run: OpenRun, model: Model, device: str) -> AlignmentContext:
+    """Load the prior of the level with lyrics, once it is clear that the items can be aligned."""
+    from jukebox_cli.api.models import load_prior, pick_device
+
+    from .alignment import AlignmentContext, lyrics_level, require_alignable
+
+    level, lyrics = lyrics_level(model, run.registry)
+    require_alignable(run, level, lyrics)
+    prior = load_prior(model, level, run.registry, pick_device(device))
+    return AlignmentContext(run, model, level, lyrics, prior)
+
+
 def _align_items(
-    job: Job, level: int, lyrics: Lyrics, chosen: Head | None, quiet: bool
+    context: AlignmentContext, chosen: Head | None, quiet: bool, begin: StartProgress
 ) -> list[str]:
-    """Align the job's items; returns the paths of the files."""
-    from jukebox_cli.model.devices import pick_device
-    from jukebox_cli.model.loader import load_prior
+    """Align the run's items; returns the paths of the files."""
+    from .alignment import align, find_head
 
-    from .alignment import AlignmentContext, align, find_head
-
-    prior = load_prior(job.model, level, job.registry, pick_device(job.device))
-    context = AlignmentContext(job, level, lyrics, prior)
-    head = chosen or lyrics.alignment_head or find_head(context)
-    _require_lyrics_head(context, head)
-    print_note(f"aligning with head {head[1]} of layer {head[0]}", quiet)
-    advance = job.progress("align", 0, len(job.items))
+    run = context.run
+    layer, head = chosen or context.lyrics.alignment_head or find_head(context)
+    _require_lyrics_head(context, (layer, head))
+    print_note(f"aligning with head {head} of layer {layer}", quiet)
+    advance = begin("align", 0, len(run.items))
     paths = []
-    for item in job.items:
-        paths.append(_write(job.run, item, align(context, item, head)))
+    for item in run.items:
+        paths.append(_write(run.path, item.number, align(context, item, (layer, head))))
         advance(1)
-    job.log_event("aligned", level=level, layer=head[0], head=head[1], items=list(job.items))
+    numbers = [item.number for item in run.items]
+    run.log_event("aligned", level=context.level, layer=layer, head=head, items=numbers)
     return paths
 
 
-def _write(run: Run, item: int, alignment: dict[str, Any]) -> str:
+def _write(run: Path, item: int, alignment: dict[str, Any]) -> str:
     """Write an item's alignment as JSON, and as LRC with times of lines and of words."""
-    from jukebox_cli.storage.files import write_text
+    from jukebox_cli.api.files import write_text
 
     from .lrc import alignment_to_lrc
+    from .timed_text import alignment_file
 
-    path = run.alignment_file(item)
+    path = alignment_file(run, item)
     write_text(path.with_suffix(".lrc"), alignment_to_lrc(alignment, word_times=False))
     write_text(path.with_suffix(".words.lrc"), alignment_to_lrc(alignment, word_times=True))
     write_text(path, json.dumps(alignment, indent=1, ensure_ascii=False) + "\n")

@@ -18,6 +18,7 @@ from jukebox_cli.api import (
     InputWarning,
     PriorShape,
     Song,
+    TimedText,
     Values,
     Window,
     command_option,
@@ -232,6 +233,12 @@ class Lyrics(Conditioner):
         if "lyrics" not in song:
             return CommandOptions()
         return first_equivalent(self, song, _candidates(song)) or unavailable_option("lyrics")
+
+    def timed_text(self, song: Song, run: Path, item: int) -> TimedText | None:
+        """The lyrics of an item, with the times that `jukebox align` found or that were given."""
+        from .timed_text import timed_lyrics
+
+        return timed_lyrics(song, run, item)
 
 
 def _candidates(song: Song) -> Iterator[CommandOptions]:

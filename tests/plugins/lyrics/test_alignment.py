@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -20,10 +21,9 @@ from jukebox_plugins.lyrics.alignment import (
 from jukebox_plugins.lyrics.lrc import alignment_to_lrc
 from jukebox_plugins.lyrics.text import parse_lyrics
 
-from jukebox_cli.model.loader import load_prior
+from jukebox_cli.api.models import ConditionedWindow, iterate_windows, load_prior
+from jukebox_cli.api.runs import open_run
 from jukebox_cli.registry import Registry
-from jukebox_cli.sampling.job import audio_window
-from jukebox_cli.sampling.run_setup import reopen_job
 from support.singing_model import make_singing_model
 
 # lines and words
@@ -63,43 +63,36 @@ TEXT = "we go far\nwe go far away\nfar off we go"
 
 @pytest.fixture(params=["cross_attention", "prefix"])
 def context(
-    request: pytest.FixtureRequest,
-    here: Path,
-    registry: Registry,
-    jukebox: Callable[..., Any],
+    request: pytest.FixtureRequest, here: Path, registry: Registry, jukebox: Callable[..., Any]
 ) -> AlignmentContext:
     """A run of two seconds."""
     model = make_singing_model(here / "singer", registry, request.param)
     options = ("--lyrics", TEXT, "--seconds", 2, "--until", "top", "-q")
     assert jukebox("generate", "--model", model.path, "--out", "run", *options).code == 0
-    job = reopen_job(here / "run", registry, None)
-    level, lyrics = lyrics_level(job)
-    prior = load_prior(job.model, level, registry, torch.device("cpu"))
-    return AlignmentContext(job, level, lyrics, prior)
+    run = open_run(registry, here / "run")
+    level, lyrics = lyrics_level(model, registry)
+    prior = load_prior(model, level, registry, torch.device("cpu"))
+    return AlignmentContext(run, model, level, lyrics, prior)
 
 
 def attend_evenly(context: AlignmentContext, head: int) -> Callable[..., torch.Tensor]:
     """Attention weights of a prior in which one head attends to evenly spread characters."""
-    job, level, lyrics = context.job, context.level, context.lyrics
-    characters_per_token = len(TEXT) / job.num_tokens(level, 0)
+    (item,), lyrics, shape = context.run.items, context.lyrics, context.shape
+    encoded = lyrics.encode_text(item.song)
+    characters_per_token = len(TEXT) / context.tokens(item).num_tokens
 
-    def windows() -> Iterator[Any]:
-        while True:
-            yield from job.token_windows(level, 0, 0)
+    def windows() -> Iterator[ConditionedWindow]:
+        arguments = (context.run, context.model, context.level, item, context.prior)
+        return (window for _ in count() for window in iterate_windows(*arguments))
 
     upcoming = windows()
 
     def attention_weights(tokens: torch.Tensor, conditions: object, layer: int) -> torch.Tensor:
-        window = next(upcoming)
-        seen = lyrics.text_window(
-            job.song(0),
-            context.encoded(0),
-            audio_window(job, level, 0, window),
-            context.shape,
-        )
+        window = next(upcoming).window
+        seen = lyrics.text_window(item.song, encoded, window, shape)
         weights = torch.zeros(1, 2, tokens.shape[1], lyrics.max_characters)
         for n in range(tokens.shape[1]):
-            character = int((window.start + n) * characters_per_token)
+            character = int((window.start / shape.hop_length + n) * characters_per_token)
             if seen.start <= character < seen.end:
                 weights[0, head, n, seen.slot + character - seen.start] = 1.0
         return weights
@@ -111,10 +104,11 @@ def test_words_begin_where_a_head_attends_to_them(
     context: AlignmentContext, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(context.prior, "attention_weights", attend_evenly(context, head=1))
-    alignment = align(context, 0, (1, 1))
+    (item,) = context.run.items
+    alignment = align(context, item, (1, 1))
     starts = [w["start"] for line in alignment["lines"] for w in line["words"]]
     shape = context.shape
-    seconds = context.job.num_tokens(context.level, 0) * shape.hop_length / shape.sample_rate
+    seconds = context.tokens(item).num_tokens * shape.hop_length / shape.sample_rate
     expected = [match.start() * seconds / len(TEXT) for match in re.finditer(r"\S+", TEXT)]
     assert starts == pytest.approx(expected, abs=0.05)
 

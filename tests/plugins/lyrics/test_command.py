@@ -42,7 +42,7 @@ def test_a_run_is_aligned(run: Path, jukebox: Jukebox) -> None:
     assert done.out.split() == [str(file) for file in files]
     assert "aligning with head " in done.err
     alignment = json.loads(files[0].read_text())
-    assert [alignment[key] for key in ("format", "item", "level", "layer")] == [1, 0, 2, 1]
+    assert [alignment[key] for key in ("format", "item", "level", "layer")] == [2, 0, 2, 1]
     assert alignment["lines"][0] == {"section": "Verse"}
     lines = alignment["lines"][1:]
     assert [line["text"] for line in lines] == ["we go far", "far away"]
