@@ -161,7 +161,7 @@ def _facts(name: str, registry: Registry) -> dict[str, Any]:
 
 def _vocabulary(fields: Mapping[str, Any]) -> list[str]:
     """What a conditioner learned the names of, or the letters of."""
-    letters = (letter for letter in fields.get("charset", "") if not letter.isspace())
+    letters = (letter for letter in fields.get("alphabet", "") if not letter.isspace())
     return [*fields.get("names", ()), *letters]
 
 
