@@ -59,7 +59,9 @@ def test_decoded_audio_is_within_a_ten_thousandth(golden, level):
 def test_logits_are_close(golden, level):
     prior, conditions = golden.priors[level], golden.conditions(level)
     logits = prior(golden[f"prior.{level}.z"], conditions)
-    theirs = torch.cat([logits[..., prior.codebook_size :], logits[..., : prior.codebook_size]], dim=2)
+    theirs = torch.cat(
+        [logits[..., prior.codebook_size :], logits[..., : prior.codebook_size]], dim=2
+    )
     torch.testing.assert_close(theirs, golden[f"prior.{level}.logits"], **CLOSE)
 
 

@@ -1,4 +1,4 @@
-"""Audio -> notes, by basic-pitch (Bittner et al. 2022, arXiv 2203.09893)."""
+"""Transcription of audio into notes by basic-pitch (Bittner et al. 2022, arXiv 2203.09893)."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from judges import judge
+from evaluators import import_evaluator
 
 
 class Note(NamedTuple):
-    """When a pitched note begins, in seconds, and its MIDI pitch."""
+    """The beginning of a pitched note."""
 
-    onset: float
-    pitch: int
+    onset: float  # seconds
+    pitch: int  # MIDI
 
 
-def transcriber() -> Callable[[Path], list[Note]]:
-    """A function that writes down the notes of a recording, in order."""
-    basic_pitch, inference = libraries()
+def load_note_transcriber() -> Callable[[Path], list[Note]]:
+    """A function from a recording to its notes, in order of their onsets."""
+    basic_pitch, inference = import_basic_pitch()
     weights = basic_pitch.build_icassp_2022_model_path(basic_pitch.FilenameSuffix.onnx)
     model = inference.Model(weights)
 
@@ -34,10 +34,10 @@ def transcriber() -> Callable[[Path], list[Note]]:
     return transcribe
 
 
-def libraries() -> tuple[Any, Any]:
-    """basic-pitch, without its warnings that other libraries to run it with are not there."""
+def import_basic_pitch() -> tuple[Any, Any]:
+    """basic-pitch and its inference module, without its warnings about missing back ends."""
     logging.disable(logging.WARNING)
     try:
-        return judge("basic_pitch"), judge("basic_pitch.inference")
+        return import_evaluator("basic_pitch"), import_evaluator("basic_pitch.inference")
     finally:
         logging.disable(logging.NOTSET)
