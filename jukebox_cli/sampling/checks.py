@@ -27,9 +27,9 @@ def validate_job(job: Job, until: str = "audio") -> None:
     _validate_conditions(job)
     _require_weights(job, until)
     if job.device not in ("auto", "cpu") or job.precision == "bf16":
-        from jukebox_cli.model.devices import pick_device, pick_precision
+        from jukebox_cli.model.devices import pick_device, pick_dtype
 
-        pick_precision(job.precision, pick_device(job.device), large=False)
+        pick_dtype(job.precision, pick_device(job.device), large=False)
 
 
 def _validate_conditions(job: Job) -> None:

@@ -14,10 +14,10 @@ from jukebox_cli.config.schema import ModelConfig, Options, SamplingConfig, Song
 from jukebox_cli.config.yaml_files import load_config, origin_of
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.registry import Registry
-from jukebox_cli.sampling.items import parse_items
+from jukebox_cli.sampling.items import select_items
+from jukebox_cli.storage.model import DEFAULT_MODEL
 from jukebox_cli.storage.segments import MAX_SEED
 
-DEFAULT_MODEL = "mini"
 DEFAULT_SECONDS = 20.0
 DEFAULT_HOP_FRACTION = 0.5
 MAX_SECONDS = 1_000_000
@@ -67,7 +67,8 @@ def build_request(
     *,
     model: str | None = None,
     seconds: float | None = None,
-    items: str | None = None,
+    items: int | None = None,
+    only: str | None = None,
     seed: int | None = None,
     conditions: Mapping[str, Any],
     sampler_options: Mapping[str, Any],
@@ -85,10 +86,8 @@ def build_request(
             source.name_of("seconds", seconds),
             _first_not_none(seconds, values.seconds, DEFAULT_SECONDS),
         ),
-        items=parse_items(
-            _first_not_none(items, values.items, 1),
-            count=True,
-            where=source.name_of("items", items),
+        items=select_items(
+            _first_not_none(items, values.items, 1), only, where=source.name_of("items", items)
         ),
         seed=validate_seed(_first_not_none(seed, values.seed, 0), source.name_of("seed", seed)),
         song=_merge_conditions(registry, source, conditions),

@@ -11,7 +11,7 @@ from jukebox_cli import __version__
 from jukebox_cli.audio.manifest import Recording
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.registry import Registry
-from jukebox_cli.sampling.items import parse_items
+from jukebox_cli.sampling.items import parse_number_list
 from jukebox_cli.sampling.job import Job
 from jukebox_cli.sampling.request import Request, resolve_sampling
 from jukebox_cli.storage.model import Model, builtin_models, find_model
@@ -104,7 +104,7 @@ def hash_recording(path: Path) -> str:
     return str(hash_files([path]))
 
 
-def reopen_job(path: Path, registry: Registry, items: str | None, model: str | None = None) -> Job:
+def reopen_job(path: Path, registry: Registry, only: str | None, model: str | None = None) -> Job:
     """The job of a run that is there, of all its items or of some (`0,2` or `4-7`).
 
     model: its name or folder, if it is not where the run says.
@@ -112,7 +112,7 @@ def reopen_job(path: Path, registry: Registry, items: str | None, model: str | N
     """
     run = Run(path)
     found = _find_model_of(run, model)
-    chosen = run.select_items(parse_items(items, count=False) if items else None)
+    chosen = run.select_items(None if only is None else parse_number_list(only))
     return Job(run, found, registry, chosen, run.config, run.read_items(chosen))
 
 

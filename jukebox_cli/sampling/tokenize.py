@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from jukebox_cli.audio import io as audio
+from jukebox_cli.audio.io import Audio, stream_audio
 from jukebox_cli.audio.manifest import Recording
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.model import codec
@@ -33,9 +33,9 @@ def encode_file(
     limit = None if seconds is None else round(seconds * sample_rate)
     num_samples = 0
 
-    def counted() -> Iterator[audio.Audio]:
+    def counted() -> Iterator[Audio]:
         nonlocal num_samples
-        for block in audio.stream_audio(path, sample_rate):
+        for block in stream_audio(path, sample_rate):
             block = block if limit is None else block[: limit - num_samples]
             num_samples += len(block)
             advance(len(block))

@@ -15,7 +15,7 @@ from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
-from jukebox_cli.config.schema import FORMAT
+from jukebox_cli.config.schema import FORMAT, FormatError
 from jukebox_cli.config.yaml_files import read_text
 from jukebox_cli.interfaces.errors import InputError
 
@@ -115,10 +115,12 @@ def parse_json(text: str, path: Path) -> dict[str, Any]:
 
 def require_format(found: object, path: Path) -> None:
     """Raises InputError if `found`, the format that `path` names, is not the one written here."""
-    if str(found) != str(FORMAT):
-        what = "names no format" if found is None else f"is of format {found}"
-        message = f"{path} {what}; only format {FORMAT} can be read"
-        raise InputError(message, "make it again with this version of jukebox")
+    number = int(text) if (text := str(found)).isdecimal() else None
+    if number is None:
+        raise InputError(f"{path} names no format", "restore it from a copy, or make it again")
+    if number != FORMAT:
+        error = FormatError(number)
+        raise InputError(f"{path}: {error}", error.hint)
 
 
 def drop_partial_line(path: Path) -> None:

@@ -23,6 +23,9 @@ from jukebox_cli.storage.files import (
     write_text,
 )
 
+#: The built-in model that is used if no other is named.
+DEFAULT_MODEL = "mini"
+
 
 @dataclass(frozen=True)
 class Model:

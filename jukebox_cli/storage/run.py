@@ -231,5 +231,10 @@ class Run:
         return self.path / "report.html"
 
 
+def find_runs(folder: Path) -> list[Run]:
+    """The runs right below a folder, by name."""
+    return [Run(path.parent) for path in sorted(folder.glob("*/run.yaml"))]
+
+
 def _item_number(path: Path) -> int:
     return int(path.stem.removeprefix("item-"))

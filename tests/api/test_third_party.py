@@ -220,9 +220,23 @@ def test_a_song_is_made_with_all_of_it(command: Command, trained: Model, tmp_pat
     head, line = (tmp_path / "calm" / "speed.csv").read_text().splitlines()
     assert head == "level,tokens,seconds"
     assert line.startswith("2,250,")
-    song = json.loads((tmp_path / "calm" / "song.json").read_text())
-    assert song["song"] == {"energy": [0.1, 0.1]}
+    item = json.loads((tmp_path / "calm" / "items" / "item-00.json").read_text())
+    assert item["segments"][0]["conditions"] == {"energy": [0.1, 0.1]}
     assert "jukebox-energy: 0.1.0" in (tmp_path / "calm" / "run.yaml").read_text()
+
+
+def test_a_model_trained_with_it_says_which_package_it_needs(
+    command: Command, trained: Model, tmp_path: Path
+) -> None:
+    assert trained.conditioner_packages(2)["energy"] == "jukebox-energy 0.1.0"
+    words = ("generate", "--model", trained.path, "--out", tmp_path / "x", "--seconds", "0.5")
+    needs = "error: model 'energetic' needs the conditioner 'energy'\n\nhint: "
+    absent = command(*words, PYTHONPATH="")
+    assert absent.stderr == f"{needs}install jukebox-energy 0.1.0, which it was trained with\n"
+    blocked = command(*words, JUKEBOX_BLOCK="energy")
+    assert blocked.stderr == f"{needs}JUKEBOX_BLOCK=energy switches it off: leave that out\n"
+    assert absent.returncode == blocked.returncode == 2
+    assert not (tmp_path / "x").exists()
 
 
 def test_a_model_without_it_refuses_the_flag(command: Command, tiny: Model, tmp_path: Path) -> None:

@@ -135,4 +135,4 @@ def test_a_corpus_of_format_1_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "corpus.yaml"
     path.write_text("format: 1\nhops: [4, 8]\n")
     message, _ = refusal(lambda: Corpus(tmp_path).config)
-    assert message == f"{path} is of format 1; only format 2 can be read"
+    assert message == f"{path}: format 1 cannot be read, only format 2"

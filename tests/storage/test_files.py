@@ -192,12 +192,25 @@ def test_the_last_row_is_found_without_the_others(tmp_path: Path) -> None:
 # formats
 
 
-@pytest.mark.parametrize(("found", "what"), [(1, "is of format 1"), (None, "names no format")])
-def test_another_format_is_refused(found: object, what: str) -> None:
-    assert refusal(require_format, found, Path("x.json")) == (
-        f"x.json {what}; only format 2 can be read",
-        "make it again with this version of jukebox",
-    )
+@pytest.mark.parametrize(
+    ("found", "problem", "hint"),
+    [
+        (
+            1,
+            ": format 1 cannot be read, only format 2",
+            "an earlier version of jukebox wrote it: make it anew, or see CHANGELOG.md for new "
+            "keys",
+        ),
+        (
+            "3",
+            ": format 3 cannot be read, only format 2",
+            "a later version of jukebox may have written it: install that",
+        ),
+        (None, " names no format", "restore it from a copy, or make it again"),
+    ],
+)
+def test_another_format_is_refused(found: object, problem: str, hint: str) -> None:
+    assert refusal(require_format, found, Path("x.json")) == (f"x.json{problem}", hint)
     require_format(2, Path("x.json"))
     require_format("2", Path("x.safetensors"))
 

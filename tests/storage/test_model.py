@@ -75,7 +75,7 @@ def test_a_file_of_conditioners_of_format_1_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "prior-2.json"
     path.write_text('{"format": 1, "conditioners": {}}')
     message, _ = refusal(Model(tmp_path).fitted_conditioners, 2)
-    assert message == f"{path} is of format 1; only format 2 can be read"
+    assert message == f"{path}: format 1 cannot be read, only format 2"
 
 
 def test_the_fingerprint_of_a_prior_changes_with_its_weights(

@@ -44,7 +44,7 @@ def test_no_run_is_an_error(tmp_path: Path) -> None:
 def test_a_run_of_format_1_is_refused(tmp_path: Path) -> None:
     (tmp_path / "run.yaml").write_text("format: 1\nhop: [0.5]\n")
     message, _ = refusal(lambda: Run(tmp_path).config)
-    assert message == f"{tmp_path}/run.yaml is of format 1; only format 2 can be read"
+    assert message == f"{tmp_path}/run.yaml: format 1 cannot be read, only format 2"
 
 
 def test_items_are_those_that_have_a_file(tmp_path: Path) -> None:

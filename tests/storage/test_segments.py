@@ -137,8 +137,10 @@ def test_whatever_is_wrong_is_named(damage: Damage, problem: str, path: Path) ->
 def test_an_item_of_format_1_is_refused(path: Path) -> None:
     path.write_text('{"format": 1, "samples": 800, "song": {}}')
     message, hint = refusal(read_item_spec, path)
-    assert message == f"{path} is of format 1; only format 2 can be read"
-    assert hint == "make it again with this version of jukebox"
+    assert message == f"{path}: format 1 cannot be read, only format 2"
+    assert hint == (
+        "an earlier version of jukebox wrote it: make it anew, or see CHANGELOG.md for new keys"
+    )
 
 
 def test_a_file_that_is_cut_off_is_damaged(path: Path) -> None:

@@ -104,8 +104,10 @@ def test_a_damaged_file_is_refused(
 def test_a_file_of_format_1_is_refused(path: Path) -> None:
     replaced(TOKENS.astype(np.uint16), format="1")(path)
     message, hint = refusal(read_token_file, path, HINT)
-    assert message == f"{path} is of format 1; only format 2 can be read"
-    assert hint == "make it again with this version of jukebox"
+    assert message == f"{path}: format 1 cannot be read, only format 2"
+    assert hint == (
+        "an earlier version of jukebox wrote it: make it anew, or see CHANGELOG.md for new keys"
+    )
 
 
 def test_no_file_is_no_damage(tmp_path: Path) -> None:

@@ -77,7 +77,8 @@ def repeated(
             result = jukebox(*words)
             assert result.code == 0, result.err
         assert all_tokens(again / run.name) == all_tokens(run)
-        assert Run(again / run.name).item_specs() == Run(run).item_specs()
+        items = Run(run).items()
+        assert Run(again / run.name).read_items(items) == Run(run).read_items(items)
         assert Run(again / run.name).config.sampling == Run(run).config.sampling
         return page.text
 
@@ -97,8 +98,12 @@ def test_a_run_is_made_again(run: Path, repeated: Repeated) -> None:
 def test_with_knobs_of_every_level(
     here: Path, jukebox: Jukebox, tiny: Model, repeated: Repeated
 ) -> None:
-    run = generate(jukebox, tiny, "--temperature", 0.8, "--top-k", 20, "--items", "2,4-5")
-    assert "--items 2-2,4-5 --seed 0 \\ --temperature 0.8 --top-k 20 --out song" in repeated(run)
+    run = generate(
+        jukebox, tiny, "--temperature", 0.8, "--top-k", 20, "--items", 6, "--only", "2,4-5"
+    )
+    assert "--items 6 --only 2,4-5 --seed 0 \\ --temperature 0.8 --top-k 20 --out song" in repeated(
+        run
+    )
 
 
 def test_with_knobs_and_hops_of_single_levels(
@@ -108,7 +113,9 @@ def test_with_knobs_and_hops_of_single_levels(
         "format: 2\nsampling: {hop_fraction: [0.5, 0.25, 0.75], options: [{temperature: 0.5}, {}, {top_k: 9}]}"
     )
     run = generate(jukebox, tiny, "--preset", "mine.yaml")
-    assert "sampling.yaml, which the command reads format: 2 sampling: hop_fraction:" in repeated(run)
+    assert "sampling.yaml, which the command reads format: 2 sampling: hop_fraction:" in repeated(
+        run
+    )
 
 
 def test_a_run_of_the_top_level(
@@ -122,10 +129,10 @@ def test_a_run_that_was_made_longer(
 ) -> None:
     run = generate(jukebox, tiny, "--items", 2)
     jukebox("continue", run, "--seconds", "0.1")
-    jukebox("continue", run, "--items", 1, "--seconds", "0.123", "--seed", 9, "--genre", "jazz")
+    jukebox("continue", run, "--only", 1, "--seconds", "0.123", "--seed", 9, "--genre", "jazz")
     text = repeated(run)
     assert "jukebox continue song --seconds 0.1 " in text
-    assert "jukebox continue song --seconds 0.123 --items 1 --seed 9 --genre jazz" in text
+    assert "jukebox continue song --seconds 0.123 --only 1 --seed 9 --genre jazz" in text
     assert "The seed of the beginning" not in text
     assert "a run that was made longer several times knows only the last" in text
 
@@ -161,7 +168,9 @@ def test_a_run_that_goes_on_from_a_recording(
     text = repeated(Path("song").resolve(), riff)
     assert "jukebox continue --audio 'my riff.wav' --prime 0.3 --model tiny --seconds 0.2" in text
     assert "The recording “my riff.wav”; that it is the same is checked by its hash." in text
-    assert f"hash of its recording {Run(here / 'song').item(0).segments[0].prompt.audio_hash}" in text
+    assert (
+        f"hash of its recording {Run(here / 'song').item(0).segments[0].prompt.audio_hash}" in text
+    )
 
 
 def test_recordings_that_became_tokens(here: Path, jukebox: Jukebox, tiny: Model) -> None:
@@ -186,7 +195,9 @@ def test_without_its_model_a_preset_says_how_it_was_drawn(run: Path, jukebox: Ju
     page = Reader(run / "report.html")
     assert "jukebox generate --model tiny --seconds 0.5" in page.text
     assert "--preset sampling.yaml" in page.text
-    assert page.text_of("sampling.yaml").startswith("format: 2\nsampling:\n  hop_fraction:\n  - 0.5\n")
+    assert page.text_of("sampling.yaml").startswith(
+        "format: 2\nsampling:\n  hop_fraction:\n  - 0.5\n"
+    )
     assert "/gone" not in page.text
 
 
@@ -243,13 +254,13 @@ def test_seconds_that_are_exactly_so_many_samples(samples: int) -> None:
 
 @pytest.mark.parametrize(
     ("items", "text"),
-    [([0], "1"), ([0, 1, 2], "3"), ([3], "3-3"), ([1, 2, 3, 7, 9, 10], "1-3,7-7,9-10")],
+    [([0], "0"), ([0, 1, 2], "0-2"), ([3], "3"), ([1, 2, 3, 7, 9, 10], "1-3,7,9-10")],
 )
-def test_items_as_generate_takes_them(items: list[int], text: str) -> None:
-    from jukebox_cli.sampling.items import parse_items
+def test_items_as_only_takes_them(items: list[int], text: str) -> None:
+    from jukebox_cli.sampling.items import parse_number_list
 
     assert items_text(items) == text
-    assert parse_items(text, count=True) == tuple(items)
+    assert parse_number_list(text) == tuple(items)
 
 
 def write_band(path: Path) -> None:
@@ -310,11 +321,11 @@ def test_notes_that_make_no_file_are_named(row: dict[str, Any], registry: Regist
     words = saying(registry, {"midi": [row]})
     assert words.flags == (("--midi", "song.mid"),)
     assert words.notes == (
-        "What --midi song.mid was read from; song.json keeps what was read, but not the file.",
+        "What --midi song.mid was read from; the run keeps what was read, but not the file.",
     )
 
 
 def test_what_no_flag_says(registry: Registry) -> None:
     words = saying(registry, {"swing": {"amount": 0.5}})
     assert words.flags == ()
-    assert words.notes == ("What song.json has for “swing”; no flag here says it.",)
+    assert words.notes == ("What the run has for “swing”; no flag here says it.",)

@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from typer.testing import CliRunner
 from jukebox_cli.cli import build_app
 from jukebox_cli.registry import Registry
 from jukebox_cli.storage.model import Model
-from jukebox_cli.storage.run import ItemSpecs, Run, Tokens
+from jukebox_cli.storage.run import Run
 from support.report_pages import Reader, likeness
 from support.results import Result
 from support.run_files import chord, contents
@@ -56,15 +57,17 @@ def page(run: Path, jukebox: Jukebox) -> Reader:
 
 def ask(run: Path, **song: Any) -> None:
     """Changes what was asked for."""
-    asked = Run(run).item_specs()
-    Run(run).write_item_specs(ItemSpecs(asked.num_samples, {**asked.song, **song}, asked.items))
+    for item, spec in Run(run).read_items(Run(run).items()).items():
+        first = spec.segments[0]
+        segment = replace(first, conditions={**first.conditions, **song})
+        Run(run).write_item(item, spec.with_segment(0, segment))
 
 
 def cut(run: Path, model: Model, level: int, item: int, tokens: int) -> None:
     """Leaves the first so many tokens of an item, as a stopped command does."""
     there = Run(run).read_tokens(level, item)
     assert there is not None
-    Run(run).write_tokens(level, item, Tokens(there.tokens[:tokens], 0), model.config.vqvae)
+    Run(run).write_tokens(level, item, there[:tokens], model.config.vqvae)
 
 
 # what is in it
@@ -145,7 +148,7 @@ def test_the_run_itself_is_left_as_it_is(run: Path, jukebox: Jukebox) -> None:
 
 
 def test_some_items_and_levels(run: Path, jukebox: Jukebox) -> None:
-    result = jukebox("report", run, "--items", "1", "--levels", "0,2", "--json")
+    result = jukebox("report", run, "--only", "1", "--levels", "0,2", "--json")
     report = run / "report.html"
     assert json.loads(result.out) == {
         "report": str(report),
@@ -163,13 +166,13 @@ def test_what_is_said(run: Path, jukebox: Jukebox) -> None:
     assert result.out == f"{run}/report.html\n"
     wrote = f"wrote {run}/report.html: 6 players, {size:.1f} MB"
     assert result.err == f"report: 24,000 samples\n{wrote}\n"
-    quiet = jukebox("report", run, "--quiet", "--items", "0", "--levels", "2")
+    quiet = jukebox("report", run, "--quiet", "--only", "0", "--levels", "2")
     assert (quiet.out, quiet.err) == (f"{run}/report.html\n", "")
 
 
 def test_a_large_page_is_told(run: Path, jukebox: Jukebox, monkeypatch: Any) -> None:
     monkeypatch.setattr("jukebox_cli.cli.report.LARGE", 1000)
-    text = f"{run}/report.html is large: --items and --levels make it smaller\n"
+    text = f"{run}/report.html is large: --only and --levels make it smaller\n"
     assert text in jukebox("report", run).err
 
 
@@ -215,7 +218,7 @@ def test_what_was_given_is_told(here: Path, tone: Path, tiny: Model, jukebox: Ju
 
 
 def test_conditions_of_a_single_item(run: Path, jukebox: Jukebox) -> None:
-    jukebox("continue", run, "--items", "1", "--seconds", "0.1", "--artist", "Bo Marsh")
+    jukebox("continue", run, "--only", "1", "--seconds", "0.1", "--artist", "Bo Marsh")
     jukebox("report", run)
     text = Reader(run / "report.html").text
     first, second = text.index("Item 0 0.5 s"), text.index("Item 1 0.6 s")
@@ -280,7 +283,7 @@ def test_words_with_their_times(run: Path, jukebox: Jukebox) -> None:
 
 def test_words_without_their_times(run: Path, jukebox: Jukebox) -> None:
     ask(run, lyrics=TEXT, lyrics_times=[], lyrics_sections=[[34, "Chorus"]])
-    jukebox("report", run, "--items", "0")
+    jukebox("report", run, "--only", "0")
     page = Reader(run / "report.html")
     assert "Lyrics When each word is sung is not known yet: jukebox align finds out" in page.text
     assert "We sing all night, the river runs Chorus hold on to me" in page.text
@@ -290,7 +293,7 @@ def test_words_without_their_times(run: Path, jukebox: Jukebox) -> None:
 def test_words_with_the_times_that_were_asked_for(run: Path, jukebox: Jukebox) -> None:
     times = [[0, 0.1], [3, 0.2], [12, 0.5], [12, 0.7], [15, 0.8]]
     ask(run, lyrics="We sing all\nno end", lyrics_times=times, lyrics_sections=[[0, "Verse"]])
-    jukebox("report", run, "--items", "0")
+    jukebox("report", run, "--only", "0")
     page = Reader(run / "report.html")
     found = [(a["data-start"], a["data-end"]) for a in page.all("span", class_="word")]
     starts = [pytest.approx(s) for s in (0.1, 0.2, 0.2 + 5 / 9 * 0.3, 0.7)]
@@ -395,14 +398,14 @@ def test_times_of_lyrics_are_told_with_them() -> None:
     [
         ("nosuch", "nosuch does not exist", "make one with `jukebox generate --out`"),
         (".", ". is not a run: it has no run.yaml", "make one with `jukebox generate --out`"),
-        ("song --items 5", "song has no item 5", "it has 0, 1"),
-        ("song --items x", "can't read --items 'x'", "write a number, a list 0,2 or a range 4-7"),
+        ("song --only 5", "song has no item 5", "it has 0, 1"),
+        ("song --only x", "can't read --only 'x'", "write a list such as 2, 0,2 or 4-7"),
         ("song --levels 3", "there is no level 3", "the top level is 2"),
-        ("song --levels x", "can't read --levels 'x'", "write a number, a list 0,2 or a range 4-7"),
+        ("song --levels x", "can't read --levels 'x'", "write a list such as 2, 0,2 or 4-7"),
         ("song --out folder", "folder is a folder", "name a file: --out report.html"),
         (
-            "song --out song/song.json",
-            "song/song.json is there already and is not a report",
+            "song --out song/run.yaml",
+            "song/run.yaml is there already and is not a report",
             "choose another --out",
         ),
         (
@@ -414,7 +417,7 @@ def test_times_of_lyrics_are_told_with_them() -> None:
             "song --model mini",
             "song is a run of another model than 'mini'; level 1 of item 0 has no audio yet",
             "name the folder of the model it was made with: --model, or show only what has: "
-            "--levels 0, or --items",
+            "--levels 0, or --only",
         ),
     ],
 )
@@ -454,7 +457,7 @@ def test_a_model_that_is_gone(run: Path, tiny: Model, jukebox: Jukebox) -> None:
         "",
         "error: the model of song is not there: 'nosuch'; level 1 of item 0 has no audio yet\n\n"
         "hint: say where it is now: --model FOLDER, "
-        "or show only what has: --levels 0, or --items\n",
+        "or show only what has: --levels 0, or --only\n",
     )
     assert jukebox("report", "song", "--levels", 0).code == 0
     assert jukebox("report", "song", "--model", tiny.path).code == 0
