@@ -15,10 +15,11 @@ from typing import Any
 from jukebox_cli.api import Song, TimedLine, TimedText, TimedWord
 from jukebox_cli.api.files import corruption_errors, read_json
 
+from .text import lines_with_sections
+
 #: The form of alignment files, in their field `format`.
 ALIGNMENT_FORMAT = 2
 
-_HINT_ALIGNED = ""
 _HINT_REQUESTED = (
     "Words light up at the times that were asked for; `jukebox align` finds when they are sung, "
     "and a new report shows it."
@@ -74,7 +75,7 @@ def _seconds(value: Any) -> float | None:
 
 
 def _untimed_lines(song: Song) -> Iterator[TimedLine]:
-    for section, _, row in _rows(song):
+    for section, _, row in lines_with_sections(song):
         if section:
             yield TimedLine(section=section)
         yield TimedLine((TimedWord(row),))
@@ -83,45 +84,36 @@ def _untimed_lines(song: Song) -> Iterator[TimedLine]:
 def _requested_lines(song: Song) -> Iterator[TimedLine]:
     """Lines with the times that were asked for; between two of them, words are spread evenly."""
     times = song["lyrics_times"]
-    # a character after a rest has two times: it starts at the later one
-    starts, ends = dict(times), dict(reversed(times))
-    for section, first, row in _rows(song):
+    # a character after a rest has two times: it begins at the later one
+    onsets, ends = dict(times), dict(reversed(times))
+    for section, first, row in lines_with_sections(song):
         if section:
             yield TimedLine(section=section)
-        words = [_requested_word(match, first, starts, ends) for match in re.finditer(r"\S+", row)]
+        words = [_requested_word(match, first, onsets, ends) for match in re.finditer(r"\S+", row)]
         yield TimedLine(tuple(fill_between(row, words)))
 
 
 def _requested_word(
-    match: re.Match[str], first: int, starts: Mapping[int, float], ends: Mapping[int, float]
+    match: re.Match[str], first: int, onsets: Mapping[int, float], ends: Mapping[int, float]
 ) -> TimedWord:
-    start = _interpolate(first + match.start(), starts, starts, ends)
-    end = _interpolate(first + match.end(), ends, starts, ends)
+    start = _interpolate(first + match.start(), onsets, onsets, ends)
+    end = _interpolate(first + match.end(), ends, onsets, ends)
     return TimedWord(match[0]) if start is None or end is None else TimedWord(match[0], start, end)
 
 
 def _interpolate(
     character: int,
     known: Mapping[int, float],
-    starts: Mapping[int, float],
+    onsets: Mapping[int, float],
     ends: Mapping[int, float],
 ) -> float | None:
     """The time of a character, from the nearest characters whose times are known."""
-    before = max((each for each in starts if each < character), default=None)
-    after = min((each for each in starts if each > character), default=None)
+    before = max((each for each in onsets if each < character), default=None)
+    after = min((each for each in onsets if each > character), default=None)
     if character in known or before is None or after is None:
         return known.get(character)
     fraction = (character - before) / (after - before)
-    return starts[before] + fraction * (ends[after] - starts[before])
-
-
-def _rows(song: Song) -> Iterator[tuple[str, int, str]]:
-    """Each line: the name of a section that begins with it or "", its first character, its text."""
-    sections = {character: str(name) for character, name in song.get("lyrics_sections") or []}
-    first = 0
-    for row in str(song.get("lyrics") or "").split("\n"):
-        yield sections.get(first, ""), first, row
-        first += len(row) + 1
+    return onsets[before] + fraction * (ends[after] - onsets[before])
 
 
 def fill_between(text: str, words: Sequence[TimedWord]) -> Iterator[TimedWord]:

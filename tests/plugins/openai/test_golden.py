@@ -116,7 +116,7 @@ def test_greedy_tokens_of_a_window_are_equal(golden, level, given):
 
 @torch.inference_mode()
 def test_the_alignment_layer_looks_at_the_same_letters(sung):
-    layer, head = sung.model.fitted_conditioners(2)["lyrics"]["align"]
+    layer, head = sung.model.fitted_conditioners(2)["lyrics"]["alignment_head"]
     assert head == sung.info["priors"][2]["alignment_head"]
     looks = sung.priors[2].attention_weights(sung["prior.2.z"], sung.conditions(2), layer)
     torch.testing.assert_close(looks, sung["alignment"], **CLOSE)
