@@ -233,6 +233,8 @@ class SongPreset:
     description: str = ""
     # name or folder of the model
     model: str | None = None
+    # the command that installs the model, shown where it is missing
+    model_source: str = ""
     # duration of the audio, in seconds
     seconds: float | None = None
     # number of items

@@ -26,7 +26,7 @@ def decode_items(job: Job, level: int = 0, suffix: str = "wav") -> list[str]:
         if job.num_sampled_tokens(level, item) < job.num_tokens(level, item):
             raise InputError(
                 f"item {item} of {job.run.path} is not whole at level {level}",
-                "finish it with `jukebox upsample`, or choose others: --items, --level",
+                "finish it with `jukebox upsample`, or choose others: --only, --level",
             )
     if missing:
         from jukebox_cli.audio.io import write_audio

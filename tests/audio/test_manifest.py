@@ -111,7 +111,7 @@ def test_every_bad_row_is_told_at_once_with_its_line(folder: Path, registry: Reg
     ]
     assert hint == (
         "every row needs the path of an audio file; paths are relative to the manifest; "
-        'correct that line; write {"audio": "song.wav"}; write words with commas between; '
+        'correct that line; write {"audio": "song.wav"}; write genres separated by commas; '
         "write a name, in quotes"
     )
 
