@@ -178,7 +178,11 @@ def test_weights_of_another_shape(place: Path, jukebox: Jukebox, registry: Regis
             "conditioner 'genre': names.0: Input should be a valid string (got 1)",
             "see `jukebox plugin list`",
         ),
-        ({"gerne": {}}, "no conditioner 'gerne'", "did you mean 'genre'?"),
+        (
+            {"gerne": {}},
+            "model 'tiny' needs the conditioner 'gerne'",
+            "install the plugin that provides it",
+        ),
     ],
 )
 def test_conditioners_with_fields_of_another_shape(
