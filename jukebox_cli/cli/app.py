@@ -21,7 +21,6 @@ from jukebox_cli.cli import (
     model,
     plugin,
     preset,
-    report,
     run,
     tokenize,
     train_prior,
@@ -124,7 +123,6 @@ def build_app(registry: Registry) -> typer.Typer:
     _add_training(app, registry)
     for module in GROUPS:
         module.add(app, registry)
-    report.add(app, registry)
     registry.add_commands(app)
     return app
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jukebox_cli.cli import model_import
 from jukebox_cli.cli.completion import complete_models
 from jukebox_cli.cli.console import print_result
 from jukebox_cli.cli.options import Json
@@ -23,7 +22,6 @@ def add(app: typer.Typer, registry: Registry) -> None:
     app.add_typer(group, name="model")
     group.command("list")(list_models)
     group.command()(show)
-    model_import.add(group, registry)
 
 
 def list_models(as_json: Json = False) -> None:

@@ -216,10 +216,10 @@ def test_a_generate_that_was_stopped_comes_out_the_same(
             "known are: jazz, rock",
         ),
         (("--genre", "jaz"), "no genre 'jaz' in this model, which knows 2", "did you mean 'jazz'?"),
-        (("--genre", ",".join(["rock"] * 6)), "6 genres are more than 5", "name fewer"),
+        (("--genre", ",".join(["rock"] * 6)), "6 genres are too many", "give 5 at most"),
         (
             ("--temperature", 0),
-            "sampler 'temperature': must be 0.001 or more (for the likeliest token use --greedy)",
+            "sampler 'temperature': must be 0.001 or more (for the most likely token use --greedy)",
             "see `jukebox plugin list`",
         ),
         (("--top-k", 0), "sampler 'top-k': must be 1 or more", "see `jukebox plugin list`"),
@@ -369,8 +369,8 @@ def test_a_condition_that_the_model_has_no_use_for(place: Path, refused: Refused
         ),
         (
             "vqvae: {codebook_size: 5}\n",
-            "p.yaml is the shape of a model and no song",
-            "train one with it: `jukebox train vqvae --preset`, or choose another",
+            "p.yaml is a training preset, not a song",
+            "train a model with it: `jukebox train vqvae --preset`, or choose another preset",
         ),
         (
             "seed: 1\nsampling:\n  options: [{}, {}, {temp: 1}]\n",

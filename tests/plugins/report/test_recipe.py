@@ -112,7 +112,9 @@ def test_with_knobs_and_hops_of_single_levels(
         "format: 2\nsampling: {hop_fraction: [0.5, 0.25, 0.75], options: [{temperature: 0.5}, {}, {top_k: 9}]}"
     )
     run = generate(jukebox, tiny, "--preset", "mine.yaml")
-    assert "sampling.yaml, which the command reads format: 2 sampling: hop_fraction:" in repeated(run)
+    assert "sampling.yaml, which the command reads format: 2 sampling: hop_fraction:" in repeated(
+        run
+    )
 
 
 def test_a_run_of_the_top_level(
@@ -190,7 +192,9 @@ def test_without_its_model_a_preset_says_how_it_was_drawn(run: Path, jukebox: Ju
     page = Reader(run / "report.html")
     assert "jukebox generate --model tiny --seconds 0.5" in page.text
     assert "--preset sampling.yaml" in page.text
-    assert page.text_of("sampling.yaml").startswith("format: 2\nsampling:\n  hop_fraction:\n  - 0.5\n")
+    assert page.text_of("sampling.yaml").startswith(
+        "format: 2\nsampling:\n  hop_fraction:\n  - 0.5\n"
+    )
     assert "/gone" not in page.text
 
 
