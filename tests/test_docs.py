@@ -68,7 +68,7 @@ def test_a_flag_has_help(command: str, parameter: Any) -> None:
 @pytest.mark.parametrize("name", preset_names())
 def test_a_preset_loads_as_what_it_is(name: str) -> None:
     path = find_preset(name)
-    kind = ModelConfig if "vqvae" in read_yaml(path) else SongPreset
+    kind: type[Any] = ModelConfig if "vqvae" in read_yaml(path) else SongPreset
     preset = load_config(kind, path)
     assert preset.description.endswith(".")
     assert read_text(path).startswith("format: 2\n")

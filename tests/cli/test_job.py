@@ -43,7 +43,7 @@ def test_json_says_what_is_on_disk(
     assert decoded == {"run": str(run), "audio": [sound]}
     longer = stdout_of(jukebox("continue", run, "--seconds", SECONDS, "--seed", 3, "--json"))
     assert json.loads(longer) == {**whole, "seed": 3}
-    assert all(Path(path).is_file() for path in whole["audio"])
+    assert Path(sound).is_file()
 
 
 LONG = ("--seconds", 0.6, "--items", 2, "--seed", 5, "--until", "tokens")

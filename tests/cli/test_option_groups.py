@@ -7,14 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+import pytest
 import typer
-from jukebox_plugins import artist, samplers
 from typer.testing import CliRunner
 
 from jukebox_cli.cli.option_groups import PluginOptions, with_option_groups
-from jukebox_cli.registry import Registry
-
-REGISTRY = Registry({"artist": artist, "samplers": samplers})
+from jukebox_cli.registry import load_installed
 
 
 @dataclass(frozen=True)
@@ -40,7 +38,7 @@ def describe(
 
 def run(words: Sequence[str]) -> Any:
     app = typer.Typer()
-    app.command()(with_option_groups(REGISTRY)(describe))
+    app.command()(with_option_groups(load_installed(pytest.fail))(describe))
     return CliRunner().invoke(app, list(words))
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
 from jukebox_cli.cli import build_app
 from jukebox_cli.config.presets import find_preset, preset_names
 from jukebox_cli.config.yaml_files import read_yaml
-from jukebox_cli.registry import Registry
+from jukebox_cli.registry import load_installed
 from support.command_line import Jukebox, stdout_of
 
 
@@ -42,10 +43,9 @@ def test_list_says_how_to_get_a_missing_model(here: Path, jukebox: Jukebox) -> N
     assert "missing" in songs["openai-5b"]
 
 
-def test_list_says_that_a_plugin_is_missing(here: Path) -> None:
-    from jukebox_plugins import artist, genre
-
-    app = build_app(Registry({"artist": artist, "genre": genre}))
+def test_list_says_that_a_plugin_is_missing(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("JUKEBOX_BLOCK", "midi,lyrics")
+    app = build_app(load_installed(pytest.fail))
     result = CliRunner().invoke(app, ["preset", "list", "--json"])
     songs = json.loads(result.stdout)["songs"]
     assert songs["rock"]["missing"] == "needs a plugin for midi"

@@ -147,3 +147,40 @@ def test_rm_refuses_a_link(place: Path, refused: Refused) -> None:
         error="link is a link to a run",
         hint="remove the link, or name the run",
     )
+
+
+# show
+
+
+def test_show_says_what_an_item_is_made_of(here: Path, jukebox: Jukebox) -> None:
+    words = ("--genre", "rock", "--artist", "ada vale", "--seed", 5, "--top-k", 8)
+    stdout_of(jukebox("generate", "--seconds", SECONDS, *words, "--out", "runs/song"))
+    assert stdout_of(jukebox("run", "show", "runs/song")) == (
+        "runs/song: model mini, 8000 Hz\n"
+        "item 0: 0.05 s, audio\n"
+        "  0 to 0.05 s: seed 5\n"
+        "    artist: ada vale\n"
+        "    genre: rock\n"
+        "    level 0: hop_fraction 0.5, top_k 8\n"
+        "    level 1: hop_fraction 0.5, top_k 8\n"
+        "    level 2: hop_fraction 0.5, top_k 8\n"
+    )
+    details = json.loads(stdout_of(jukebox("run", "show", "runs/song", "--json")))
+    assert details["fingerprint"] == Run(Path("runs/song")).config.fingerprint
+    [item] = details["items"]
+    assert (item["item"], item["seconds"], item["progress"]) == (0, SECONDS, "audio")
+    [segment] = item["segments"]
+    assert segment["seed"] == 5
+    assert segment["conditions"] == {"artist": "ada vale", "genre": ["rock"]}
+    assert segment["sampling"] == [{"top_k": 8}] * 3
+
+
+def test_show_works_without_the_model(runs: Path, jukebox: Jukebox) -> None:
+    shutil.rmtree("models")
+    text = stdout_of(jukebox("run", "show", "runs/sketch"))
+    assert text.startswith("runs/sketch: model mini, 8000 Hz\nitem 0: 0.05 s\n")
+
+
+def test_show_refuses_what_is_not_a_run(refused: Refused) -> None:
+    error, hint = "music is not a run: it has no run.yaml", "make one with `jukebox generate --out`"
+    refused("run", "show", "music", error=error, hint=hint)
