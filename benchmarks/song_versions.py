@@ -12,7 +12,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from jukebox_cli.audio import io as audio
+from jukebox_cli.audio.io import Audio, duration_seconds, hash_files, stream_audio, write_audio
 from jukebox_cli.audio.manifest import Recording
 from jukebox_cli.model import codec
 from jukebox_cli.model.devices import pick_device
@@ -66,14 +66,14 @@ class SongVersions:
 
     def _folder(self, kind: str, *patterns: str) -> Path:
         files = sorted(path for pattern in patterns for path in self.model.path.glob(pattern))
-        return self.work / f"{kind}-{self.model.name}-{audio.hash_files(files)}"
+        return self.work / f"{kind}-{self.model.name}-{hash_files(files)}"
 
     def recorded(self, recording: Recording) -> Path:
         """The recording, at the model's sample rate."""
         path = self.work / f"recorded-{self.sample_rate}" / self._file_name(recording)
         if not path.exists():
-            blocks = audio.stream_audio(recording.audio, self.sample_rate)
-            audio.write_audio(path, _first_samples(blocks, self.num_samples), self.sample_rate)
+            blocks = stream_audio(recording.audio, self.sample_rate)
+            write_audio(path, _first_samples(blocks, self.num_samples), self.sample_rate)
         return path
 
     def reconstructed(self, recording: Recording) -> list[Path]:
@@ -84,7 +84,7 @@ class SongVersions:
             tokens, length = encode_file(self.vqvae, recording.audio, seconds=self.seconds)
             for level, path in enumerate(paths):
                 decoded = codec.decode(self.vqvae, level, tokens[level], length)
-                audio.write_audio(path, decoded, self.sample_rate)
+                write_audio(path, decoded, self.sample_rate)
         return paths
 
     def generated(self, recordings: Sequence[Recording], name: str) -> list[Path]:
@@ -115,7 +115,7 @@ class SongVersions:
 
     def conditions(self, recording: Recording) -> dict[str, Any]:
         """The conditions of a recording that the model uses, and its duration."""
-        duration = round(audio.duration_seconds(recording.audio), 2)
+        duration = round(duration_seconds(recording.audio), 2)
         song = {**recording.song, "total": duration}
         unused = [c for name, c in self.registry.conditioners.items() if not self.uses(name)]
         unused_fields = {field.name for each in unused for field in fields(each.Input)}
@@ -140,7 +140,7 @@ def _short_hash(text: str) -> str:
     return sha256(text.encode()).hexdigest()[:8]
 
 
-def _first_samples(blocks: Iterator[audio.Audio], num_samples: int) -> Iterator[audio.Audio]:
+def _first_samples(blocks: Iterator[Audio], num_samples: int) -> Iterator[Audio]:
     """The first `num_samples` of a stream."""
     for block in blocks:
         yield block[:num_samples]

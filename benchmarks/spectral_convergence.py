@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from measurements import Row, table
 
-from jukebox_cli.audio import io as audio
+from jukebox_cli.audio.io import read_audio
 from jukebox_cli.audio.manifest import load_recordings
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.model import codec
@@ -65,7 +65,7 @@ def clips_db(vqvae: VQVAE, path: Path, seconds: float | None = None) -> list[lis
     print(f"spectral convergence of {path.name}", file=sys.stderr)
     tokens_by_level, num_samples = encode_file(vqvae, path, seconds=seconds)
     sample_rate = vqvae.config.sample_rate
-    original = audio.read_audio(path, sample_rate)[:num_samples]
+    original = read_audio(path, sample_rate)[:num_samples]
     length = min(num_samples, round(CLIP_SECONDS * sample_rate))
     clips = [slice(n, n + length) for n in range(0, num_samples - length + 1, length)]
     loud = [clip for clip in clips if np.sqrt(np.square(original[clip]).mean()) > SILENCE_RMS]

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from evaluators import import_evaluator
 
-from jukebox_cli.audio import io as audio
+from jukebox_cli.audio.io import Audio, read_audio
 from jukebox_cli.interfaces.errors import InputError
 
 SAMPLE_RATE, MAX_SECONDS = 16000, 30
@@ -47,7 +47,7 @@ def load_word_transcriber(folder: Path) -> Callable[[Path], str]:
 
     def transcribe(path: Path) -> str:
         print(f"words of {path.name}", file=sys.stderr)
-        return whisper.transcribe(audio.read_audio(path, SAMPLE_RATE))
+        return whisper.transcribe(read_audio(path, SAMPLE_RATE))
 
     return transcribe
 
@@ -72,7 +72,7 @@ class Whisper:
 
     folder: Path
 
-    def transcribe(self, samples: audio.Audio) -> str:
+    def transcribe(self, samples: Audio) -> str:
         """The words in up to 30 seconds of mono audio at 16 kHz."""
         features = log_mel(samples, self.filterbank)[None].numpy()  # (1, 80, 3000)
         (states,) = self.encoder.run(["last_hidden_state"], {"input_features": features})
@@ -161,7 +161,7 @@ def _session(path: Path) -> Any:
     return runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
 
 
-def log_mel(samples: audio.Audio, filterbank: torch.Tensor) -> torch.Tensor:
+def log_mel(samples: Audio, filterbank: torch.Tensor) -> torch.Tensor:
     """Whisper's input (80, 3000): the log-mel spectrogram of 30 seconds, padded with silence."""
     padded = torch.zeros(SAMPLE_RATE * MAX_SECONDS)
     length = min(len(samples), len(padded))

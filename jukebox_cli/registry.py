@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any, TypeVar
 
 import pluggy
@@ -15,12 +16,26 @@ import pluggy
 from jukebox_cli.config.suggest import unknown_name
 from jukebox_cli.interfaces import hooks
 from jukebox_cli.interfaces.conditioner import Conditioner
+from jukebox_cli.interfaces.contract import ENTRY_POINT_GROUP, PluginError
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.interfaces.sampler import Sampler
 
-GROUP = "jukebox"
-Warn = Callable[[str], None]
 T = TypeVar("T")
+
+#: Options of the commands that also take the options of plugins.
+CORE_FLAGS = frozenset(
+    [
+        *("preset", "model", "out", "seconds", "items", "only", "seed", "until", "device", "batch"),
+        *("precision", "set", "set_", "json", "as_json", "quiet", "audio", "prime", "run"),
+        *("help", "said"),
+    ]
+)
+
+#: The base class of what each hook returns.
+BASE_CLASSES: Mapping[str, type] = {
+    "jukebox_conditioners": Conditioner,
+    "jukebox_samplers": Sampler,
+}
 
 
 @dataclass(frozen=True)
@@ -34,13 +49,20 @@ class PluginInfo:
 
 
 class Registry:
-    """The plugins of this installation, or of a test."""
+    """The plugins of an installation, or of a test.
+
+    plugins: modules or other objects with hooks, by the names of their entry points.
+    found: the entry points that they come from, as far as these are known.
+
+    Raises PluginError for a hook that does not exist, for two plugins with the same class name or
+    option, and for hooks that fail.
+    """
 
     def __init__(self, plugins: Mapping[str, object], found: Iterable[PluginInfo] = ()) -> None:
         self.manager = pluggy.PluginManager("jukebox")
         self.manager.add_hookspecs(hooks)
         self.found = tuple(found)
-        self._owners: dict[type, str] = {}  # by class, the plugin that brought it
+        self._owners: dict[type, str] = {}  # by class, the plugin that it comes from
         for name in sorted(plugins):
             try:
                 self.manager.register(plugins[name], name)
@@ -51,60 +73,81 @@ class Registry:
 
     @cached_property
     def conditioners(self) -> dict[str, type[Conditioner]]:
-        """By name, sorted."""
+        """Conditioner classes by name, sorted by name."""
         return self._collect("jukebox_conditioners")
 
     @cached_property
     def samplers(self) -> dict[str, type[Sampler]]:
-        """By name, in the order they run in."""
-        found: dict[str, type[Sampler]] = self._collect("jukebox_samplers")
-        return dict(sorted(found.items(), key=lambda kv: (kv[1].order, kv[0])))
+        """Sampler classes by name, in the order in which they run."""
+        classes: dict[str, type[Sampler]] = self._collect("jukebox_samplers")
+        return dict(sorted(classes.items(), key=lambda item: (item[1].order, item[0])))
 
     @property
     def versions(self) -> dict[str, str]:
-        """Versions of the packages that plugins came from."""
-        return {f.package: f.version for f in self.found}
+        """Versions of the packages that the plugins come from, by package."""
+        return {info.package: info.version for info in self.found}
 
     def package_of(self, module: str) -> str:
         """The package whose entry point names a module or the package around it, else `-`."""
-        mine = (f.package for f in self.found if f"{module}.".startswith(f"{f.module}."))
-        return next(mine, "-")
+        packages = (i.package for i in self.found if f"{module}.".startswith(f"{i.module}."))
+        return next(packages, "-")
+
+    def packages_of(self, names: Iterable[str]) -> dict[str, str]:
+        """Package and version, such as `jukebox-energy 0.1`, by the name of the conditioner that
+        comes from it; without those of which no package is known."""
+        by_plugin = {info.name: f"{info.package} {info.version}" for info in self.found}
+        owners = {n: self._owners[self.conditioners[n]] for n in names if n in self.conditioners}
+        return {n: by_plugin[owner] for n, owner in owners.items() if owner in by_plugin}
 
     def make_conditioner(self, name: str, values: Mapping[str, Any]) -> Conditioner:
-        """A conditioner with the given fields; InputError names what is unknown."""
+        """The conditioner `name` with the given fields. InputError for an unknown name or field, or
+        a bad value."""
         if name not in self.conditioners:
             error = unknown_name("conditioner", name, list(self.conditioners))
             if name in blocked_plugins():
-                error.hint = f"JUKEBOX_BLOCK={name} switches it off: leave that out"
+                error.hint = blocked_hint(name)
             raise error
         return build_dataclass(self.conditioners[name], values, f"conditioner '{name}'")
 
-    def make_samplers(self, knobs: Mapping[str, Any]) -> list[Sampler]:
-        """The samplers that the knobs switch on, in order. InputError for unknown knobs."""
+    def make_samplers(self, options: Mapping[str, Any]) -> list[Sampler]:
+        """The samplers that the options switch on, in the order in which they run. InputError for
+        an unknown option or a bad value."""
         owners = {f.name: s for s in self.samplers.values() for f in fields(s)}
-        for knob in knobs:
-            if knob not in owners:
-                raise unknown_name("sampling knob", knob, list(owners))
+        for name in options:
+            if name not in owners:
+                raise unknown_name("sampling option", name, list(owners))
         chain = []
         for sampler in self.samplers.values():
-            mine = {f.name: knobs.get(f.name) for f in fields(sampler)}
-            if any(v is not None for v in mine.values()):
-                chain.append(build_dataclass(sampler, mine, f"sampler '{sampler.name}'"))
+            values = {f.name: options.get(f.name) for f in fields(sampler)}
+            if any(value is not None for value in values.values()):
+                chain.append(build_dataclass(sampler, values, f"sampler '{sampler.name}'"))
         return chain
+
+    def add_commands(self, app: object) -> None:
+        """Call the hook `jukebox_commands` of every plugin."""
+        self._call_all("jukebox_commands", app=app)
+
+    def notify(self, run: Path, event: Mapping[str, Any]) -> None:
+        """Call the hook `jukebox_event` of every plugin."""
+        self._call_all("jukebox_event", run=run, event=event)
+
+    def _call_all(self, hook: str, **arguments: object) -> None:
+        for impl in reversed(getattr(self.manager.hook, hook).get_hookimpls()):
+            _call_hook(impl, hook, **arguments)
 
     def _collect(self, hook: str) -> dict[str, Any]:
         classes: dict[str, Any] = {}
         for impl in getattr(self.manager.hook, hook).get_hookimpls():
             plugin = impl.plugin_name
-            for kind in _call(impl, hook):
+            for kind in _hook_classes(impl, hook):
                 if kind.name in classes:
                     both = f"'{self._owners[classes[kind.name]]}' and '{plugin}'"
-                    raise PluginError(f"plugins {both} both bring a '{kind.name}'", plugin)
+                    raise PluginError(f"plugins {both} both define '{kind.name}'", plugin)
                 classes[kind.name], self._owners[kind] = kind, plugin
         return dict(sorted(classes.items()))
 
     def _refuse_unknown_hooks(self) -> None:
-        known = [h for h in dir(hooks) if h.startswith("jukebox_")]
+        known = [name for name in dir(hooks) if name.startswith("jukebox_")]
         for owner, plugin in self.manager.list_name_plugin():
             for name in dir(plugin):
                 function = getattr(plugin, name)
@@ -114,56 +157,45 @@ class Registry:
                     error = unknown_name("hook", name, known)
                     raise PluginError(f"plugin '{owner}': {error.message}", owner, error.hint)
                 if not hasattr(function, "jukebox_impl"):
-                    hint = "write @hookimpl above it"
-                    raise PluginError(f"plugin '{owner}': {name} is not marked as one", owner, hint)
+                    message = f"plugin '{owner}': {name} is not marked as a hook"
+                    raise PluginError(message, owner, "write @hookimpl above it")
 
     def _refuse_clashing_flags(self) -> None:
         owners: dict[str, str] = {}
-        flags: list[tuple[type, Any]] = [(kind, kind.Input) for kind in self.conditioners.values()]
-        flags += [(kind, kind) for kind in self.samplers.values()]
-        for kind, declared in flags:
-            name = self._owners[kind]
-            for f in fields(declared):
-                if f.name in owners or f.name in CORE_FLAGS:
-                    other = f"'{owners[f.name]}'" if f.name in owners else "jukebox itself"
-                    flag = "--" + f.name.replace("_", "-")
-                    both = f"plugins '{name}' and {other}"
-                    raise PluginError(f"{both} both want the flag {flag}", name)
-                owners[f.name] = name
+        declared: list[tuple[type, Any]] = [(c, c.Input) for c in self.conditioners.values()]
+        declared += [(kind, kind) for kind in self.samplers.values()]
+        for kind, options in declared:
+            plugin = self._owners[kind]
+            for option in (f.name for f in fields(options)):
+                if option in owners or option in CORE_FLAGS:
+                    other = f"'{owners[option]}'" if option in owners else "jukebox itself"
+                    flag = "--" + option.replace("_", "-")
+                    both = f"plugins '{plugin}' and {other}"
+                    raise PluginError(f"{both} both define the option {flag}", plugin)
+                owners[option] = plugin
 
 
-#: What the commands that take plugin flags call their own.
-CORE_FLAGS = frozenset(
-    [
-        *("preset", "model", "out", "seconds", "items", "seed", "until", "device", "batch"),
-        *("precision", "set", "set_", "json", "as_json", "quiet", "audio", "prime", "run"),
-        *("help", "said"),
-    ]
-)
-
-
-class PluginError(InputError):
-    """A plugin that can't be used; switching it off is what a person can do about it."""
-
-    def __init__(self, message: str, plugin: str, hint: str | None = None) -> None:
-        switch = f"uninstall it, or switch it off with JUKEBOX_BLOCK={plugin}"
-        super().__init__(message, f"{hint}; or {switch}" if hint else switch)
-
-
-def _call(impl: pluggy.HookImpl, hook: str) -> list[Any]:
-    """The classes that a hook hands over; PluginError when it does not."""
-    base = {"jukebox_conditioners": Conditioner, "jukebox_samplers": Sampler}[hook]
+def _call_hook(impl: pluggy.HookImpl, hook: str, **arguments: object) -> Any:
+    """What a hook returns, called with those of the arguments that it declares."""
     try:
-        given: Any = impl.function()
-        kinds: list[Any] = list(given)
+        return impl.function(*(arguments[name] for name in impl.argnames))
+    except InputError:
+        raise
     except Exception as error:
-        what = f"{hook} fails: {type(error).__name__}: {error}"
+        what = f"{hook} raised {type(error).__name__}: {error}"
         raise PluginError(f"plugin '{impl.plugin_name}': {what}", impl.plugin_name) from error
-    for kind in kinds:
+
+
+def _hook_classes(impl: pluggy.HookImpl, hook: str) -> list[Any]:
+    """The classes that a hook returns. PluginError for anything else."""
+    base = BASE_CLASSES[hook]
+    returned = _call_hook(impl, hook)
+    classes = list(returned) if isinstance(returned, Iterable) else [returned]
+    for kind in classes:
         if not (isinstance(kind, type) and issubclass(kind, base) and hasattr(kind, "name")):
-            what = f"{hook} gives {kind!r}, which is no {base.__name__} class with a name"
+            what = f"{hook} returned {kind!r}, not a {base.__name__} class with a name"
             raise PluginError(f"plugin '{impl.plugin_name}': {what}", impl.plugin_name)
-    return kinds
+    return classes
 
 
 def build_dataclass(kind: type[T], values: Mapping[str, Any], what: str) -> T:
@@ -180,27 +212,27 @@ def build_dataclass(kind: type[T], values: Mapping[str, Any], what: str) -> T:
         first = error.errors()[0]
         place = ".".join(str(p) for p in first["loc"])
         message = first["msg"].removeprefix("Value error, ")
-        said = f" (got {first['input']!r})" if place else ""
+        got = f" (got {first['input']!r})" if place else ""
         hint = "see `jukebox plugin list`"
-        raise InputError(f"{what}: {place + ': ' if place else ''}{message}{said}", hint) from None
+        raise InputError(f"{what}: {place + ': ' if place else ''}{message}{got}", hint) from None
 
 
-def load_installed(warn: Warn) -> Registry:
-    """The registry of all entry points in group `jukebox`.
+def load_installed(warn: Callable[[str], None]) -> Registry:
+    """The registry of all entry points in the group `jukebox`.
 
-    `JUKEBOX_BLOCK=a,b` in the environment leaves plugins out. One that fails to import costs a
-    warning; everything else works.
+    `JUKEBOX_BLOCK=a,b` in the environment leaves plugins out. A plugin that fails to import is left
+    out too; `warn` is called with a line about it.
     """
-    block = blocked_plugins()
+    blocked = blocked_plugins()
     plugins: dict[str, object] = {}
     found = []
-    for point in sorted(entry_points(group=GROUP), key=lambda p: p.name):
-        if point.name in block:
+    for point in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda point: point.name):
+        if point.name in blocked:
             continue
         if point.name in plugins:
-            both = [p for p in entry_points(group=GROUP) if p.name == point.name]
+            both = [p for p in entry_points(group=ENTRY_POINT_GROUP) if p.name == point.name]
             names = " and ".join(p.dist.name if p.dist else p.value for p in both)
-            raise PluginError(f"packages {names} both bring a plugin '{point.name}'", point.name)
+            raise PluginError(f"packages {names} both have a plugin '{point.name}'", point.name)
         try:
             plugins[point.name] = point.load()
         except Exception as error:
@@ -211,20 +243,24 @@ def load_installed(warn: Warn) -> Registry:
 
 
 def blocked_plugins() -> set[str]:
-    """The plugins that are switched off."""
+    """The plugins that the environment switches off."""
     names = os.environ.get("JUKEBOX_BLOCK", "").split(",")
     return {name.strip() for name in names if name.strip()}
 
 
+def blocked_hint(name: str) -> str:
+    """What to do about a plugin that is needed and switched off."""
+    return f"JUKEBOX_BLOCK={name} switches it off: leave that out"
+
+
 def _plugin_info(point: EntryPoint) -> PluginInfo:
-    dist = point.dist
-    package, version = (dist.name, dist.version) if dist else ("-", "-")
+    package, version = (point.dist.name, point.dist.version) if point.dist else ("-", "-")
     return PluginInfo(point.name, point.module, package, version)
 
 
 def _load_failure(point: EntryPoint, error: Exception) -> str:
     package = point.dist.name if point.dist else point.value
     return (
-        f"plugin '{point.name}' of {package} can't be loaded and is left out: "
+        f"plugin '{point.name}' of {package} cannot be loaded and is left out: "
         f"{type(error).__name__}: {error}"
     )

@@ -1,23 +1,13 @@
-"""What a plugin author needs, and nothing else: no torch, no numpy.
-
-A *conditioner* steers a prior (artist, genre, lyrics ...). A *sampler* turns logits into the
-distribution a token is drawn from; a *guide* is one that also sees them where nothing is told. All
-are frozen dataclasses, so that their fields can become flags, YAML keys and a file beside the
-weights without being written down twice.
-"""
+"""Errors and warnings that are shown to a person as one line each."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    pass
-
 
 class InputError(Exception):
-    """Something a person can fix: shown as one line and a hint, exit code 2.
+    """An error that a person can fix: shown as one line and a hint, exit code 2.
 
-    `message` says what and where, `hint` says what to do about it.
+    message: what is wrong, and where; one sentence without a full stop.
+    hint: what to do about it.
     """
 
     def __init__(self, message: str, hint: str | None = None) -> None:
@@ -27,7 +17,7 @@ class InputError(Exception):
 
 
 class InputWarning(UserWarning):
-    """Something a person should know but need not mend: `warnings.warn(InputWarning(message))`.
+    """Something a person should know but need not fix: `warnings.warn(InputWarning(message))`.
 
     Shown as one line, once.
     """

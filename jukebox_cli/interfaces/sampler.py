@@ -1,9 +1,7 @@
-"""What a plugin author needs, and nothing else: no torch, no numpy.
+"""Samplers: they turn a prior's logits into the distribution from which a token is drawn.
 
-A *conditioner* steers a prior (artist, genre, lyrics ...). A *sampler* turns logits into the
-distribution a token is drawn from; a *guide* is one that also sees them where nothing is told. All
-are frozen dataclasses, so that their fields can become flags, YAML keys and a file beside the
-weights without being written down twice.
+Samplers are frozen dataclasses, so that their fields are declared once and serve as command-line
+options, YAML keys and entries of a run's settings.
 """
 
 from __future__ import annotations
@@ -18,40 +16,72 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sampler(ABC):
-    """Shapes the distribution the next token is drawn from; the core does the drawing.
+    """Shapes the distribution of the next token; the core draws from it.
 
-    Every field is a flag of the sampling commands, and a key of a preset's `sampling`. All fields
-    must default to None, which means that the sampler is off.
+    Every field is an option of `generate` and `continue` and a key of `sampling: options:` in
+    presets. All fields must default to None: a sampler whose fields are all None is off and is not
+    called. Write a field `Annotated[float | None, "help text"] = None`. A ValueError raised in
+    `__post_init__` is shown as an error in the option.
+
+    At each position the core
+
+    1. calls `combine` of every active `GuidanceSampler`,
+    2. calls `__call__` of every active sampler, in ascending `order`, those of equal order by name.
+       The built-in ones have the orders 10 (temperature), 20 (top-k), 30 (top-p), 40 (min-p) and
+       90 (greedy),
+    3. draws a token from the softmax of the result, with a uniform number that depends only on
+       seed, item, level and position.
+
+    A song is the same to the bit for every batch size only if `__call__` keeps the rows of a batch
+    apart and depends on nothing but its arguments and the fields.
+
+    Shapes: B items of a batch, V codes of the codebook, followed by the characters of a prefix if
+    the prior has one, t tokens before the current one.
     """
 
     name: ClassVar[str]
-    #: Samplers run from the lowest order to the highest.
+    #: Samplers run in ascending order.
     order: ClassVar[int] = 50
 
     @abstractmethod
     def __call__(self, logits: Tensor, history: Tensor) -> Tensor:
-        """(B, bins) -> (B, bins), given the tokens (B, t) before; rows must not mix.
+        """Logits (B, V) of the same dtype, as they are after this sampler.
 
-        -inf forbids a token. Must not wait for the device (`.item()`, `if tensor`).
+        Return a new tensor and leave the arguments unchanged. -inf forbids a token; at least one
+        must stay allowed, and NaN or +inf is an error. Must not synchronise with the device
+        (`.item()`, `if tensor`, `.cpu()`).
+
+        :param logits: float (B, V), from the samplers before.
+        :param history: int64 (B, t), the tokens of this level from the start of the current window
+            up to this position, oldest first. They include tokens that were not sampled here: those
+            of a recording or of the run that is continued, and the overlap with the window before.
+            t goes from 0 at the beginning of a song to `context_length - 1`; tokens before the
+            window are not there.
         """
 
 
 @dataclass(frozen=True)
 class GuidanceSampler(Sampler):
-    """A sampler that also sees what would come next were no conditioner told anything.
+    """A sampler that also receives unconditional logits, for classifier-free guidance.
 
-    It runs before those that don't, whatever its order, and makes drawing cost up to twice as much.
+    Guidance samplers run before all others, in ascending `order`. While one is active, every
+    position is computed twice, with and without the song's conditions, so sampling takes up to
+    twice as long.
     """
 
     @property
     def needs_unconditional(self) -> bool:
-        """Whether it wants to see that: at what its fields say, it may change nothing."""
+        """Whether this sampler is active. False for values that change nothing, such as a scale of
+        1, so that the unconditional logits need not be computed."""
         return True
 
     @abstractmethod
     def combine(self, cond_logits: Tensor, uncond_logits: Tensor) -> Tensor:
-        """Logits (B, bins) and those of a prior that was told nothing -> (B, bins); rows must not
-        mix."""
+        """Logits (B, V) from those with the song's conditions and those without, each (B, V).
+
+        The same rules as for `__call__` hold. `uncond_logits` stay the same for every guidance
+        sampler; `cond_logits` are the result of the one before.
+        """
 
     def __call__(self, logits: Tensor, history: Tensor) -> Tensor:
         return logits

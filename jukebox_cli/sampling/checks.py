@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING
 
 from jukebox_cli.interfaces.errors import InputWarning
 from jukebox_cli.model.condition_inputs import (
+    ConditionArrays,
     encode_window,
     load_conditioners,
     prior_shape,
+    require_same_arrays,
     require_used_conditions,
 )
 
@@ -30,15 +32,18 @@ def validate_job(job: Job, until: str = "audio") -> None:
         require_used_conditions(job.model, job.registry, levels, job.song(item))
     for number, parts in zip(_prior_levels(job), levels, strict=True):
         shape = prior_shape(job.model.config, number)
+        first: ConditionArrays | None = None
         for item in job.items:
             for stretch in job.token_windows(number, item, 0):
                 window = audio_window(job, number, item, stretch)
-                encode_window(parts, [job.song(item)], window, shape)
+                arrays = encode_window(parts, [job.song(item)], window, shape)
+                first = first or arrays
+                require_same_arrays(parts, first, arrays)
     _require_weights(job, until)
     if job.device not in ("auto", "cpu") or job.precision == "bf16":
-        from jukebox_cli.model.devices import pick_device, pick_precision
+        from jukebox_cli.model.devices import pick_device, pick_dtype
 
-        pick_precision(job.precision, pick_device(job.device), large=False)
+        pick_dtype(job.precision, pick_device(job.device), large=False)
 
 
 def _require_weights(job: Job, until: str) -> None:

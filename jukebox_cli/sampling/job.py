@@ -88,7 +88,7 @@ class Job:
     def log_event(self, kind: str, **what: Any) -> None:
         event = {"time": round(time.time(), 3), "event": kind, **what}
         self.run.log(event)
-        self.registry.manager.hook.jukebox_event(run=self.run.path, event=event)
+        self.registry.notify(self.run.path, event)
 
 
 def audio_window(job: Job, level: int, item: int, stretch: TokenWindow) -> Window:

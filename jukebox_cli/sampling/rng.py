@@ -36,4 +36,5 @@ def draw_tokens(logits: Tensor, uniform: Tensor) -> Tensor:
     token = torch.searchsorted(mass, target, right=True)[:, 0]
     # rounding may leave the target on the very end; step back onto the last token with mass
     last = torch.searchsorted(mass, mass[:, -1:].contiguous(), right=False)[:, 0]
-    return torch.minimum(token, last)
+    # of NaN, which `sampler_calls` reports later, some token; one past the end would stop a GPU
+    return torch.minimum(token, last).clamp_max(logits.shape[-1] - 1)

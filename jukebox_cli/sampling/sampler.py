@@ -17,11 +17,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from jukebox_cli.engine.cuda_graph import make_step
+from jukebox_cli.engine.step import make_step
 from jukebox_cli.interfaces.sampler import GuidanceSampler, Sampler
 from jukebox_cli.model.conditioning import Conditioning
 from jukebox_cli.model.prior import Prior
 from jukebox_cli.sampling.rng import draw_tokens, uniform_numbers
+from jukebox_cli.sampling.sampler_calls import (
+    LogitMaxima,
+    apply_samplers,
+    raise_for_invalid_logits,
+)
 from jukebox_cli.sampling.windows import TokenWindow
 
 #: Conditions of a batch for one window; called once per window, before its first token. Where a
@@ -109,7 +114,14 @@ def _sample_window(
     prior.prefill(before, conditions, caches)
     step = make_step(prior, conditions, caches)
 
+    maxima = LogitMaxima(len(drafts), length - prefix, device)
+
     def settle(upto: int) -> None:
+        if (invalid := maxima.first_invalid(upto - prefix)) is not None:
+            at = prefix + invalid
+            logits = step(level.duplicate_for_guidance(tokens[:, at - 1]), at)
+            chain = level.samplers, level.guidance_samplers
+            raise_for_invalid_logits(*chain, logits, tokens[:, :at])
         drawn = tokens[:, :upto].cpu().numpy()
         if upto == length:  # a letter of a prefix has no sound; within the window it is heard
             drawn = np.where(drawn < prior.codebook_size, drawn, 0)
@@ -123,7 +135,10 @@ def _sample_window(
         while n < length:
             logits = step(level.duplicate_for_guidance(tokens[:, n - 1]), n)
             if n >= min(settled):  # before that it is a replay, to fill the caches
-                token = _draw_next(level, logits, tokens[:, :n], numbers[:, n - prefix])
+                chain = level.samplers, level.guidance_samplers
+                logits = apply_samplers(*chain, logits, tokens[:, :n])
+                maxima.record(n - prefix, logits)
+                token = draw_tokens(logits, numbers[:, n - prefix])
                 tokens[:, n] = torch.where(n < limits, tokens[:, n], token)
             n += 1
             if n % pulse.every == 0 or n == length:
@@ -135,16 +150,6 @@ def _sample_window(
                     saved = monotonic()
     finally:
         settle(n)
-
-
-def _draw_next(level: LevelSampler, logits: Tensor, history: Tensor, number: Tensor) -> Tensor:
-    if guides := level.guidance_samplers:
-        logits, untold = logits.chunk(2)
-        for guide in guides:
-            logits = guide.combine(logits, untold)
-    for sampler in level.samplers:
-        logits = sampler(logits, history)
-    return draw_tokens(logits, number)
 
 
 def _uniforms(level: LevelSampler, drafts: Sequence[PartialTokens], stretch: TokenWindow) -> Tensor:

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     pass
 
 
+#: The built-in model that is used if no other is named.
+DEFAULT_MODEL = "mini"
+
+
 @dataclass(frozen=True)
 class Model:
     """models/NAME: config.yaml, card.md, log.jsonl, vqvae-N.safetensors, train/, and for every
@@ -74,8 +78,20 @@ class Model:
         with corruption_errors(path):
             return dict(read_json(path)["conditioners"])
 
-    def write_fitted_conditioners(self, level: int, fields: Mapping[str, Options]) -> None:
-        data = {"format": FORMAT, "conditioners": fields}
+    def conditioner_packages(self, level: int) -> dict[str, str]:
+        """Package and version, such as `jukebox-energy 0.1`, that each of a level's conditioners
+        came from when it was fitted, as far as it is known."""
+        path = self.path / f"prior-{level}.json"
+        if not path.exists():
+            return {}
+        with corruption_errors(path):
+            return dict(read_json(path).get("packages", {}))
+
+    def write_fitted_conditioners(
+        self, level: int, fields: Mapping[str, Options], packages: Mapping[str, str] | None = None
+    ) -> None:
+        """Save the fields of a level's conditioners, and the packages they come from, by name."""
+        data = {"format": FORMAT, "conditioners": fields, "packages": packages or {}}
         text = json.dumps(data, indent=1, ensure_ascii=False, sort_keys=True)
         write_text(self.path / f"prior-{level}.json", text + "\n")
 

@@ -10,7 +10,8 @@ from typing import NamedTuple
 import numpy as np
 
 from jukebox_cli.interfaces.conditioner import Conditioner, PriorShape, Song, Window
-from jukebox_cli.model.condition_inputs import ConditionArrays, encode_window
+from jukebox_cli.interfaces.contract import plugin_errors
+from jukebox_cli.model.condition_inputs import ConditionArrays, encode_window, require_same_arrays
 from jukebox_cli.storage.corpus import Corpus, CorpusSong
 
 #: Probability that a conditioner gets an empty song, so that a prior also learns to do without it.
@@ -83,7 +84,7 @@ class CorpusWindows:
         return Batch(
             np.stack([window.tokens for window in windows]),
             np.stack(upper_tokens) if upper_tokens else None,
-            _concatenate(conditions),
+            _concatenate(self.conditioners, conditions),
         )
 
     def _draw_window(self, song: CorpusSong, rng: np.random.Generator) -> TokenWindow:
@@ -127,10 +128,17 @@ class CorpusWindows:
 
 def _augmented(conditioner: Conditioner, song: Song, rng: np.random.Generator) -> Song:
     """A song as one conditioner sees it in training: augmented, or empty."""
-    return conditioner.augment(song, rng) if rng.random() >= CONDITION_DROPOUT else {}
+    if rng.random() < CONDITION_DROPOUT:
+        return {}
+    with plugin_errors(conditioner, "augment"):
+        return conditioner.augment(song, rng)
 
 
-def _concatenate(rows: Sequence[ConditionArrays]) -> ConditionArrays:
+def _concatenate(
+    conditioners: Mapping[str, Conditioner], rows: Sequence[ConditionArrays]
+) -> ConditionArrays:
+    for row in rows[1:]:
+        require_same_arrays(conditioners, rows[0], row)
     return {
         name: {key: np.concatenate([row[name][key] for row in rows]) for key in arrays}
         for name, arrays in rows[0].items()

@@ -154,7 +154,7 @@ def _hop(path: Path) -> int:
     with corruption_errors(path):
         try:
             with safe_open(str(path), "np") as file:
-                return int((file.metadata() or {})["hop"])
+                return int((file.metadata() or {})["hop_length"])
         except (SafetensorError, OSError) as error:
             raise ValueError(str(error)) from None
 

@@ -29,7 +29,7 @@ from support.paths import ROOT
 from support.tiny_model import TINY
 
 PLUGIN = ROOT / "examples" / "plugin"
-ATTACHED = TINY.replace("timing: {bins: 16}", "energy: {bins: 4}")
+ATTACHED = TINY.replace("timing: {num_bins: 16}", "energy: {bins: 4}")
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -154,7 +154,7 @@ def test_blocked_it_is_not_there(command: Command) -> None:
 
 def test_the_help_does_not_load_torch_for_it(target: Path) -> None:
     look = (
-        "import sys; from jukebox_cli.registry import installed; r = installed(print)\n"
+        "import sys; from jukebox_cli.registry import load_installed; r = load_installed(print)\n"
         "assert 'energy' in r.conditioners and 'fresh' in r.samplers\n"
         "assert not {'torch', 'numpy'} & set(sys.modules)"
     )
@@ -223,6 +223,20 @@ def test_a_song_is_made_with_all_of_it(command: Command, trained: Model, tmp_pat
     song = json.loads((tmp_path / "calm" / "song.json").read_text())
     assert song["song"] == {"energy": [0.1, 0.1]}
     assert "jukebox-energy: 0.1.0" in (tmp_path / "calm" / "run.yaml").read_text()
+
+
+def test_a_model_trained_with_it_says_which_package_it_needs(
+    command: Command, trained: Model, tmp_path: Path
+) -> None:
+    assert trained.conditioner_packages(2)["energy"] == "jukebox-energy 0.1.0"
+    words = ("generate", "--model", trained.path, "--out", tmp_path / "x", "--seconds", "0.5")
+    needs = "error: model 'energetic' needs the conditioner 'energy'\n\nhint: "
+    absent = command(*words, PYTHONPATH="")
+    assert absent.stderr == f"{needs}install jukebox-energy 0.1.0, which it was trained with\n"
+    blocked = command(*words, JUKEBOX_BLOCK="energy")
+    assert blocked.stderr == f"{needs}JUKEBOX_BLOCK=energy switches it off: leave that out\n"
+    assert absent.returncode == blocked.returncode == 2
+    assert not (tmp_path / "x").exists()
 
 
 def test_a_model_without_it_refuses_the_flag(command: Command, tiny: Model, tmp_path: Path) -> None:

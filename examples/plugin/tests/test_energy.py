@@ -91,7 +91,7 @@ def test_encode_works_without_a_song_and_in_a_worker() -> None:
 def test_the_network_tells_energies_apart() -> None:
     network = Energy(bins=4).module(SHAPE)
     energy = torch.tensor([[0.0] * 4, [1.0] * 4, [1.0] * 4])
-    frames = network(energy, torch.tensor([[True], [True], [False]])).frames  # (B, T, W)
+    frames = network(energy, torch.tensor([[True], [True], [False]])).per_token  # (B, T, W)
     assert frames.shape == (3, 4, 8)
     assert not torch.equal(frames[0], frames[1])
     assert torch.equal(frames[2], torch.zeros(4, 8))

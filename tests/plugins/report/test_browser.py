@@ -46,7 +46,7 @@ def alignment() -> dict[str, Any]:
         words = [{"word": word, "start": start, "end": end} for word, start, end in timed]
         text, start, end = " ".join(line), words[0]["start"], words[-1]["end"]
         lines.append({"text": text, "start": start, "end": end, "words": words})
-    return {"format": 1, "item": 0, "level": 2, "layer": 0, "head": 0, "lines": lines}
+    return {"format": 2, "item": 0, "level": 2, "layer": 0, "head": 0, "lines": lines}
 
 
 @pytest.fixture(scope="module")

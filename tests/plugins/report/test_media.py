@@ -17,6 +17,7 @@ from jukebox_plugins.report.views import pitches, seconds, times
 from PIL import Image
 
 from jukebox_cli.audio import mel as mel_scale
+from jukebox_cli.audio.io import resample_stream
 from jukebox_cli.registry import Registry
 from support.report_pages import Reader, likeness
 from support.results import Result
@@ -172,7 +173,7 @@ def test_an_mp3_begins_and_ends_where_the_sound_does(rate: int) -> None:
 def test_a_rate_that_mp3_can_have(rate: int, embedded: int) -> None:
     assert sound.playable(rate) == embedded
     blocks = np.array_split(sine(300, 2.0, rate).astype(np.float32), 7)
-    there = np.concatenate(list(sound.resampled(blocks, rate, embedded)))
+    there = np.concatenate(list(resample_stream(blocks, rate, embedded)))
     assert abs(len(there) - 2 * embedded) <= 1
     assert (
         likeness(
@@ -183,7 +184,7 @@ def test_a_rate_that_mp3_can_have(rate: int, embedded: int) -> None:
 
 
 def test_a_model_of_an_odd_rate(here: Path, registry: Registry, jukebox: Jukebox) -> None:
-    from conftest import TINY
+    from support.tiny_model import TINY
 
     model = make_tiny(here / "odd", registry, TINY.replace("8000", "10000"))
     write_chord(here / "a.wav", 1.0, 10000)

@@ -1,0 +1,16 @@
+"""Files for plugins: written completely or not at all, read with errors that a person can act on.
+
+Imports neither torch nor numpy.
+"""
+
+from __future__ import annotations
+
+from jukebox_cli.storage.files import (
+    atomic_write,
+    corruption_errors,
+    disk_errors,
+    read_json,
+    write_text,
+)
+
+__all__ = ["atomic_write", "corruption_errors", "disk_errors", "read_json", "write_text"]

@@ -1,0 +1,225 @@
+"""Runs for plugins: their settings, and their items with tokens, audio and log.
+
+A run is a folder that `jukebox generate` and its like write. Imports neither torch nor numpy before
+tokens are read.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jukebox_cli.config.schema import Options, SamplingConfig, SongPreset
+from jukebox_cli.config.yaml_files import dump_yaml
+from jukebox_cli.interfaces.conditioner import Conditioner, Song
+from jukebox_cli.registry import Registry
+from jukebox_cli.sampling.items import parse_number_list
+from jukebox_cli.sampling.request import Request, resolve_sampling
+from jukebox_cli.sampling.run_setup import reopen_job
+from jukebox_cli.storage.files import corruption_errors, read_jsonl
+from jukebox_cli.storage.model import Model
+from jukebox_cli.storage.run import Run, RunConfig
+
+if TYPE_CHECKING:
+    import numpy as np
+
+__all__ = [
+    "LevelSampling",
+    "LevelTokens",
+    "OpenRun",
+    "RunConfig",
+    "RunItem",
+    "open_run",
+    "resolve_level_sampling",
+    "sampling_preset",
+]
+
+#: Formats in which decoded audio keeps every sample.
+_LOSSLESS = ("wav", "flac")
+
+
+@dataclass(frozen=True)
+class RunItem:
+    """An item of a run: one variation of its song.
+
+    number: of the item, from 0.
+    num_samples: its length in audio samples at the model's sample rate.
+    song: the values of all conditioners.
+    """
+
+    number: int
+    num_samples: int
+    song: Song
+
+
+@dataclass(frozen=True)
+class LevelTokens:
+    """The tokens of an item at one level, as far as they exist.
+
+    tokens: int64 (T,), from the beginning of the item.
+    num_primed: how many at the beginning were not sampled, but come from a recording or from the
+        run that was continued.
+    num_tokens: how many the item has when it is complete.
+    hop_length: audio samples per token.
+    """
+
+    item: int
+    level: int
+    tokens: np.ndarray
+    num_primed: int
+    num_tokens: int
+    hop_length: int
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all tokens of the item exist."""
+        return len(self.tokens) >= self.num_tokens
+
+
+@dataclass(frozen=True)
+class LevelSampling:
+    """How one level is sampled.
+
+    hop_fraction: how far windows move, as a fraction of their length.
+    options: the sampler options, by name.
+    """
+
+    hop_fraction: float
+    options: Options
+
+
+def open_run(registry: Registry, path: Path, only: str | None = None) -> OpenRun:
+    """The run in a folder, with all of its items or those that `only` names, such as "0,2".
+
+    :param registry: the installed plugins: `ctx.obj` of a command.
+    :raises InputError: if the folder is not a run, or has no such item.
+    """
+    run = Run(path)
+    run.config  # noqa: B018 - an error now, if it is not a run
+    numbers = run.select_items(None if only is None else parse_number_list(only))
+    return OpenRun(run, registry, numbers)
+
+
+class OpenRun:
+    """A run on disk, and the items that a command works on. Get one from `open_run`.
+
+    path: its folder.
+    config: its settings: model, fingerprint, sample_rate (Hz), seed, versions and more.
+    registry: the installed plugins.
+    """
+
+    def __init__(self, run: Run, registry: Registry, numbers: Sequence[int]) -> None:
+        self.path = run.path
+        self.config: RunConfig = run.config
+        self.registry = registry
+        self._run = run
+        self._numbers = tuple(numbers)
+
+    @property
+    def num_levels(self) -> int:
+        """Levels of the model; the top level is `num_levels - 1`, the finest 0."""
+        return len(self.config.hop_fraction)
+
+    @cached_property
+    def song(self) -> Song:
+        """The values of all conditioners that the run began with; items can differ."""
+        return self._run.item_specs().song
+
+    @cached_property
+    def num_samples(self) -> int:
+        """The length of every item when the run began, in samples; 0 for a run of recordings."""
+        return self._run.item_specs().num_samples
+
+    @cached_property
+    def items(self) -> tuple[RunItem, ...]:
+        """The items that were asked for, ascending.
+
+        :raises InputError: if a file of theirs is damaged.
+        """
+        specs = self._run.item_specs()
+        return tuple(RunItem(n, *specs.for_item(n)) for n in self._numbers)
+
+    def levels_with_tokens(self, item: RunItem) -> list[int]:
+        """The levels that have tokens of an item, ascending."""
+        there = self._run.levels_with_tokens(item.number)
+        return [level for level in there if level < self.num_levels]
+
+    def read_tokens(self, level: int, item: RunItem) -> LevelTokens | None:
+        """The tokens of an item at a level; None if there is no file of them.
+
+        :raises InputError: if the file is damaged.
+        """
+        tokens = self._run.read_tokens(level, item.number)
+        if tokens is None:
+            return None
+        hop = self._hop_length(level, item)
+        top = max(self._hop_length(n, item) for n in self.levels_with_tokens(item))
+        total = -(-item.num_samples // top) * (top // hop)
+        return LevelTokens(item.number, level, tokens.tokens, tokens.primed, total, hop)
+
+    def audio_file(self, level: int, item: RunItem) -> Path | None:
+        """A lossless audio file of an item at a level that is complete and not older than its
+        tokens; None if there is none."""
+        there = (s for s in _LOSSLESS if self._run.has_audio(item.number, level, s))
+        return next((self._run.audio_file(item.number, level, s) for s in there), None)
+
+    def conditioners(self) -> dict[str, Conditioner]:
+        """All installed conditioners by name, not fitted: for `read`, `describe`, `to_options`."""
+        registry = self.registry
+        return {name: registry.make_conditioner(name, {}) for name in registry.conditioners}
+
+    def find_model(self, name: str | None = None) -> Model:
+        """The model that the run was made with.
+
+        :param name: where it is now, if not where it was: a folder or a name.
+        :raises InputError: if it is not there, or another model.
+        """
+        return reopen_job(self.path, self.registry, None, name).model
+
+    def read_events(self) -> list[dict[str, Any]]:
+        """The lines of the run's log, oldest first; see the hook `jukebox_event`."""
+        return read_jsonl(self._run.log_file) if self._run.log_file.is_file() else []
+
+    def log_event(self, kind: str, **fields: Any) -> None:
+        """Append an event with its time to the run's log, and pass it to every `jukebox_event`."""
+        event: Mapping[str, Any] = {"time": round(time.time(), 3), "event": kind, **fields}
+        self._run.log(event)
+        self.registry.manager.hook.jukebox_event(run=self.path, event=event)
+
+    def _hop_length(self, level: int, item: RunItem) -> int:
+        """Audio samples per token, from the metadata of a token file."""
+        from safetensors import SafetensorError, safe_open
+
+        path = self._run.token_file(level, item.number)
+        with corruption_errors(path):
+            try:
+                with safe_open(str(path), "np") as file:
+                    return int((file.metadata() or {})["hop_length"])
+            except (SafetensorError, OSError) as error:
+                raise ValueError(str(error)) from None
+
+
+def resolve_level_sampling(
+    registry: Registry, model: Model, options: Mapping[str, Any]
+) -> tuple[LevelSampling, ...]:
+    """How each level is sampled, level 0 first, by `jukebox generate --model` with these sampler
+    options.
+
+    :raises InputError: for options that no installed sampler has.
+    """
+    request = Request(model.name, 1.0, (0,), 0, {}, sampler_options=options)
+    fractions, by_level = resolve_sampling(model.config, registry, request)
+    return tuple(map(LevelSampling, fractions, by_level))
+
+
+def sampling_preset(levels: Sequence[LevelSampling]) -> str:
+    """A preset, as YAML, that samples each level like this, level 0 first."""
+    config = SamplingConfig(
+        tuple(level.hop_fraction for level in levels), tuple(level.options for level in levels)
+    )
+    lines = dump_yaml(SongPreset(sampling=config)).split("\n")
+    return "\n".join([lines[0], *lines[lines.index("sampling:") :]])

@@ -1,0 +1,100 @@
+"""What the core checks when it calls a plugin: an error names the plugin, its method, and what was
+wrong, so that a person knows whom to ask and how to go on without it.
+
+Exceptions become a `PluginError`, except those about input and those about the machine (no
+permission, no memory), which are shown as they are.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from jukebox_cli.interfaces.errors import InputError
+
+if TYPE_CHECKING:
+    from jukebox_cli.interfaces.conditioner import Conditioner, Values
+
+#: The group of entry points that plugins are found by.
+ENTRY_POINT_GROUP = "jukebox"
+
+#: The package of the first-party plugins.
+CORE_PACKAGE = "jukebox-cli"
+
+
+class PluginError(InputError):
+    """An error inside a plugin, or between two: a person can switch the plugin off.
+
+    plugin: the name of its entry point.
+    hint: what else to do.
+    """
+
+    def __init__(self, message: str, plugin: str, hint: str | None = None) -> None:
+        switch = f"uninstall it, or switch it off with JUKEBOX_BLOCK={plugin}"
+        super().__init__(message, f"{hint}; or {switch}" if hint else switch)
+
+
+@contextmanager
+def plugin_errors(part: object, method: str, name: str | None = None) -> Iterator[None]:
+    """Raise an exception inside the block as a `PluginError` about a method of `part`.
+
+    part: a conditioner, a sampler, or the network of a conditioner, whose `name` is needed then.
+    """
+    try:
+        yield
+    except (InputError, PermissionError, MemoryError):
+        raise
+    except Exception as error:
+        if type(error).__name__ == "OutOfMemoryError":  # of torch, which is not imported here
+            raise
+        raised = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+        raise method_error(part, method, f"raised {raised}", name) from error
+
+
+def read_values(conditioner: Conditioner, inputs: Mapping[str, Any], folder: Path) -> Values:
+    """What a conditioner reads from inputs. PluginError if that is not a dict of JSON values.
+
+    inputs, folder: as for `Conditioner.read`.
+    """
+    with plugin_errors(conditioner, "read"):
+        values = conditioner.read(inputs, folder)
+    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
+        raise method_error(conditioner, "read", f"returned {values!r}, not a dict of JSON values")
+    try:
+        json.dumps(values)
+    except (TypeError, ValueError) as error:
+        what = f"returned values that are not JSON: {error}"
+        raise method_error(conditioner, "read", what) from None
+    return values
+
+
+def method_error(part: object, method: str, problem: str, name: str | None = None) -> PluginError:
+    """The error for a method that broke the contract: `plugin 'energy' (package jukebox-energy):
+    encode() returned None, not a dict of numpy arrays`."""
+    name = name or str(getattr(part, "name", type(part).__name__))
+    point = find_entry_point(type(part).__module__, name)
+    plugin = point.name if point else name
+    package = point.dist.name if point and point.dist else None
+    source = f" (package {package})" if package else ""
+    called = method if plugin == name else f"{name}.{method}"
+    return PluginError(f"plugin '{plugin}'{source}: {called}() {problem}", plugin, _advice(package))
+
+
+def _advice(package: str | None) -> str | None:
+    if package is None:
+        return None
+    if package == CORE_PACKAGE:
+        return "please report it; `jukebox --traceback ...` shows where"
+    return f"report it to the authors of {package}; `jukebox --traceback ...` shows where"
+
+
+def find_entry_point(module: str, name: str) -> EntryPoint | None:
+    """The entry point of the plugin that a module belongs to, or else the one called `name`."""
+    points = list(entry_points(group=ENTRY_POINT_GROUP))
+    around = [point for point in points if f"{module}.".startswith(f"{point.module}.")]
+    around.sort(key=lambda point: len(point.module), reverse=True)
+    return next(iter([*around, *(point for point in points if point.name == name)]), None)

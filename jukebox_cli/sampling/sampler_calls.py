@@ -1,0 +1,115 @@
+"""Calls of samplers, with what they return checked.
+
+Shapes and dtypes are checked at every call. Whether a token can be drawn from the logits depends on
+their values, and to look at these at every token would keep a GPU waiting: their maxima are
+recorded, and looked at before tokens are stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from torch import Tensor
+
+from jukebox_cli.interfaces.contract import method_error, plugin_errors
+from jukebox_cli.interfaces.errors import InputError
+from jukebox_cli.interfaces.sampler import GuidanceSampler, Sampler
+
+
+def apply_samplers(
+    samplers: Sequence[Sampler],
+    guidance_samplers: Sequence[GuidanceSampler],
+    logits: Tensor,
+    history: Tensor,
+) -> Tensor:
+    """Logits (B, V) after all samplers.
+
+    logits: those of the prior; with guidance samplers (2B, V), the unconditional ones last.
+    history: tokens (B, t) of the window before the current position.
+    """
+    for _, _, result in _sampler_results(samplers, guidance_samplers, logits, history):
+        logits = result
+    return logits
+
+
+def _sampler_results(
+    samplers: Sequence[Sampler],
+    guidance_samplers: Sequence[GuidanceSampler],
+    logits: Tensor,
+    history: Tensor,
+) -> Iterator[tuple[Sampler, str, Tensor]]:
+    """Every sampler in order, the method that was called, and the logits (B, V) it returned."""
+    if guidance_samplers:
+        logits, uncond_logits = logits.chunk(2)
+        for guidance in guidance_samplers:
+            with plugin_errors(guidance, "combine"):
+                result = guidance.combine(logits, uncond_logits)
+            logits = _require_like(guidance, "combine", result, logits)
+            yield guidance, "combine", logits
+    for sampler in samplers:
+        with plugin_errors(sampler, "__call__"):
+            result = sampler(logits, history)
+        logits = _require_like(sampler, "__call__", result, logits)
+        yield sampler, "__call__", logits
+
+
+def _require_like(sampler: Sampler, method: str, result: object, logits: Tensor) -> Tensor:
+    """The result; PluginError if it has another shape or dtype than the logits."""
+    if not isinstance(result, Tensor):
+        raise method_error(sampler, method, f"returned {type(result).__name__}, not a tensor")
+    if result.shape != logits.shape:
+        what = f"returned logits of shape {tuple(result.shape)}, not {tuple(logits.shape)}"
+        raise method_error(sampler, method, what)
+    if result.dtype != logits.dtype:
+        what = f"returned logits of dtype {result.dtype}, not {logits.dtype}"
+        raise method_error(sampler, method, what)
+    return result
+
+
+class LogitMaxima:
+    """The maximum of the logits at each position of a window, kept on the device.
+
+    It is NaN or +inf if any logit is, and -inf if all are: then no token can be drawn.
+    """
+
+    def __init__(self, batch: int, length: int, device: torch.device) -> None:
+        self.maxima = torch.zeros(batch, length, device=device)
+
+    def record(self, position: int, logits: Tensor) -> None:
+        self.maxima[:, position] = logits.amax(dim=-1)
+
+    def first_invalid(self, end: int) -> int | None:
+        """The first position before `end` where no token could be drawn. Waits for the device."""
+        invalid = (~self.maxima[:, :end].isfinite()).any(dim=0).nonzero()
+        return int(invalid[0]) if len(invalid) else None
+
+
+def raise_for_invalid_logits(
+    samplers: Sequence[Sampler],
+    guidance_samplers: Sequence[GuidanceSampler],
+    logits: Tensor,
+    history: Tensor,
+) -> None:
+    """Raise an error about what made the logits of a position invalid: the first sampler that
+    returned such logits, or the prior itself. Arguments as for `apply_samplers`."""
+    if problem := _problem(logits):
+        hint = "its weights are damaged, or its training diverged: restore them, or train it anew"
+        raise InputError(f"the prior returned {problem} as logits", hint)
+    for sampler, method, result in _sampler_results(samplers, guidance_samplers, logits, history):
+        if problem := _problem(result):
+            raise method_error(sampler, method, f"returned {problem}")
+    names = ", ".join(sampler.name for sampler in samplers)
+    message = f"samplers ({names}) returned invalid logits, but valid ones when called again"
+    raise InputError(message, "a sampler must depend on its arguments only; leave one out to see")
+
+
+def _problem(logits: Tensor) -> str | None:
+    """What makes logits invalid, in words."""
+    if logits.isnan().any():
+        return "NaN"
+    if logits.isposinf().any():
+        return "+inf"
+    if logits.isneginf().all(dim=-1).any():
+        return "-inf for every token"
+    return None

@@ -1,0 +1,127 @@
+"""What samplers return is checked; invalid logits are traced to who returned them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import inf, nan
+from typing import ClassVar
+
+import pytest
+import torch
+from torch import Tensor
+
+from jukebox_cli.interfaces.sampler import GuidanceSampler, Sampler
+from jukebox_cli.sampling.rng import draw_tokens
+from jukebox_cli.sampling.sampler_calls import (
+    LogitMaxima,
+    apply_samplers,
+    raise_for_invalid_logits,
+)
+from support.results import refusal
+
+HISTORY = torch.zeros(2, 0, dtype=torch.int64)
+LOGITS = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
+
+
+@dataclass(frozen=True)
+class Change(Sampler):
+    """Returns what a function returns for the logits."""
+
+    name: ClassVar[str] = "change"
+    function: Callable[[Tensor], Tensor] = torch.clone
+
+    def __call__(self, logits: Tensor, history: Tensor) -> Tensor:
+        return self.function(logits)
+
+
+@dataclass(frozen=True)
+class Difference(GuidanceSampler):
+    name: ClassVar[str] = "difference"
+    scale: float = 1.0
+
+    def combine(self, cond_logits: Tensor, uncond_logits: Tensor) -> Tensor:
+        return self.scale * (cond_logits - uncond_logits)
+
+
+def test_guidance_runs_first_and_samplers_in_order() -> None:
+    pair = torch.cat([LOGITS, torch.ones_like(LOGITS)])
+    chain = [Change(lambda x: x + 1), Change(lambda x: x * 10)]
+    result = apply_samplers(chain, [Difference(2.0)], pair, HISTORY)
+    torch.testing.assert_close(result, (2 * (LOGITS - 1) + 1) * 10)
+
+
+def test_without_samplers_the_logits_are_those_of_the_prior() -> None:
+    assert apply_samplers([], [], LOGITS, HISTORY) is LOGITS
+
+
+@pytest.mark.parametrize(
+    ("function", "problem"),
+    [
+        (lambda x: x.tolist(), "list, not a tensor"),
+        (lambda x: x[:1], "logits of shape (1, 3), not (2, 3)"),
+        (lambda x: x.half(), "logits of dtype torch.float16, not torch.float32"),
+    ],
+)
+def test_logits_of_another_shape_or_dtype_are_refused(
+    function: Callable[[Tensor], Tensor], problem: str
+) -> None:
+    message, hint = refusal(apply_samplers, [Change(function)], [], LOGITS, HISTORY)
+    assert message == f"plugin 'change': __call__() returned {problem}"
+    assert hint == "uninstall it, or switch it off with JUKEBOX_BLOCK=change"
+
+
+@pytest.mark.parametrize(
+    ("row", "problem"),
+    [
+        ([nan, 0.0, 1.0], "NaN"),
+        ([nan, inf, -inf], "NaN"),
+        ([0.0, inf, -inf], "+inf"),
+        ([-inf, -inf, -inf], "-inf for every token"),
+    ],
+)
+def test_logits_from_which_nothing_can_be_drawn_are_found(row: list[float], problem: str) -> None:
+    bad = torch.tensor([[0.0, 1.0, 2.0], row])
+    maxima = LogitMaxima(2, 4, torch.device("cpu"))
+    for position, logits in enumerate([LOGITS, bad, bad, LOGITS]):
+        maxima.record(position, logits)
+    assert [maxima.first_invalid(end) for end in range(5)] == [None, None, 1, 1, 1]
+    chain = [Change(), Change(lambda x: bad), Change()]
+    message, _ = refusal(raise_for_invalid_logits, chain, [], LOGITS, HISTORY)
+    assert message == f"plugin 'change': __call__() returned {problem}"
+
+
+def test_forbidden_tokens_are_valid() -> None:
+    maxima = LogitMaxima(1, 1, torch.device("cpu"))
+    maxima.record(0, torch.tensor([[-inf, 0.0, -inf]]))
+    assert maxima.first_invalid(1) is None
+
+
+def test_a_position_that_was_not_drawn_is_valid() -> None:
+    assert LogitMaxima(2, 3, torch.device("cpu")).first_invalid(3) is None
+
+
+def test_the_prior_itself_can_be_what_is_wrong() -> None:
+    assert refusal(raise_for_invalid_logits, [Change()], [], LOGITS * nan, HISTORY) == (
+        "the prior returned NaN as logits",
+        "its weights are damaged, or its training diverged: restore them, or train it anew",
+    )
+
+
+def test_guidance_can_be_what_is_wrong() -> None:
+    pair = torch.cat([LOGITS, LOGITS])
+    message, _ = refusal(raise_for_invalid_logits, [], [Difference(inf)], pair, HISTORY)
+    assert message == "plugin 'difference': combine() returned NaN"
+
+
+def test_a_sampler_that_is_wrong_only_once_is_told() -> None:
+    assert refusal(raise_for_invalid_logits, [Change()], [], LOGITS, HISTORY) == (
+        "samplers (change) returned invalid logits, but valid ones when called again",
+        "a sampler must depend on its arguments only; leave one out to see",
+    )
+
+
+def test_a_token_of_invalid_logits_is_in_the_codebook() -> None:
+    logits = torch.tensor([[nan, 1.0], [inf, 1.0], [-inf, -inf]])
+    tokens = draw_tokens(logits, torch.tensor([0.1, 0.5, 0.9], dtype=torch.float64))
+    assert ((tokens >= 0) & (tokens < 2)).all()
