@@ -20,6 +20,14 @@ class Tone:
     accent: float = 1.0
 
 
+@dataclass
+class PreviousNotes:
+    """The last notes of a part, which its next ones follow smoothly."""
+
+    voicing: tuple[int, ...] | None = None  # of a chordal part
+    pitch: int | None = None  # of a bass
+
+
 @dataclass(frozen=True)
 class Motif:
     """A melodic idea of two bars."""
@@ -38,6 +46,14 @@ def read_steps(pattern: str) -> list[tuple[float, float, str]]:
         elif char not in ".-":
             strokes.append((i / 4, 0.25, char))
     return strokes
+
+
+def bar_steps(pattern: str, bar: int, beats: int) -> list[tuple[float, float, str]]:
+    """One bar of a pattern of one or more bars."""
+    steps = beats * 4
+    count = max(1, len(pattern) // steps)
+    at = (bar % count) * steps
+    return read_steps(pattern[at : at + steps])
 
 
 def chord_at(spans: list[ChordSpan], beat: float) -> Chord:

@@ -7,35 +7,29 @@ returns notes in beats from the beginning of the section.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import pairwise
 from random import Random
 
+from bass import play_bass, root_pitch
 from melody import (
     ChordSpan,
     MelodyWriter,
+    PreviousNotes,
     Tone,
+    bar_steps,
     chord_at,
     ornament,
-    read_steps,
     third_below,
     write_theme,
 )
-from patterns import ARPS, BASS, CHORDS, CRASH, DRUMS, FILLS, KICK, RIDE
-from song_plan import PlacedSection, SongPlan
+from patterns import ARPS, CHORDS, CRASH, DRUMS, FILLS, KICK, RIDE
+from song_plan import PlacedSection, SongPlan, bar_starts
 from styles import Part
-from theory import Chord, chord_scale, nearest, parse_chord, pitches_in, place, voice_lead
+from theory import Chord, parse_chord, place, voice_lead
 
 LEAD_ROLES = ("lead", "third")
 ACCENTS = {"X": 1.1, "x": 0.95, "o": 0.6}
-
-
-@dataclass
-class PreviousNotes:
-    """The last notes of a part, which its next ones follow smoothly."""
-
-    voicing: tuple[int, ...] | None = None  # of a chordal part
-    pitch: int | None = None  # of a bass
 
 
 def final_chord(plan: SongPlan, part: Part, previous: PreviousNotes) -> list[Tone]:
@@ -47,7 +41,7 @@ def final_chord(plan: SongPlan, part: Part, previous: PreviousNotes) -> list[Ton
         cymbal = CRASH if plan.artist.crash_cymbal else RIDE
         return [Tone(plan.end, 1, pitch, 0.75) for pitch in (KICK, cymbal)]
     if part.role == "bass":
-        pitches: tuple[int, ...] = (_root(chord, tonic, part, previous),)
+        pitches: tuple[int, ...] = (root_pitch(chord, tonic, part, previous),)
     elif part.role in LEAD_ROLES:
         pitches = (place(tonic + chord.root, part.low, part.high, (part.low + part.high) // 2),)
     elif part.role == "power":
@@ -58,19 +52,6 @@ def final_chord(plan: SongPlan, part: Part, previous: PreviousNotes) -> list[Ton
     return [Tone(plan.end + i * delay, length, p, 0.85) for i, p in enumerate(pitches)]
 
 
-def _bars(plan: SongPlan, placed: PlacedSection) -> list[float]:
-    """The beats at which the bars of a section start."""
-    return [float(b * plan.artist.beats_per_bar) for b in range(placed.section.bars)]
-
-
-def _bar_steps(pattern: str, bar: int, beats: int) -> list[tuple[float, float, str]]:
-    """One bar of a pattern of one or more bars."""
-    steps = beats * 4
-    count = max(1, len(pattern) // steps)
-    at = (bar % count) * steps
-    return read_steps(pattern[at : at + steps])
-
-
 def _play_drums(
     plan: SongPlan, placed: PlacedSection, part: Part, pattern: str, previous: PreviousNotes
 ) -> list[Tone]:
@@ -78,86 +59,14 @@ def _play_drums(
     rng = Random(f"{plan.artist.name}:{plan.seed}:{placed.kind}:{placed.repetition}:fills")
     fills = FILLS.get(plan.artist.fill, ())
     tones = []
-    for bar, at in enumerate(_bars(plan, placed)):
+    for bar, at in enumerate(bar_starts(plan, placed)):
         ends_phrase = bar == placed.section.bars - 1 or bar % 8 == 7
         grid = DRUMS[pattern]
         if ends_phrase and fills and placed.section.bars > 2 and "build" not in pattern:
             grid = rng.choice(fills)
         for pitch, strokes in grid.items():
-            for start, length, stroke in _bar_steps(strokes, bar, plan.artist.beats_per_bar):
+            for start, length, stroke in bar_steps(strokes, bar, plan.artist.beats_per_bar):
                 tones.append(Tone(at + start, length, pitch, ACCENTS[stroke]))
-    return tones
-
-
-def _root(chord: Chord, tonic: int, part: Part, previous: PreviousNotes) -> int:
-    """The bass pitch of a chord, between the last pitch and the middle of the range."""
-    centre = (part.low * 2 + part.high) // 3
-    near = centre if previous.pitch is None else (previous.pitch + centre) // 2
-    previous.pitch = place(chord.bass_class(tonic), part.low, part.high, near)
-    return previous.pitch
-
-
-def _play_bass(
-    plan: SongPlan, placed: PlacedSection, part: Part, pattern: str, previous: PreviousNotes
-) -> list[Tone]:
-    """A bass line: walking, one note per chord, or a pattern of chord tones."""
-    if pattern == "walk":
-        return _walk(plan, placed, part, previous)
-    if pattern == "dotted":
-        roots = ((at, n, _root(c, placed.tonic, part, previous)) for at, n, c in placed.spans)
-        return [Tone(at, n, pitch, 0.95) for at, n, pitch in roots]
-    tones = []
-    last_chord, root = None, 0
-    for bar, at in enumerate(_bars(plan, placed)):
-        for start, length, step in _bar_steps(BASS[pattern], bar, plan.artist.beats_per_bar):
-            beat = at + start
-            chord = chord_at(placed.spans, beat)
-            if chord is not last_chord:
-                last_chord, root = chord, _root(chord, placed.tonic, part, previous)
-            pitch = _bass_pitch(step, root, chord, placed, part, beat)
-            tones.append(Tone(beat, length, pitch, 1.05 if start % 2 == 0 else 0.95))
-    return tones
-
-
-def _bass_pitch(
-    step: str, root: int, chord: Chord, placed: PlacedSection, part: Part, beat: float
-) -> int:
-    """The pitch for a character of a bass pattern over a chord."""
-    if step == "a":
-        target = chord_at(placed.spans, beat + 0.5).bass_class(placed.tonic)
-        goal = place(target, part.low, part.high, root)
-        return max(part.low, goal - 2 if goal > root else goal - 1)
-    seventh = next((i for i in chord.intervals if i in (9, 10, 11)), 12)
-    offsets = {"1": 0, "3": chord.third(), "5": chord.fifth(), "7": seventh, "8": 12}
-    wanted = root + offsets[step] - (chord.bass if step in "35" else 0)
-    while wanted > part.high:
-        wanted -= 12
-    return wanted if wanted >= part.low else wanted + 12
-
-
-def _walk(plan: SongPlan, placed: PlacedSection, part: Part, previous: PreviousNotes) -> list[Tone]:
-    """A walking bass: the root of each chord, then steps that lead to the next root."""
-    rng = Random(f"{plan.artist.name}:{plan.seed}:{placed.kind}:{placed.repetition % 2}:walk")
-    tones = []
-    for i, (at, length, chord) in enumerate(placed.spans):
-        following = placed.spans[(i + 1) % len(placed.spans)][2]
-        root = _root(chord, placed.tonic, part, previous)
-        goal = place(following.bass_class(placed.tonic), part.low, part.high, root)
-        line = [root]
-        pool = pitches_in(chord_scale(placed.tonic, plan.artist.scale, chord), part.low, part.high)
-        middle = [
-            place(chord.root + placed.tonic + chord.third(), part.low, part.high, root + 3),
-            place(chord.root + placed.tonic + chord.fifth(), part.low, part.high, root + 7),
-        ]
-        while len(line) < int(length) - 1:
-            step = nearest(line[-1] + rng.choice((-2, 2, 2)), pool)
-            line.append(middle[len(line) - 1] if rng.random() < 0.6 else step)
-        if length >= 2:
-            line.append(goal + rng.choice((-1, 1, 1, 2)))
-        for beat, pitch in enumerate(line):
-            pitch = min(max(pitch, part.low), part.high)
-            tones.append(Tone(at + beat, 1.0, pitch, 1.0 if beat % 2 == 0 else 1.06))
-            previous.pitch = pitch
     return tones
 
 
@@ -182,8 +91,8 @@ def _play_chords(
     strum = part.strum_seconds * plan.bpm / 60
     current: Chord | None = None
     voicing: tuple[int, ...] = ()
-    for bar, at in enumerate(_bars(plan, placed)):
-        strokes = _bar_steps(CHORDS[pattern], bar, plan.artist.beats_per_bar)
+    for bar, at in enumerate(bar_starts(plan, placed)):
+        strokes = bar_steps(CHORDS[pattern], bar, plan.artist.beats_per_bar)
         for start, length, stroke in _split_at_changes(strokes, placed.spans, at):
             chord = chord_at(placed.spans, at + start)
             if chord is not current:
@@ -213,8 +122,8 @@ def _play_power(
 ) -> list[Tone]:
     """Power chords; unaccented sixteenths are palm-muted: softer and without the octave."""
     tones = []
-    for bar, at in enumerate(_bars(plan, placed)):
-        for start, length, stroke in _bar_steps(CHORDS[pattern], bar, plan.artist.beats_per_bar):
+    for bar, at in enumerate(bar_starts(plan, placed)):
+        for start, length, stroke in bar_steps(CHORDS[pattern], bar, plan.artist.beats_per_bar):
             pitches = _power(chord_at(placed.spans, at + start), placed.tonic, part)
             muted = length <= 0.25 and stroke != "X"
             for pitch in pitches[: 2 if muted else 3]:
@@ -229,8 +138,8 @@ def _play_arpeggio(
     tones = []
     current: Chord | None = None
     voicing: tuple[int, ...] = ()
-    for bar, at in enumerate(_bars(plan, placed)):
-        for start, length, digit in _bar_steps(ARPS[pattern], bar, plan.artist.beats_per_bar):
+    for bar, at in enumerate(bar_starts(plan, placed)):
+        for start, length, digit in bar_steps(ARPS[pattern], bar, plan.artist.beats_per_bar):
             beat = at + start
             chord = chord_at(placed.spans, beat)
             if chord is not current:
@@ -301,7 +210,7 @@ def _octave_in_range(pitch: int, part: Part) -> int:
 
 PLAYERS: dict[str, Callable[[SongPlan, PlacedSection, Part, str, PreviousNotes], list[Tone]]] = {
     "drums": _play_drums,
-    "bass": _play_bass,
+    "bass": play_bass,
     "chords": _play_chords,
     "power": _play_power,
     "arp": _play_arpeggio,

@@ -71,3 +71,8 @@ def _choose_patterns(artist: Artist, seed: int, kind: str) -> dict[str, str]:
     rng = Random(f"{artist.name}:{seed}:{kind}:patterns")
     options = artist.sections[kind].options()
     return {name: rng.choice(patterns) for name, patterns in options.items()}
+
+
+def bar_starts(plan: SongPlan, placed: PlacedSection) -> list[float]:
+    """The beats at which the bars of a section start."""
+    return [float(b * plan.artist.beats_per_bar) for b in range(placed.section.bars)]

@@ -13,8 +13,8 @@ from support.paths import ROOT
 MINI = ROOT / "examples" / "mini"
 MODULES = (
     "theory", "patterns", "melody", "styles", "artists", "artists.rock",
-    "artists.jazz", "artists.classical", "artists.electronic", "song_plan", "players", "compose",
-    "render", "lyrics", "singing", "voice", "sung_songs", "make_songs",
+    "artists.jazz", "artists.classical", "artists.electronic", "song_plan", "bass", "players",
+    "compose", "render", "lyrics", "singing", "voice", "sung_songs", "make_songs",
 )  # fmt: skip
 
 
