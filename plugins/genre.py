@@ -1,4 +1,4 @@
-"""genre: one or several of those the model was trained on, mixed evenly."""
+"""genre: one or several of the genres that the model was trained on, mixed evenly."""
 
 from __future__ import annotations
 
@@ -27,46 +27,63 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Genre(Conditioner):
-    """A bag of up to `most` genres; their embeddings are added to the first input."""
+    """A bag of genres: the sum of their embeddings is added at the start position.
+
+    Source: Dhariwal et al. 2020, "Artist, Genre, and Timing Conditioning".
+
+    Ids are positions in `names`, counted from 1; id 0 means that no genre was given.
+    """
 
     name: ClassVar[str] = "genre"
+    #: Most genres that one song may have.
     max_genres: int = 5
-    split_words: bool = False  # a genre such as "hard rock" is the bag of its words
-    lenient: bool = False  # one that is not known counts as not said; another level knows it
-    names: tuple[str, ...] = ()  # learned
-    aliases: dict[str, str] = field(default_factory=dict)  # other names, and what they mean
+    #: Whether a genre of several words, such as "hard rock", is looked up word by word.
+    split_words: bool = False
+    #: Whether unknown genres are ignored instead of an error, because another level knows them.
+    lenient: bool = False
+    #: Fitted: the genres of the training corpus, sorted.
+    names: tuple[str, ...] = ()
+    #: Alternative spellings, each with the entry of `names` that it stands for.
+    aliases: dict[str, str] = field(default_factory=dict)
 
     @dataclass(frozen=True)
     class Input:
-        genre: Annotated[str | None, "Genre, or several with commas between."] = None
+        genre: Annotated[str | None, "Genre, or several separated by commas."] = None
 
-    def read(self, given: Mapping[str, Any], folder: Path) -> Values:
-        said = given.get("genre") or []
-        words = said.split(",") if isinstance(said, str) else said
-        if not isinstance(words, (list, tuple)) or not all(isinstance(w, str) for w in words):
-            raise InputError(f"can't read genre {said!r}", "write words with commas between")
-        return {"genre": [w.strip() for w in words if w.strip()]}
+    def read(self, inputs: Mapping[str, Any], folder: Path) -> Values:
+        genre = inputs.get("genre") or []
+        genres = genre.split(",") if isinstance(genre, str) else genre
+        if not isinstance(genres, (list, tuple)) or not all(isinstance(g, str) for g in genres):
+            raise InputError(f"can't read genre {genre!r}", "write genres separated by commas")
+        return {"genre": [g.strip() for g in genres if g.strip()]}
 
     def fit(self, songs: Sequence[Song]) -> Self:
         return replace(self, names=tuple(sorted({g for s in songs for g in s.get("genre") or []})))
 
     def encode(self, song: Song, window: Window, shape: PriorShape) -> dict[str, np.ndarray]:
+        """`ids`, int64 (max_genres,): the ids of the genres, then -1.
+
+        Raises InputError for an unknown genre or too many genres, unless `lenient`.
+        """
         import numpy as np
 
-        words = song.get("genre") or []
+        genres = song.get("genre") or []
         if self.split_words:
-            words = [part for word in words for part in re.findall(r"[^\W_]+", word)]
-        numbers = [number for word in words if (number := self.number(word))]
-        if len(numbers) > self.max_genres and not self.lenient:
-            raise InputError(f"{len(numbers)} genres are more than {self.max_genres}", "name fewer")
+            genres = [word for genre in genres for word in re.findall(r"[^\W_]+", genre)]
+        known = [number for genre in genres if (number := self.genre_id(genre))]
+        if len(known) > self.max_genres and not self.lenient:
+            raise InputError(f"{len(known)} genres are too many", f"give {self.max_genres} at most")
         ids = np.full(self.max_genres, -1, dtype=np.int64)
-        ids[: len(numbers)] = numbers[: self.max_genres]
-        if not numbers:
+        ids[: len(known)] = known[: self.max_genres]
+        if not known:
             ids[0] = 0
         return {"ids": ids}
 
-    def number(self, genre: str) -> int:
-        """The id of a name, whatever its case; 0 or an InputError when it is not known."""
+    def genre_id(self, genre: str) -> int:
+        """The id of a genre, ignoring case.
+
+        An unknown genre is 0 if `lenient`, otherwise InputError is raised.
+        """
         return lookup_id("genre", genre, self.names, self.aliases, lenient=self.lenient)
 
     def module(self, shape: PriorShape) -> nn.Module:

@@ -1,4 +1,4 @@
-"""The built-in samplers. Each keeps to one idea; they run in the order they stand here."""
+"""The built-in samplers, in the order they run: guidance, temperature, truncation, greedy."""
 
 from __future__ import annotations
 
@@ -13,12 +13,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Guidance(GuidanceSampler):
-    """Goes further in the direction that what is told leads to (classifier-free guidance, Ho and
-    Salimans 2022, equation 6, on logits: `told + (guidance - 1) * (told - untold)`)."""
+    """Classifier-free guidance: extrapolate from the unconditional to the conditional logits.
+
+    `cond + (guidance - 1) * (cond - uncond)`: Ho and Salimans 2022 (arXiv 2207.12598), equation 6,
+    on logits, with w = guidance - 1. A scale of 1 changes nothing, 0 gives unconditional samples.
+    """
 
     name: ClassVar[str] = "guidance"
     order: ClassVar[int] = 5
-    guidance: Annotated[float | None, "Above 1 keeps closer to what is told; takes longer."] = None
+    guidance: Annotated[
+        float | None,
+        "Classifier-free guidance scale. 1 is off; higher follows the conditions more closely "
+        "and takes up to twice as long.",
+    ] = None
 
     def __post_init__(self) -> None:
         if self.guidance is not None and not 0 <= self.guidance < float("inf"):
@@ -36,15 +43,17 @@ class Guidance(GuidanceSampler):
 
 @dataclass(frozen=True)
 class Temperature(Sampler):
-    """Divides the logits: below 1 is safer, above 1 is wilder."""
+    """Divide the logits by a temperature (Ackley, Hinton and Sejnowski 1985)."""
 
     name: ClassVar[str] = "temperature"
     order: ClassVar[int] = 10
-    temperature: Annotated[float | None, "Below 1 is safer, above 1 is wilder."] = None
+    temperature: Annotated[
+        float | None, "Sampling temperature. Below 1 is safer, above 1 is wilder."
+    ] = None
 
     def __post_init__(self) -> None:
         if self.temperature is not None and not 0.001 <= self.temperature < float("inf"):
-            raise ValueError("must be 0.001 or more (for the likeliest token use --greedy)")
+            raise ValueError("must be 0.001 or more (for the most likely token use --greedy)")
 
     def __call__(self, logits: Tensor, history: Tensor) -> Tensor:
         return logits if self.temperature is None else logits / self.temperature
@@ -52,11 +61,14 @@ class Temperature(Sampler):
 
 @dataclass(frozen=True)
 class TopK(Sampler):
-    """Keeps the k likeliest tokens (Fan et al. 2018)."""
+    """Keep the k most likely tokens, and any tied with the last of them.
+
+    Source: Fan et al. 2018 (arXiv 1805.04833), section 5.4.
+    """
 
     name: ClassVar[str] = "top-k"
     order: ClassVar[int] = 20
-    top_k: Annotated[int | None, "Keep only the k likeliest tokens."] = None
+    top_k: Annotated[int | None, "Sample from the k most likely tokens only."] = None
 
     def __post_init__(self) -> None:
         if self.top_k is not None and self.top_k < 1:
@@ -66,17 +78,23 @@ class TopK(Sampler):
         if self.top_k is None:
             return logits
         k = min(self.top_k, logits.shape[-1])
-        least = logits.topk(k, dim=-1).values[:, -1:]
-        return logits.masked_fill(logits < least, float("-inf"))
+        threshold = logits.topk(k, dim=-1).values[:, -1:]
+        return logits.masked_fill(logits < threshold, float("-inf"))
 
 
 @dataclass(frozen=True)
 class TopP(Sampler):
-    """Keeps the likeliest tokens that together have probability p (Holtzman et al. 2020)."""
+    """Nucleus sampling: keep the fewest most likely tokens whose probabilities add up to p.
+
+    Source: Holtzman et al. 2020 (arXiv 1904.09751), section 3.1. At least one token is kept.
+    """
 
     name: ClassVar[str] = "top-p"
     order: ClassVar[int] = 30
-    top_p: Annotated[float | None, "Keep the likeliest tokens that make up this share."] = None
+    top_p: Annotated[
+        float | None,
+        "Nucleus sampling. Sample from the fewest tokens whose probabilities add up to p.",
+    ] = None
 
     def __post_init__(self) -> None:
         if self.top_p is not None and not 0 < self.top_p <= 1:
@@ -85,20 +103,25 @@ class TopP(Sampler):
     def __call__(self, logits: Tensor, history: Tensor) -> Tensor:
         if self.top_p is None:
             return logits
-        ordered, places = logits.sort(dim=-1, descending=True, stable=True)
-        shares = ordered.softmax(dim=-1)
-        before = shares.cumsum(dim=-1) - shares
-        ordered = ordered.masked_fill(before >= self.top_p, float("-inf"))
-        return logits.scatter(-1, places, ordered)
+        sorted_logits, indices = logits.sort(dim=-1, descending=True, stable=True)
+        probs = sorted_logits.softmax(dim=-1)
+        cumulative_before = probs.cumsum(dim=-1) - probs
+        kept = sorted_logits.masked_fill(cumulative_before >= self.top_p, float("-inf"))
+        return logits.scatter(-1, indices, kept)
 
 
 @dataclass(frozen=True)
 class MinP(Sampler):
-    """Keeps tokens at least p times as likely as the likeliest (Nguyen et al. 2024)."""
+    """Keep tokens whose probability is at least p times that of the most likely token.
+
+    Source: Nguyen et al. 2024 (arXiv 2407.01082), section 3.
+    """
 
     name: ClassVar[str] = "min-p"
     order: ClassVar[int] = 40
-    min_p: Annotated[float | None, "Drop tokens under this share of the likeliest one's."] = None
+    min_p: Annotated[
+        float | None, "Drop tokens less likely than this fraction of the most likely one."
+    ] = None
 
     def __post_init__(self) -> None:
         if self.min_p is not None and not 0 <= self.min_p <= 1:
@@ -107,18 +130,18 @@ class MinP(Sampler):
     def __call__(self, logits: Tensor, history: Tensor) -> Tensor:
         if self.min_p is None:
             return logits
-        shares = logits.softmax(dim=-1)
-        least = shares.amax(dim=-1, keepdim=True) * self.min_p
-        return logits.masked_fill(shares < least, float("-inf"))
+        probs = logits.softmax(dim=-1)
+        threshold = probs.amax(dim=-1, keepdim=True) * self.min_p
+        return logits.masked_fill(probs < threshold, float("-inf"))
 
 
 @dataclass(frozen=True)
 class Greedy(Sampler):
-    """Always the likeliest token; of equals, the one with the lowest number."""
+    """Take the most likely token; of tied tokens, the one with the lowest id."""
 
     name: ClassVar[str] = "greedy"
     order: ClassVar[int] = 90
-    greedy: Annotated[bool | None, "Always the likeliest token."] = None
+    greedy: Annotated[bool | None, "Always take the most likely token."] = None
 
     def __call__(self, logits: Tensor, history: Tensor) -> Tensor:
         import torch

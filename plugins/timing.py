@@ -1,4 +1,4 @@
-"""timing: how long the song is and where in it a window stands (paper, section 4.3)."""
+"""timing: how long the song is and where in it each token lies."""
 
 from __future__ import annotations
 
@@ -16,74 +16,92 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Timing(Conditioner):
-    """Total length, position and fraction elapsed at every frame, each as one of `bins`.
+    """Embeddings of total length, position and elapsed fraction, added at every token.
 
-    Lengths outside `shortest` .. `longest` seconds are clamped. What is made may be the beginning
-    of a longer song: of one of `--total` seconds, or of `least` seconds if it is shorter than the
-    songs that a model knows. A model that is told of a song's end makes it fade.
+    Source: Dhariwal et al. 2020, "Artist, Genre, and Timing Conditioning".
+
+    Each of the three is quantised to one of `num_bins` embeddings. A model that sees the end of a
+    song approaching makes it fade, so the total may be longer than what is sampled: `--total`, or
+    `assumed_total` for models trained on longer songs only.
     """
 
     name: ClassVar[str] = "timing"
+    #: Embeddings per quantity.
     num_bins: int = 128
+    #: Total lengths, in seconds; values outside are clamped.
     min_seconds: float = 0.0
     max_seconds: float = 600.0
+    #: Total length in seconds where --total is not given and what is sampled is shorter; 0 is off.
     assumed_total: float = 0.0
 
     @dataclass(frozen=True)
     class Input:
         total: Annotated[
-            float | None, "Seconds of the whole song, of which --seconds is the beginning."
+            float | None, "Length of the whole song in seconds, if --seconds is only its beginning."
         ] = None
 
-    def read(self, given: Mapping[str, Any], folder: Path) -> Values:
+    def read(self, inputs: Mapping[str, Any], folder: Path) -> Values:
         try:
-            total = float(given["total"])
+            total = float(inputs["total"])
         except (TypeError, ValueError):
             total = 0.0
         if not 0 < total < float("inf"):
-            raise InputError(f"can't read total {given['total']!r}", "write seconds, such as 90")
+            raise InputError(f"can't read total {inputs['total']!r}", "write seconds, such as 90")
         return {"total": total}
 
     def encode(self, song: Song, window: Window, shape: PriorShape) -> dict[str, np.ndarray]:
+        """float32 arrays: `total` (1,) and `position` (T,) in samples, `elapsed` (T,) from 0 to 1.
+
+        T is the context length.
+        """
         import numpy as np
 
         rate = shape.sample_rate
         total = max(window.total, round((song.get("total") or self.assumed_total) * rate))
-        # in samples and in fp32 throughout, so that each falls into the bin it did in Jukebox
+        # samples and float32 throughout, as in the original, so that values fall into the same bins
         start, end = np.float32(window.start), np.float32(window.start + window.length)
-        through = np.arange(shape.context_length, dtype=np.float32) / np.float32(
+        fraction = np.arange(shape.context_length, dtype=np.float32) / np.float32(
             shape.context_length
         )
-        whole = np.float32(total)
+        length = np.float32(total)
         return {
-            "total": np.array([whole]),
-            "position": start + (end - start) * through,
-            "elapsed": start / whole + (end / whole - start / whole) * through,
+            "total": np.array([length]),
+            "position": start + (end - start) * fraction,
+            "elapsed": start / length + (end / length - start / length) * fraction,
         }
+
+    def describe(self, song: Song) -> dict[str, str]:
+        """`the beginning of a song of 90 s`."""
+        total = song.get("total")
+        if isinstance(total, bool) or not isinstance(total, (int, float)):
+            return super().describe(song)
+        return {"total": f"the beginning of a song of {total:g} s"}
 
     def module(self, shape: PriorShape) -> nn.Module:
         return _embeddings(self, shape)
 
 
 def _embeddings(timing: Timing, shape: PriorShape) -> nn.Module:
+    """The network; a class within a function, since torch must not be imported earlier."""
     from torch import Tensor, nn
 
     from jukebox_cli.api.nn import Conditioning, RangeEmbedding
 
-    class Embeddings(nn.Module):
+    class TimingEmbeddings(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            bins, width = timing.num_bins, shape.width
+            num_bins, width = timing.num_bins, shape.width
             low, high = (s * shape.sample_rate for s in (timing.min_seconds, timing.max_seconds))
-            self.total = RangeEmbedding(bins, low, high, width)
-            self.position = RangeEmbedding(bins, 0.0, high, width)
-            self.elapsed = RangeEmbedding(bins, 0.0, 1.0, width)
+            self.total = RangeEmbedding(num_bins, low, high, width)
+            self.position = RangeEmbedding(num_bins, 0.0, high, width)
+            self.elapsed = RangeEmbedding(num_bins, 0.0, 1.0, width)
 
         def forward(self, total: Tensor, position: Tensor, elapsed: Tensor) -> Conditioning:
+            """total (B, 1), position (B, T), elapsed (B, T) -> per_token (B, T, W)."""
             parts = self.total(total), self.position(position), self.elapsed(elapsed)
             return Conditioning(per_token=parts[0] + parts[1] + parts[2])
 
-    return Embeddings()
+    return TimingEmbeddings()
 
 
 @hookimpl

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # All items of a run on this machine, JOBS tasks at a time, without a scheduler.
 #
-#     RUN=runs/big SONG="--preset rock.yaml" ITEMS=16 EACH=4 JOBS=2 local.sh
+#     RUN=runs/big SONG="--preset rock" ITEMS=16 EACH=4 JOBS=2 local.sh
 #
 # Running it again finishes what is missing.
 set -euo pipefail
 
-: "${RUN:?the folder of the run}" "${SONG:?what to make, in flags of jukebox generate}"
+: "${RUN:?the folder of the run}" "${SONG:?what to make, as options of jukebox generate}"
 : "${ITEMS:?how many items there are}"
 export RUN SONG ITEMS EACH=${EACH:-1}
 

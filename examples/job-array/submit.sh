@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# All items of a run on a Slurm cluster: an array a stage, each task of a stage after the task with
-# the same number of the stage before. Prints the number of the last array.
+# All items of a run on a Slurm cluster: one job array per stage. Each task waits for the task with
+# the same number of the stage before. Prints the id of the last array.
 #
-#     RUN=runs/big SONG="--preset rock.yaml" ITEMS=16 EACH=4 submit.sh --partition=gpu --gpus=1
+#     RUN=runs/big SONG="--preset rock" ITEMS=16 EACH=4 submit.sh --partition=gpu --gpus=1
 #
-# What follows goes to sbatch. Submitting it again finishes what is missing.
+# Arguments go to sbatch. Submitting it again finishes what is missing.
 set -euo pipefail
 
-: "${RUN:?the folder of the run}" "${SONG:?what to make, in flags of jukebox generate}"
+: "${RUN:?the folder of the run}" "${SONG:?what to make, as options of jukebox generate}"
 : "${ITEMS:?how many items there are}"
 export RUN SONG ITEMS EACH=${EACH:-1}
 

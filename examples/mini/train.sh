@@ -37,7 +37,7 @@ for level in 0 1 2; do
     # shellcheck disable=SC2086 # $played and $sung are two words each
     jukebox train vqvae $played $sung "$work/real/songs.jsonl" "$work/real/held-out.jsonl" \
         --model "$work/mini" --preset "$here/recipe.yaml" --level $level \
-        --steps "$codec_steps" --batch "$batch" --rate 1.5e-3 >"$work/vqvae-$level.log" 2>&1 &
+        --steps "$codec_steps" --batch "$batch" --learning-rate 1.5e-3 >"$work/vqvae-$level.log" 2>&1 &
     pids="$pids $!"
 done
 together
@@ -51,7 +51,7 @@ together
 
 for level in 0 1 2; do
     jukebox train prior "$work/corpus" --model "$work/mini" --level $level --steps "$steps" \
-        --batch "$batch" --rate 1.5e-3 >"$work/prior-$level.log" 2>&1 &
+        --batch "$batch" --learning-rate 1.5e-3 >"$work/prior-$level.log" 2>&1 &
     pids="$pids $!"
 done
 together

@@ -9,8 +9,17 @@ from __future__ import annotations
 import typer
 
 from jukebox_cli.cli.console import print_note, print_result, print_warning, progress
-from jukebox_cli.cli.options import Device, DeviceFlag, Json, ModelName, Only, Quiet, RunFolder
-from jukebox_cli.sampling.items import parse_items
+from jukebox_cli.cli.options import (
+    Device,
+    DeviceFlag,
+    Json,
+    ModelName,
+    Only,
+    Quiet,
+    RunFolder,
+    validate_out,
+)
+from jukebox_cli.sampling.items import parse_number_list
 from jukebox_cli.sampling.job import Advance, StartProgress, no_progress
 
 __all__ = [
@@ -25,11 +34,12 @@ __all__ = [
     "StartProgress",
     "command_group",
     "no_progress",
-    "parse_numbers",
+    "parse_number_list",
     "print_note",
     "print_result",
     "print_warning",
     "progress",
+    "validate_out",
 ]
 
 
@@ -44,12 +54,3 @@ def command_group(app: typer.Typer, name: str, description: str = "") -> typer.T
     added = typer.Typer(no_args_is_help=True, help=description)
     app.add_typer(added, name=name)
     return added
-
-
-def parse_numbers(text: str, option: str) -> tuple[int, ...]:
-    """`0,2` and `4-7` as numbers, ascending and without repetitions.
-
-    :param option: the option that the text comes from, such as "--levels", for the error.
-    :raises InputError: for any other text.
-    """
-    return parse_items(text, count=False, where=option)

@@ -159,6 +159,7 @@ def write_model(
     weights: Mapping[str, Mapping[str, Callable[[], Tensor]]],
     conditioners: Mapping[int, Mapping[str, Options]],
     card: str,
+    registry: Registry,
     on_part: Callable[[str], None] = lambda part: None,
 ) -> Model:
     """Write the folder of a model, config.yaml last: a folder without it is not a model.
@@ -167,6 +168,7 @@ def write_model(
         (float16, bfloat16 or float32); called twice, and no two tensors are held at a time.
     :param conditioners: the fitted fields of each level's conditioners, by level and name.
     :param card: the text of card.md, in Markdown.
+    :param registry: the installed plugins: the model keeps which package has each conditioner.
     :param on_part: called with the name of each part before it is written.
     :raises InputError: if the disk is full, or the folder can't be written to.
     """
@@ -178,7 +180,7 @@ def write_model(
         on_part(part)
         stream_tensors(model.weights(part), tensors)
     for level, fields in conditioners.items():
-        model.write_fitted_conditioners(level, fields)
+        model.write_fitted_conditioners(level, fields, registry.packages_of(fields))
     write_text(model.card, card)
     model.write_config(config)
     return model

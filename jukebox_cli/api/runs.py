@@ -17,7 +17,7 @@ from jukebox_cli.config.schema import Options, SamplingConfig, SongPreset
 from jukebox_cli.config.yaml_files import dump_yaml
 from jukebox_cli.interfaces.conditioner import Conditioner, Song
 from jukebox_cli.registry import Registry
-from jukebox_cli.sampling.items import parse_items
+from jukebox_cli.sampling.items import parse_number_list
 from jukebox_cli.sampling.request import Request, resolve_sampling
 from jukebox_cli.sampling.run_setup import reopen_job
 from jukebox_cli.storage.files import corruption_errors, read_jsonl
@@ -100,7 +100,7 @@ def open_run(registry: Registry, path: Path, only: str | None = None) -> OpenRun
     """
     run = Run(path)
     run.config  # noqa: B018 - an error now, if it is not a run
-    numbers = run.select_items(parse_items(only, count=False) if only else None)
+    numbers = run.select_items(None if only is None else parse_number_list(only))
     return OpenRun(run, registry, numbers)
 
 

@@ -114,4 +114,4 @@ def _write_prior(model: Model, config: ModelConfig, level: int, registry: Regist
         for parameter in prior.parameters():  # with weights of size 0.02 logits would hardly differ
             parameter.mul_(5.0)
     save_tensors(model.weights(f"prior-{level}"), prior.state_dict())
-    model.write_fitted_conditioners(level, fields)
+    model.write_fitted_conditioners(level, fields, registry.packages_of(fields))

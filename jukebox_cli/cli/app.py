@@ -1,4 +1,4 @@
-"""The app: commands from all of `cli`, flags from plugins, errors as exit codes."""
+"""The app: the commands of this package and of plugins, and errors as exit codes."""
 
 from __future__ import annotations
 
@@ -13,19 +13,43 @@ import typer
 from typer.core import TyperGroup
 
 from jukebox_cli import __version__
-from jukebox_cli.cli import listing, making, models, report, training
-from jukebox_cli.cli.console import Exit, print_error, print_warning, print_warnings_once
+from jukebox_cli.cli import (
+    continue_,
+    decode,
+    examples,
+    generate,
+    model,
+    plugin,
+    preset,
+    run,
+    tokenize,
+    train_prior,
+    train_vqvae,
+    upsample,
+)
+from jukebox_cli.cli.console import (
+    Exit,
+    exit_code,
+    print_error,
+    print_warning,
+    print_warnings_once,
+    raise_terminated,
+)
 from jukebox_cli.config.suggest import did_you_mean
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.registry import Registry, load_installed
 
+#: Modules with commands, in the order of `jukebox --help`.
+COMMANDS = (generate, continue_, upsample, decode, tokenize)
+GROUPS = (run, model, preset, plugin, examples)
+
 
 class Commands(TyperGroup):
-    """Runs a command and turns what goes wrong into one line and an exit code."""
+    """Runs a command; prints an error as one line and turns it into an exit code."""
 
-    def make_context(self, *words: Any, **more: Any) -> Any:
+    def make_context(self, *args: Any, **options: Any) -> Any:
         try:
-            return super().make_context(*words, **more)
+            return super().make_context(*args, **options)
         except Exception as error:
             if _is_help(error) or not (fixable := _fixable(error)):
                 raise
@@ -36,20 +60,15 @@ class Commands(TyperGroup):
         try:
             with print_warnings_once():
                 return super().invoke(ctx)
-        except InputError as error:
-            if ctx.params.get("traceback"):
-                raise
-            print_error(error)
-            raise typer.Exit(Exit.FIXABLE) from None
-        except (KeyboardInterrupt, typer.Abort):
+        except (KeyboardInterrupt, typer.Abort) as interrupt:
             print("\nstopped; the same command goes on from here", file=sys.stderr)
-            raise typer.Exit(Exit.INTERRUPTED) from None
+            raise typer.Exit(exit_code(interrupt)) from None
         except (typer.Exit, BrokenPipeError):
             raise
         except Exception as error:
             if ctx.params.get("traceback") or _is_help(error):
                 raise
-            fixable = _fixable(error)
+            fixable = error if isinstance(error, InputError) else _fixable(error)
             print_error(fixable or _unexpected(error))
             raise typer.Exit(Exit.FIXABLE if fixable else Exit.FAILED) from None
 
@@ -59,34 +78,34 @@ def _is_help(error: Exception) -> bool:
 
 
 def _fixable(error: Exception) -> InputError | None:
-    """An error that a person can do something about, though it is not one of ours."""
-    if hasattr(error, "format_message"):  # typer's, about a wrong command, argument or flag
-        return _usage(error)
+    """The InputError for an error of typer or of the system that a person can fix, else None."""
+    if hasattr(error, "format_message"):  # typer's, about a wrong command, argument or option
+        return _usage_error(error)
     if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
         return InputError(f"can't use {error.filename}: {error.strerror}", "choose a shorter name")
     if isinstance(error, PermissionError) and error.filename:
         hint = "change its permissions, or those of the folders around it"
         return InputError(f"can't use {error.filename}: {error.strerror}", hint)
     if isinstance(error, OSError) and error.errno == errno.ENOSPC and not error.filename:
-        return _unprintable(error)  # files say their names: see `disk`
+        return _stdout_error(error)  # errors of files have names: see `storage.files`
     return None
 
 
-def _usage(error: Any) -> InputError:
-    """What typer has to say about a command line, as we say it."""
-    said = error.format_message().replace("Value error, ", "")
-    text, *meant = re.split(r"(?:\. Did you mean | \(Possible options: )'?", said)
+def _usage_error(error: Any) -> InputError:
+    """typer's message about a command line in our style, with its suggestions in the hint."""
+    message = error.format_message().replace("Value error, ", "")
+    text, *rest = re.split(r"(?:\. Did you mean | \(Possible options: )'?", message)
     command = error.ctx.command_path.split()[1:] if error.ctx else []
     hint = f"see `{' '.join(['jukebox', *command, '--help'])}`"
-    if meant:
-        known = [word.strip("'\"().? ") for word in re.split(r",| or ", meant[0])]
-        hint = did_you_mean(text.rpartition(" ")[2].strip("'"), known) or hint
+    if rest:
+        suggestions = [word.strip("'\"().? ") for word in re.split(r",| or ", rest[0])]
+        hint = did_you_mean(text.rpartition(" ")[2].strip("'"), suggestions) or hint
     return InputError(text[:1].lower() + text[1:].rstrip("."), hint)
 
 
 def _unexpected(error: Exception) -> InputError:
-    what = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
-    return InputError(what, "`jukebox --traceback ...` shows where; please report it")
+    message = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    return InputError(message, "`jukebox --traceback ...` shows where; please report it")
 
 
 def build_app(registry: Registry) -> typer.Typer:
@@ -95,74 +114,86 @@ def build_app(registry: Registry) -> typer.Typer:
         cls=Commands,
         no_args_is_help=True,
         pretty_exceptions_enable=False,
-        context_settings={"help_option_names": ["-h", "--help"]},
-        help="Music with singing, as raw audio: Jukebox as a command line.",
+        context_settings={"help_option_names": ["-h", "--help"], "obj": registry},
+        help="Music with singing as raw audio: Jukebox on the command line.",
     )
-
-    @app.callback()
-    def root(
-        ctx: typer.Context,
-        traceback: Annotated[
-            bool, typer.Option("--traceback", help="Show where an error came from.")
-        ] = False,
-        version: Annotated[
-            bool, typer.Option("--version", callback=_version, is_eager=True, help="The version.")
-        ] = False,
-    ) -> None:
-        ctx.obj = registry  # for commands of plugins
-
-    making.add(app, registry)
-    training.add(app, registry)
-    models.add(app, registry)
-    report.add(app, registry)
-    listing.add(app, registry)
+    app.callback()(_root)
+    for module in COMMANDS:
+        module.add(app, registry)
+    _add_training(app, registry)
+    for module in GROUPS:
+        module.add(app, registry)
     registry.add_commands(app)
     return app
 
 
-def _version(wanted: bool) -> None:
-    if wanted:
+def _print_version(value: bool) -> None:
+    if value:
         print(f"jukebox {__version__}")
         raise typer.Exit
 
 
+def _root(
+    traceback: Annotated[
+        bool, typer.Option("--traceback", help="Show the traceback of an error.")
+    ] = False,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_print_version,
+            is_eager=True,
+            help="Print the version.",
+        ),
+    ] = False,
+) -> None:
+    """Options of all commands."""
+
+
+def _add_training(app: typer.Typer, registry: Registry) -> None:
+    group = typer.Typer(no_args_is_help=True, help="Train a codec or a prior on your own music.")
+    app.add_typer(group, name="train")
+    train_vqvae.add(group, registry)
+    train_prior.add(group, registry)
+
+
 def main() -> None:
     """The `jukebox` command."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # what a cluster sends first
-    words = sys.argv[1:]
-    if "--traceback" in words:  # wherever it stands
-        words = ["--traceback", *(w for w in words if w != "--traceback")]
+    signal.signal(signal.SIGTERM, raise_terminated)  # clusters send it before SIGKILL
+    args = sys.argv[1:]
+    if "--traceback" in args:  # anywhere on the command line
+        args = ["--traceback", *(arg for arg in args if arg != "--traceback")]
     try:
         try:
-            build_app(load_installed(print_warning))(words)
+            build_app(load_installed(print_warning))(args, prog_name="jukebox")
         finally:
-            _flush()
-    except KeyboardInterrupt:  # before there was a command to stop
-        sys.exit(Exit.INTERRUPTED)
-    except InputError as error:  # plugins that clash, or nowhere to print to
+            _flush_stdout()
+    except KeyboardInterrupt as interrupt:  # while no command was running yet
+        sys.exit(exit_code(interrupt))
+    except InputError as error:  # plugins that clash, or stdout that can't be written
         print_error(error)
         sys.exit(Exit.FIXABLE)
     except BrokenPipeError:
         sys.exit(Exit.FAILED)
 
 
-def _flush() -> None:
-    """Prints what waits to be printed, while it can still be said that this fails."""
+def _flush_stdout() -> None:
+    """Writes what is buffered, while an error can still be reported."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        _hush()
+        _discard_stdout()
         raise
     except OSError as error:
-        raise _unprintable(error) from None
+        raise _stdout_error(error) from None
 
 
-def _unprintable(error: OSError) -> InputError:
-    _hush()
-    what = f"can't write to the standard output: {error.strerror}"
-    return InputError(what, "make room there, or send it elsewhere")
+def _stdout_error(error: OSError) -> InputError:
+    _discard_stdout()
+    message = f"can't write to the standard output: {error.strerror}"
+    return InputError(message, "free some space, or redirect it elsewhere")
 
 
-def _hush() -> None:
-    """Lets go of what waits to be printed: Python would try again at its end."""
+def _discard_stdout() -> None:
+    """Drops what is buffered: Python would try to write it again at exit."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

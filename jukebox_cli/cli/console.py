@@ -1,4 +1,4 @@
-"""Errors, messages and progress: everything that goes to stderr, and the exit codes."""
+"""Exit codes, and everything that is printed: results on stdout, the rest on stderr."""
 
 from __future__ import annotations
 
@@ -13,20 +13,38 @@ from typing import TYPE_CHECKING, Any
 from jukebox_cli.interfaces.errors import InputError, InputWarning
 
 if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import ProgressColumn
+
     from jukebox_cli.sampling.job import Advance, StartProgress
 
 
 class Exit(IntEnum):
-    """What the exit codes mean."""
+    """Exit codes of all commands."""
 
     DONE = 0
     FAILED = 1
     FIXABLE = 2
-    INTERRUPTED = 130
+    INTERRUPTED = 130  # by SIGINT, as shells count it: 128 + its number
+    TERMINATED = 143  # by SIGTERM
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM was received; handled like Ctrl-C, with an exit code of its own."""
+
+
+def raise_terminated(signal_number: int, frame: object) -> None:
+    """A handler of SIGTERM."""
+    raise Terminated
+
+
+def exit_code(interrupt: BaseException) -> Exit:
+    """The exit code for a KeyboardInterrupt, or for typer's Abort."""
+    return Exit.TERMINATED if isinstance(interrupt, Terminated) else Exit.INTERRUPTED
 
 
 def print_error(error: InputError) -> None:
-    """`error: ...`, a blank line, `hint: ...`."""
+    """Prints `error: ...`, a blank line and `hint: ...`."""
     for line in error.message.splitlines():
         print(f"error: {line}", file=sys.stderr)
     if error.hint:
@@ -34,22 +52,22 @@ def print_error(error: InputError) -> None:
 
 
 def print_warning(message: str) -> None:
+    """Prints `warning: ...`."""
     print(f"warning: {message}", file=sys.stderr)
 
 
 @contextmanager
 def print_warnings_once() -> Iterator[None]:
-    """Within it, what plugins warn of is one line, once."""
-    usual = warnings.showwarning
-    told: set[str] = set()  # Python forgets what it has shown whenever filters change
+    """Within the block each InputWarning is printed as one line, once; others as Python does."""
+    show_other = warnings.showwarning
+    printed: set[str] = set()  # Python forgets what it has shown whenever filters change
 
     def show(message: Any, category: type[Warning], *more: Any) -> None:
-        if issubclass(category, InputWarning):
-            if str(message) not in told:
-                print_warning(str(message))
-            told.add(str(message))
-        else:
-            usual(message, category, *more)
+        if not issubclass(category, InputWarning):
+            show_other(message, category, *more)
+        elif str(message) not in printed:
+            printed.add(str(message))
+            print_warning(str(message))
 
     with warnings.catch_warnings():
         warnings.simplefilter("default", InputWarning)
@@ -58,18 +76,25 @@ def print_warnings_once() -> Iterator[None]:
 
 
 def print_note(message: str, quiet: bool = False) -> None:
+    """Prints a message unless `quiet`."""
     if not quiet:
         print(message, file=sys.stderr)
 
 
-def print_result(data: Mapping[str, Any], line: str, as_json: bool) -> None:
-    """Data to stdout: as JSON, or the one line that a script wants."""
-    print(json.dumps(data, ensure_ascii=False) if as_json else line)
+def print_result(data: Mapping[str, Any], text: str, as_json: bool) -> None:
+    """Prints a result to stdout: as JSON, or as text if there is any."""
+    if as_json:
+        print(json.dumps(data, ensure_ascii=False))
+    elif text:
+        print(text)
 
 
 @contextmanager
 def progress(quiet: bool, unit: str = "tokens") -> Iterator[StartProgress]:
-    """A bar on stderr with units per second and the time left; plain lines when piped."""
+    """What starts progress bars on stderr, with speed in `unit`s per second and the time left.
+
+    Where stderr is not a terminal, the start of each stage is a plain line.
+    """
     from rich.console import Console
 
     from jukebox_cli.sampling.job import no_progress
@@ -78,57 +103,54 @@ def progress(quiet: bool, unit: str = "tokens") -> Iterator[StartProgress]:
     if quiet:
         yield no_progress
     elif console.is_terminal:
-        with _rich_bar(console, unit) as bar:
-            yield bar
+        with _bars(console, unit) as start:
+            yield start
     else:
-        yield _plain_bar(unit)
+        yield _plain_lines(unit)
 
 
-def _plain_bar(unit: str) -> StartProgress:
-    def begin(what: str, done: int, total: int) -> Advance:
-        left = f", {done:,} there already" if done else ""
-        print(f"{what}: {total:,} {_unit(what, unit)}{left}", file=sys.stderr)
+def _plain_lines(unit: str) -> StartProgress:
+    def start(stage: str, done: int, total: int) -> Advance:
+        already = f", {done:,} there already" if done else ""
+        print(f"{stage}: {total:,} {_unit_of(stage, unit)}{already}", file=sys.stderr)
         return lambda count: None
 
-    return begin
+    return start
 
 
-def _unit(what: str, usual: str) -> str:
-    return "samples" if what.startswith("decode") else usual
+def _unit_of(stage: str, unit: str) -> str:
+    return "samples" if stage.startswith("decode") else unit
 
 
 @contextmanager
-def _rich_bar(console: Any, unit: str) -> Iterator[StartProgress]:
-    from rich.progress import (
-        BarColumn,
-        Progress,
-        ProgressColumn,
-        Task,
-        TaskProgressColumn,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
+def _bars(console: Console, unit: str) -> Iterator[StartProgress]:
+    from rich.progress import Progress
+
+    with Progress(*_columns(), console=console) as bars:
+
+        def start(stage: str, done: int, total: int) -> Advance:
+            stage_unit = _unit_of(stage, unit)
+            task = bars.add_task(stage, total=total, completed=done, unit=stage_unit)
+            return lambda count: bars.advance(task, count)
+
+        yield start
+
+
+def _columns() -> list[ProgressColumn]:
+    """Stage, bar, percentage, speed, time, time left."""
+    from rich import progress
     from rich.text import Text
 
-    class Speed(ProgressColumn):
-        def render(self, task: Task) -> Text:
+    class Speed(progress.ProgressColumn):
+        def render(self, task: progress.Task) -> Text:
             speed = task.finished_speed or task.speed
             return Text(f"{speed:,.0f} {task.fields['unit']}/s" if speed else "")
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TaskProgressColumn(),
+    return [
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.TaskProgressColumn(),
         Speed(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console) as bars:
-
-        def begin(what: str, done: int, total: int) -> Advance:
-            name = _unit(what, unit)
-            task = bars.add_task(what, total=total, completed=done, unit=name)
-            return lambda count: bars.advance(task, count)
-
-        yield begin
+        progress.TimeElapsedColumn(),
+        progress.TimeRemainingColumn(),
+    ]

@@ -1,19 +1,24 @@
-"""generate, continue, upsample, decode, tokenize: the commands that fill a run."""
+"""Options that several commands share: types with their help, and groups of them.
+
+A group is a frozen dataclass; a command that takes one has an option for each of its fields (see
+`option_groups`).
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    pass
+from jukebox_cli.cli.completion import complete_models, complete_presets, complete_runs
+from jukebox_cli.interfaces.errors import InputError
 
 
 class Until(str, Enum):
-    """How far to go."""
+    """The last stage of a command that samples."""
 
     top = "top"
     tokens = "tokens"
@@ -21,6 +26,8 @@ class Until(str, Enum):
 
 
 class Device(str, Enum):
+    """Where to compute."""
+
     auto = "auto"
     cpu = "cpu"
     cuda = "cuda"
@@ -28,6 +35,8 @@ class Device(str, Enum):
 
 
 class Precision(str, Enum):
+    """The dtype of a prior's weights while sampling."""
+
     auto = "auto"
     fp32 = "fp32"
     fp16 = "fp16"
@@ -35,77 +44,105 @@ class Precision(str, Enum):
 
 
 class Format(str, Enum):
+    """File formats of decoded audio."""
+
     wav = "wav"
     flac = "flac"
     ogg = "ogg"
     mp3 = "mp3"
 
 
-class Kind(str, Enum):
-    run = "run"
-    corpus = "corpus"
+def validate_out(path: Path | None) -> Path | None:
+    """InputError for `--out -`: what is written is a folder, and stdout can't hold one."""
+    if path == Path("-"):
+        raise InputError("can't write to '-'", "name a folder or file, such as --out runs/song")
+    return path
 
 
 Preset = Annotated[
-    str | None, typer.Option(help="A preset: a path, or a name from `jukebox preset list`.")
+    str | None,
+    typer.Option(
+        help="Preset: a path, or a name from `jukebox preset list`.",
+        metavar="NAME",
+        autocompletion=complete_presets,
+    ),
 ]
-
-
 ModelName = Annotated[
-    str | None, typer.Option(help="A model: a folder, or a name from `jukebox model list`.")
+    str | None,
+    typer.Option(
+        help="Model: a folder, or a name from `jukebox model list`.",
+        metavar="NAME",
+        autocompletion=complete_models,
+    ),
 ]
-
-
-Out = Annotated[Path | None, typer.Option(help="Folder to write to.")]
-
-
-Seconds = Annotated[float | None, typer.Option(help="Length of the song.")]
-
-
+Out = Annotated[
+    Path | None,
+    typer.Option(help="Folder to write the run to.", metavar="FOLDER", callback=validate_out),
+]
+Seconds = Annotated[float | None, typer.Option(help="Length of the song, in seconds.")]
 Items = Annotated[
-    str | None, typer.Option(help="How many: 4. Or which of many: 0,2 or 4-7.", metavar="N|LIST")
+    int | None, typer.Option(help="How many items: variations of the song.", metavar="N")
 ]
-
-
 Only = Annotated[
-    str | None, typer.Option(help="Only these items: 2 or 0,2 or 4-7.", metavar="LIST")
+    str | None, typer.Option("--only", help="Only these items: 2, 0,2 or 4-7.", metavar="LIST")
 ]
-
-
-Seed = Annotated[int | None, typer.Option(help="Another seed, another song.")]
-
-
+Seed = Annotated[int | None, typer.Option(help="Seed of the random numbers.")]
+Overrides = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        help="Override a key of the preset: sampling.hop_fraction=[1,1,1]. Repeatable.",
+        metavar="KEY=VALUE",
+    ),
+]
 UntilFlag = Annotated[
     Until, typer.Option(help="Stop after the top level's tokens, all tokens, or the audio.")
 ]
-
-
-DeviceFlag = Annotated[Device, typer.Option(help="Where to compute.")]
-
-
+DeviceFlag = Annotated[Device, typer.Option(help="Device to compute on.")]
 PrecisionFlag = Annotated[
-    Precision, typer.Option(help="Of the weights; fp16 halves a large model's memory on a CPU.")
+    Precision,
+    typer.Option(help="Precision of the weights. On a CPU, fp16 halves a large model's memory."),
+]
+Batch = Annotated[
+    int, typer.Option(min=1, help="Items sampled at the same time. Does not change the tokens.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress and no messages.")]
+RunFolder = Annotated[
+    Path,
+    typer.Argument(metavar="RUN", help="The folder of a run.", autocompletion=complete_runs),
+]
+AudioSources = Annotated[
+    list[Path], typer.Argument(metavar="AUDIO...", help="Audio files, folders, manifests.")
 ]
 
 
-Batch = Annotated[int, typer.Option(min=1, help="Items drawn side by side; changes no token.")]
+@dataclass(frozen=True)
+class RequestOptions:
+    """What to make."""
+
+    preset: Preset = None
+    model: ModelName = None
+    out: Out = None
+    seconds: Seconds = None
+    items: Items = None
+    only: Only = None
+    seed: Seed = None
+    overrides: Overrides = None
 
 
-Set = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="Change a key of the preset: sampling.hop=[1,1,1]", metavar="K=V"),
-]
+@dataclass(frozen=True)
+class ComputeOptions:
+    """How to compute it."""
+
+    device: DeviceFlag = Device.auto
+    precision: PrecisionFlag = Precision.auto
+    batch: Batch = 16
 
 
-Json = Annotated[bool, typer.Option("--json", help="Print what was made as JSON.")]
+@dataclass(frozen=True)
+class OutputOptions:
+    """What to print."""
 
-
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, no messages.")]
-
-
-RunFolder = Annotated[Path, typer.Argument(metavar="RUN", help="The folder of a run.")]
-
-
-def computed(device: Device, precision: Precision, batch: int) -> dict[str, Any]:
-    """How a job is computed."""
-    return {"device": device.value, "precision": precision.value, "batch_size": batch}
+    as_json: Json = False
+    quiet: Quiet = False

@@ -14,10 +14,8 @@ from jukebox_cli.config.schema import ModelConfig, Options, SongPreset
 from jukebox_cli.config.yaml_files import load_config, origin_of
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.registry import Registry
-from jukebox_cli.sampling.items import parse_items
-
-DEFAULT_MODEL = "mini"
-
+from jukebox_cli.sampling.items import select_items
+from jukebox_cli.storage.model import DEFAULT_MODEL
 
 DEFAULT_SECONDS = 20.0
 
@@ -53,7 +51,8 @@ def build_request(
     *,
     model: str | None = None,
     seconds: float | None = None,
-    items: str | None = None,
+    items: int | None = None,
+    only: str | None = None,
     seed: int | None = None,
     conditions: Mapping[str, Any],
     sampler_options: Mapping[str, Any],
@@ -73,20 +72,18 @@ def build_request(
         try:
             registry.make_samplers(each)
         except InputError as error:
-            raise _with_origin(error, says, "sampling", "knobs", level) from None
+            raise _with_origin(error, says, "sampling", "options", level) from None
     for level, hop in enumerate(said.sampling.hop_fraction):
         try:
             _validate_hop_fraction(level, hop)
         except InputError as error:
-            raise _with_origin(error, says, "sampling", "hop", level) from None
+            raise _with_origin(error, says, "sampling", "hop_fraction", level) from None
     return Request(
         model=model or said.model or DEFAULT_MODEL,
         seconds=require_positive(
             where("seconds", seconds), _first_given(seconds, said.seconds, DEFAULT_SECONDS)
         ),
-        items=parse_items(
-            _first_given(items, said.items, 1), count=True, where=where("items", items)
-        ),
+        items=select_items(_first_given(items, said.items, 1), only, where=where("items", items)),
         seed=validate_seed(_first_given(seed, said.seed, 0), where("seed", seed)),
         song=_merge_conditions(registry, said, path.parent if path else Path(), says, conditions),
         hop_fraction=said.sampling.hop_fraction,

@@ -15,7 +15,7 @@ from jukebox_cli import __version__
 from jukebox_cli.audio.manifest import Recording
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.registry import Registry
-from jukebox_cli.sampling.items import parse_items
+from jukebox_cli.sampling.items import parse_number_list
 from jukebox_cli.sampling.job import Job
 from jukebox_cli.sampling.request import Request, resolve_sampling
 from jukebox_cli.storage.model import Model, find_model
@@ -59,7 +59,7 @@ def recording_run_config(
     return config
 
 
-def reopen_job(path: Path, registry: Registry, items: str | None, model: str | None = None) -> Job:
+def reopen_job(path: Path, registry: Registry, only: str | None, model: str | None = None) -> Job:
     """The job of a run that is there. `model` says where its model is now."""
     run = Run(path)
     config = run.config
@@ -75,7 +75,7 @@ def reopen_job(path: Path, registry: Registry, items: str | None, model: str | N
             f"{path} is a run of another model than '{found.name}'",
             "name the folder of the model it was made with: --model",
         )
-    chosen = run.select_items(parse_items(items, count=False) if items else None)
+    chosen = run.select_items(None if only is None else parse_number_list(only))
     return Job(run, found, registry, chosen, config, run.item_specs())
 
 

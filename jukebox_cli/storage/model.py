@@ -26,6 +26,10 @@ if TYPE_CHECKING:
     pass
 
 
+#: The built-in model that is used if no other is named.
+DEFAULT_MODEL = "mini"
+
+
 @dataclass(frozen=True)
 class Model:
     """models/NAME: config.yaml, card.md, log.jsonl, vqvae-N.safetensors, train/, and for every

@@ -260,5 +260,10 @@ class Run:
         append_jsonl(self.log_file, event)
 
 
+def find_runs(folder: Path) -> list[Run]:
+    """The runs right below a folder, by name."""
+    return [Run(path.parent) for path in sorted(folder.glob("*/run.yaml"))]
+
+
 def _item_number(path: Path) -> int:
     return int(path.stem.removeprefix("item-"))

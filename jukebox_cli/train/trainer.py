@@ -198,17 +198,27 @@ def _build_optimizer(module: nn.Module, config: TrainingConfig) -> torch.optim.A
 def _deferred_signals() -> Iterator[Callable[[], bool]]:
     """A context in which the first SIGINT or SIGTERM only sets a flag.
 
-    Yields a function that returns the flag. A second signal raises KeyboardInterrupt at once.
+    Yields a function that returns the flag. A second signal is handled at once, as it was before
+    the context, and so is the first if the context ends with KeyboardInterrupt: a handler may raise
+    a subclass of it that says which signal it was.
     """
     received: list[int] = []
 
     def defer(number: int, frame: object) -> None:
         received.append(number)
-        signal.signal(number, signal.default_int_handler)
+        signal.signal(number, handle)
+
+    def handle(number: int, frame: object) -> None:
+        handler = handlers[signal.Signals(number)]
+        (handler if callable(handler) else signal.default_int_handler)(number, None)
 
     handlers = {n: signal.signal(n, defer) for n in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield lambda: bool(received)
+    except KeyboardInterrupt:
+        if received:
+            handle(received[0], None)
+        raise
     finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
+        for number, previous in handlers.items():
+            signal.signal(number, previous)

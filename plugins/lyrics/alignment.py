@@ -1,7 +1,9 @@
-"""When the words of a run are sung, from where a head of its prior looks (paper, section 4.4).
+"""When each word of a run is sung, from the attention weights of one head of its prior.
 
-The head is the one that a model is known for, or else the one that follows the words of the run
-itself best.
+The head is the one known for the model, or else the one whose attention follows the lyrics of the
+run best. Source: Dhariwal et al. 2020, "Lyrics Conditioning", which shows such a head.
+
+Shapes: H heads, T tokens or frames of several tokens, L characters of the text, S of a window.
 """
 
 from __future__ import annotations
@@ -9,15 +11,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
 
-from jukebox_cli.api import InputError, Window
-from jukebox_cli.model.condition_inputs import load_conditioners, prior_shape
-from jukebox_cli.sampling.job import Job, audio_window
-from jukebox_cli.sampling.level import window_conditioning
+from jukebox_cli.api import InputError, PriorShape, Window
+from jukebox_cli.api.models import Model, iterate_windows, load_conditioners, prior_shape
+from jukebox_cli.api.runs import OpenRun, RunItem
 
 from .charset import EncodedText
 from .hmm import (
@@ -27,211 +28,243 @@ from .hmm import (
     self_transition_probs,
     speedup,
 )
+from .timed_text import ALIGNMENT_FORMAT
 
 if TYPE_CHECKING:
-    from jukebox_cli.model.prior import Prior
+    from jukebox_cli.api.nn import Prior
 
-    from . import Lyrics
+    from .conditioner import Lyrics
 
-Head = tuple[int, int]
-#: Seconds of a frame in which a letter is looked for, at the least.
+Head = tuple[int, int]  # layer, head
+#: Shortest frame of the alignment in seconds; it is at least one token.
 FRAME_SECONDS = 0.02
 
 
 @dataclass(frozen=True)
 class AlignmentContext:
-    """What a prior that sings has at hand."""
+    """A run, and the level, conditioner and prior that its lyrics were sung with."""
 
-    job: Job
+    run: OpenRun
+    model: Model
     level: int
     lyrics: Lyrics
     prior: Prior
 
     @property
     def layers(self) -> list[int]:
-        """Those that look at the words."""
-        blocks = self.prior.transformer.layer_list()
-        kind = "prefix" if self.lyrics.form == "prefix" else "cross_attention"
-        return [n for n, block in enumerate(blocks) if block.attention.pattern == kind]
+        """The layers that attend to the lyrics."""
+        layers = self.prior.transformer.layer_list()
+        return [n for n, layer in enumerate(layers) if layer.attention.pattern == self.lyrics.form]
+
+    @property
+    def shape(self) -> PriorShape:
+        return prior_shape(self.model.config, self.level)
+
+    def encoded(self, item: RunItem) -> EncodedText:
+        """An item's lyrics in the model's characters."""
+        return self.lyrics.encode_text(item.song)
+
+    def num_tokens(self, item: RunItem) -> int:
+        """Tokens of an item at this level."""
+        tokens = self.run.read_tokens(self.level, item)
+        assert tokens is not None
+        return tokens.num_tokens
 
 
-def lyrics_level(job: Job) -> tuple[int, Lyrics]:
-    """The highest level that is told the words. InputError where none is."""
-    for level in range(job.top_level, -1, -1):
-        parts: dict[str, Any] = load_conditioners(job.model, level, job.registry)
-        if "lyrics" in parts:
-            return level, parts["lyrics"]
-    raise InputError(
-        f"model '{job.model.name}' was not told lyrics", "align a run of a model that sings"
-    )
+class AttentionWindow(NamedTuple):
+    """The attention weights of one window's newly sampled tokens."""
+
+    weights: np.ndarray  # (H, T, S)
+    slots: slice  # which of the S positions hold characters
+    characters: slice  # which characters of the encoded text these are
 
 
-def require_alignable(job: Job, level: int, lyrics: Lyrics) -> None:
-    """InputError for items that have no words, or no whole tokens."""
-    for item in job.items:
-        words, hint = f"item {item} of {job.run.path} has no lyrics", "choose others: --items"
-        text, spelled = job.song(item).get("lyrics"), lyrics.encode_text(job.song(item))
+def lyrics_level(run: OpenRun, model: Model) -> tuple[int, Lyrics]:
+    """The highest level with a lyrics conditioner, and that conditioner.
+
+    Raises InputError if no level has one.
+    """
+    for level in range(run.num_levels - 1, -1, -1):
+        conditioners: dict[str, Any] = load_conditioners(model, level, run.registry)
+        if "lyrics" in conditioners:
+            return level, conditioners["lyrics"]
+    raise InputError(f"model '{model.name}' takes no lyrics", "align a run of a model that does")
+
+
+def require_alignable(run: OpenRun, level: int, lyrics: Lyrics) -> None:
+    """Raise InputError for items without lyrics or with missing tokens."""
+    for item in run.items:
+        name = f"item {item.number} of {run.path}"
+        text, encoded = item.song.get("lyrics"), lyrics.encode_text(item.song)
         if not text:
-            raise InputError(words, hint)
-        if not any(text[origin].strip() for origin in spelled.origins):
-            raise InputError(f"{words} in letters that the model knows", hint)
-        if job.num_sampled_tokens(level, item) < job.num_tokens(level, item):
-            what = f"item {item} of {job.run.path} is not whole at level {level}"
-            raise InputError(what, "finish it with the command that began it")
+            raise InputError(f"{name} has no lyrics", "choose other items: --only")
+        if not any(text[origin].strip() for origin in encoded.origins):
+            raise InputError(
+                f"{name} has no lyrics in the model's charset", "choose other items: --only"
+            )
+        tokens = run.read_tokens(level, item)
+        if tokens is None or not tokens.is_complete:
+            raise InputError(
+                f"{name} is not complete at level {level}",
+                "finish it with the command that began it",
+            )
 
 
 @torch.inference_mode()
-def find_head(sung: AlignmentContext) -> Head:
-    """The layer and head that follow the words of the job's items best: of the first heads, if
-    those were guided to follow in training."""
-    guided = (
-        1 if sung.lyrics.form == "cross_attention" and sung.lyrics.attention_loss_weight else None
-    )
+def find_head(context: AlignmentContext) -> Head:
+    """The layer and head whose attention is most diagonal, averaged over the run's items.
+
+    Only the first head of each layer is considered if training guided it to follow the lyrics.
+    """
+    lyrics = context.lyrics
+    guided = lyrics.form == "cross_attention" and bool(lyrics.attention_loss_weight)
     scores: dict[Head, list[float]] = {}
-    for item, layer in product(sung.job.items, sung.layers):
-        for looks, told, _ in _attention_windows(sung, item, layer):
-            for head, each in enumerate(looks[:guided]):
-                scores.setdefault((layer, head), []).append(diagonality(each[:, told]))
+    for item, layer in product(context.run.items, context.layers):
+        for window in _attention_windows(context, item, layer):
+            for head, weights in enumerate(window.weights[: 1 if guided else None]):
+                score = diagonality(weights[:, window.slots])
+                scores.setdefault((layer, head), []).append(score)
     return max(scores, key=lambda head: float(np.mean(scores[head])))
 
 
 @torch.inference_mode()
-def align(sung: AlignmentContext, item: int, head: Head) -> dict[str, Any]:
-    """The lines and words of an item with their times in seconds, as plain JSON."""
-    song, spelled = sung.job.song(item), sung.lyrics.encode_text(sung.job.song(item))
-    shape = prior_shape(sung.job.model.config, sung.level)
-    frame = max(1, round(FRAME_SECONDS * shape.sample_rate / shape.hop_length))
-    seconds = frame * shape.hop_length / shape.sample_rate
-    looks, told = _attention_over_song(sung, item, head, frame, len(spelled.ids))
-    whole = Window(0, 0, sung.job.num_samples(item))
-    length = sung.lyrics.total_samples(song, whole, shape) / shape.sample_rate
-    even = seconds * np.arange(len(looks) + 1) / length  # shares of the song
-    ends = np.array([song["lyrics"][origin] == "\n" for origin in spelled.origins], bool)
-    usual = seconds * speedup(ends, length)  # what a frame would last in a song of a usual pace
-    scores = log_likelihood_ratios(looks, told, even[:-1] * len(spelled.ids))
-    found = character_onsets(
-        scores, self_transition_probs(ends, usual), even[-1] * (len(spelled.ids) + 1), usual
-    )
-    found = np.where(found >= 0, found * seconds, -1)
-    times = _times_of_text(found[1:-1], spelled, song["lyrics"])
-    last = min(sung.job.num_samples(item) / shape.sample_rate, len(looks) * seconds)
-    end = float(found[-1]) if found[-1] >= 0 else last
+def align(context: AlignmentContext, item: RunItem, head: Head) -> dict[str, Any]:
+    """The alignment of an item as plain JSON: its lines and words with times in seconds."""
+    song, encoded = item.song, context.encoded(item)
+    onsets = _onset_seconds(context, item, head)
+    end = float(onsets[-1]) if onsets[-1] >= 0 else _end_of_item(context, item)
+    by_character = _onsets_by_character(onsets[1:-1], encoded, song["lyrics"])
+    sections = song.get("lyrics_sections") or ()
     return {
-        "format": 1,
-        "item": item,
-        "level": sung.level,
+        "format": ALIGNMENT_FORMAT,
+        "item": item.number,
+        "level": context.level,
         "layer": head[0],
         "head": head[1],
-        "lines": lines(song["lyrics"], times, end, song.get("lyrics_sections") or ()),
+        "lines": timed_lines(song["lyrics"], by_character, end, sections),
     }
 
 
-def _attention_over_song(
-    sung: AlignmentContext, item: int, head: Head, frame: int, letters: int
+def _tokens_per_frame(shape: PriorShape) -> int:
+    return max(1, round(FRAME_SECONDS * shape.sample_rate / shape.hop_length))
+
+
+def _end_of_item(context: AlignmentContext, item: RunItem) -> float:
+    """The end of the item's audio or of its last frame, whichever is earlier, in seconds."""
+    shape = context.shape
+    tokens_per_frame = _tokens_per_frame(shape)
+    num_frames = -(-context.num_tokens(item) // tokens_per_frame)
+    frame_seconds = tokens_per_frame * shape.hop_length / shape.sample_rate
+    return min(item.num_samples / shape.sample_rate, num_frames * frame_seconds)
+
+
+def _onset_seconds(context: AlignmentContext, item: RunItem, head: Head) -> np.ndarray:
+    """Onset of each HMM state (silence, L characters, silence) in seconds, -1 if not reached."""
+    shape, encoded = context.shape, context.encoded(item)
+    tokens_per_frame = _tokens_per_frame(shape)
+    frame_seconds = tokens_per_frame * shape.hop_length / shape.sample_rate
+    attention, visible = _attention_of_item(context, item, head, tokens_per_frame)
+    song_seconds = _song_seconds(context, item)
+    elapsed = frame_seconds * np.arange(len(attention) + 1) / song_seconds  # 0 to 1
+    text = item.song["lyrics"]
+    line_ends = np.array([text[origin] == "\n" for origin in encoded.origins], bool)
+    # in a song that is sung faster than expected, a frame counts for longer
+    scaled_seconds = frame_seconds * speedup(line_ends, song_seconds)
+    onsets = character_onsets(
+        log_likelihood_ratios(attention, visible, elapsed[:-1] * len(encoded.ids)),
+        self_transition_probs(line_ends, scaled_seconds),
+        elapsed[-1] * (len(encoded.ids) + 1),
+        scaled_seconds,
+    )
+    return np.where(onsets >= 0, onsets * frame_seconds, -1)
+
+
+def _song_seconds(context: AlignmentContext, item: RunItem) -> float:
+    """The length of the song, of which the item may be only the beginning."""
+    whole = Window(0, 0, item.num_samples)
+    samples = context.lyrics.total_samples(item.song, whole, context.shape)
+    return samples / context.shape.sample_rate
+
+
+def _attention_of_item(
+    context: AlignmentContext, item: RunItem, head: Head, tokens_per_frame: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """What a head looks at in every frame of so many tokens, (T, L), and which letters it could
-    look at there, bool (T, L)."""
-    tokens = sung.job.num_tokens(sung.level, item)
-    looks = np.zeros((-(-tokens // frame), letters), np.float32)
-    told = np.zeros(looks.shape, bool)
-    frames = np.arange(tokens) // frame
+    """Mean attention weights of each frame, (T, L), and which characters it saw, bool (T, L)."""
+    layer, number = head
+    num_tokens = context.num_tokens(item)
+    frame_of_token = np.arange(num_tokens) // tokens_per_frame
+    num_frames = -(-num_tokens // tokens_per_frame)
+    attention = np.zeros((num_frames, len(context.encoded(item).ids)), np.float32)
+    visible = np.zeros(attention.shape, bool)
     first = 0
-    for each, slots, place in _attention_windows(sung, item, head[0]):
-        there = frames[first : first + each.shape[1]]
-        np.add.at(looks[:, place], there, each[head[1]][:, slots])
-        told[there, place] = True
-        first += len(there)
-    return looks / np.bincount(frames)[:, None], told
+    for window in _attention_windows(context, item, layer):
+        frames = frame_of_token[first : first + window.weights.shape[1]]
+        np.add.at(attention[:, window.characters], frames, window.weights[number][:, window.slots])
+        visible[frames, window.characters] = True
+        first += len(frames)
+    return attention / np.bincount(frame_of_token)[:, None], visible
 
 
 def _attention_windows(
-    sung: AlignmentContext, item: int, layer: int
-) -> Iterator[tuple[np.ndarray, slice, slice]]:
-    """For each window, where the heads look from its new tokens (H, T, S), which of S are letters,
-    and which letters of the item these are."""
-    job, level, prior = sung.job, sung.level, sung.prior
-    tokens = job.run.read_tokens(level, item)
-    assert tokens is not None
-    song, shape = job.song(item), prior_shape(job.model.config, level)
-    spelled = sung.lyrics.encode_text(song)
-    conditions = window_conditioning(job, level, prior, [(item, song)])
-    for stretch in job.token_windows(level, item, 0):
-        codes = torch.from_numpy(tokens.tokens[stretch.start : stretch.end])[None]
-        looks = prior.attention_weights(
-            codes.to(prior.position_embedding.device), conditions(stretch), layer
-        )[0]
-        place = sung.lyrics.text_window(
-            song, spelled, audio_window(job, level, item, stretch), shape
-        )
-        told = slice(place.slot, place.slot + place.end - place.start)
-        new = looks[:, stretch.sample_from - stretch.start :].float().cpu().numpy()
-        yield new, told, slice(place.start, place.end)
+    context: AlignmentContext, item: RunItem, layer: int
+) -> Iterator[AttentionWindow]:
+    """The attention weights of a layer, window by window as the item was sampled."""
+    encoded, prior = context.encoded(item), context.prior
+    for window in iterate_windows(context.run, context.model, context.level, item, prior):
+        weights = prior.attention_weights(window.tokens, window.conditioning, layer)[0]
+        sampled = weights[:, window.num_prompt :].float().cpu().numpy()
+        seen = context.lyrics.text_window(item.song, encoded, window.window, context.shape)
+        slots = slice(seen.slot, seen.slot + seen.end - seen.start)
+        yield AttentionWindow(sampled, slots, slice(seen.start, seen.end))
 
 
-def _times_of_text(times: np.ndarray, spelled: EncodedText, text: str) -> np.ndarray:
-    """Times of spelled letters as those of the text's; -1 where a letter has none."""
-    whole = np.full(len(text), -1.0)
-    for time, origin in zip(times[::-1], spelled.origins[::-1], strict=True):
-        whole[origin] = time
-    return whole
+def _onsets_by_character(onsets: np.ndarray, encoded: EncodedText, text: str) -> np.ndarray:
+    """Onsets of encoded characters as those of the text's characters; -1 where there is none."""
+    by_character = np.full(len(text), -1.0)
+    for onset, origin in zip(onsets[::-1], encoded.origins[::-1], strict=True):
+        by_character[origin] = onset
+    return by_character
 
 
-def lines(
-    text: str, times: np.ndarray, end: float, sections: Sequence[Sequence[Any]]
+def timed_lines(
+    text: str, onsets: np.ndarray, end: float, sections: Sequence[Sequence[Any]]
 ) -> list[dict[str, Any]]:
-    """Lines, words and the sections they stand in; what is not sung has no times."""
-    found: list[dict[str, Any]] = []
-    named = {int(letter): name for letter, name in sections}
-    place = 0
+    """Lines and words with their times, and the names of sections between them.
+
+    onsets: of each character of the text in seconds, -1 if it is not sung; end: of the last word.
+    Lines and words that are not sung have no `start` and `end`.
+    """
+    lines: list[dict[str, Any]] = []
+    names = {int(character): name for character, name in sections}
+    first = 0
     for line in text.split("\n"):
-        if place in named:
-            found.append({"section": named[place]})
+        if first in names:
+            lines.append({"section": names[first]})
         if line.strip():
-            found.append(_line(line, place, times, end))
-        place += len(line) + 1
-    return found
+            lines.append(_timed_line(line, first, onsets, end))
+        first += len(line) + 1
+    return lines
 
 
-def _line(line: str, place: int, times: np.ndarray, end: float) -> dict[str, Any]:
-    words, at = [], 0
+def _timed_line(line: str, first: int, onsets: np.ndarray, end: float) -> dict[str, Any]:
+    words: list[dict[str, Any]] = []
+    at = 0
     for word in line.split():
         at = line.index(word, at)
-        words.append({"word": word, **_span(times, place + at, place + at + len(word), end)})
+        times = _times(onsets, first + at, first + at + len(word), end)
+        words.append({"word": word, **times})
         at += len(word)
-    timed = [word for word in words if "start" in word]
-    whole = {"start": timed[0]["start"], "end": timed[-1]["end"]} if timed else {}
-    return {"text": line.strip(), **whole, "words": words}
+    sung = [word for word in words if "start" in word]
+    span = {"start": sung[0]["start"], "end": sung[-1]["end"]} if sung else {}
+    return {"text": line.strip(), **span, "words": words}
 
 
-def _span(times: np.ndarray, first: int, last: int, end: float) -> dict[str, float]:
-    """From when to when letters `first` .. `last` are sung."""
-    mine = times[first:last]
-    if not (mine >= 0).any():
+def _times(onsets: np.ndarray, first: int, last: int, end: float) -> dict[str, float]:
+    """Start and end of the characters from `first` up to `last`; empty if none is sung."""
+    own = onsets[first:last]
+    if not (own >= 0).any():
         return {}
-    later = times[last:]
+    later = onsets[last:]
     until = later[later >= 0][0] if (later >= 0).any() else end
-    start = float(mine[mine >= 0][0])
+    start = float(own[own >= 0][0])
     return {"start": round(start, 3), "end": round(max(start, float(until)), 3)}
-
-
-def lrc(found: dict[str, Any], words: bool) -> str:
-    """An alignment as an LRC file, with times of lines alone or of words too."""
-    rows = []
-    for line in found["lines"]:
-        if "start" in line:
-            text = _timed_words(line) if words else line["text"]
-            rows.append(f"[{lrc_time(line['start'])}]{text}")
-    return "\n".join(rows) + "\n"
-
-
-def _timed_words(line: dict[str, Any]) -> str:
-    words = list(line["words"])
-    while "start" not in words[-1]:  # the song ends before them
-        words.pop()
-    parts = [f"<{lrc_time(w['start'])}>{w['word']}" if "start" in w else w["word"] for w in words]
-    return f"{' '.join(parts)}<{lrc_time(line['end'])}>"
-
-
-def lrc_time(seconds: float) -> str:
-    minutes, rest = divmod(round(seconds * 100), 6000)
-    return f"{minutes:02}:{rest // 100:02}.{rest % 100:02}"

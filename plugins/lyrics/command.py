@@ -1,108 +1,136 @@
-"""The command `align`: when the words of a run are sung."""
+"""The command `jukebox align`: find when the words of a run are sung."""
 
 from __future__ import annotations
 
 import json
-from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from jukebox_cli.api import InputError
-from jukebox_cli.cli.console import print_note, print_result, progress
-from jukebox_cli.cli.options import Device, DeviceFlag, Json, Only, Quiet, RunFolder
+from jukebox_cli.api import InputError, Registry
+from jukebox_cli.api.commands import (
+    Device,
+    DeviceFlag,
+    Json,
+    Only,
+    Quiet,
+    RunFolder,
+    StartProgress,
+    print_note,
+    print_result,
+    progress,
+)
+from jukebox_cli.api.runs import open_run
 
 if TYPE_CHECKING:
-    from jukebox_cli.sampling.job import Job
-    from jukebox_cli.storage.run import Run
-
-    from . import Lyrics
     from .alignment import AlignmentContext, Head
 
+HeadFlag = Annotated[
+    str | None,
+    typer.Option(
+        help="Layer and head of the prior whose attention follows the lyrics, such as 3,1. "
+        "By default the one known for the model, or the best for this run.",
+        metavar="LAYER,HEAD",
+    ),
+]
+ModelFlag = Annotated[
+    str | None, typer.Option(help="Model folder, if it has moved since the run was made.")
+]
 
-def add(app: typer.Typer) -> None:
-    """Puts `jukebox align` on the app."""
+
+def add_align(app: typer.Typer) -> None:
+    """Add the command `align`."""
 
     @app.command()
     def align(
         ctx: typer.Context,
         run: RunFolder,
-        items: Only = None,
-        head: Annotated[
-            str | None,
-            typer.Option(
-                help="Layer and head that follow the words, such as 3,1; found if not given.",
-                metavar="LAYER,HEAD",
-            ),
-        ] = None,
-        model: Annotated[str | None, typer.Option(help="Where its model is now.")] = None,
+        only: Only = None,
+        head: HeadFlag = None,
+        model: ModelFlag = None,
         device: DeviceFlag = Device.auto,
         as_json: Json = False,
         quiet: Quiet = False,
     ) -> None:
-        """Find out when the words of a run are sung.
+        """Find when the words of a run are sung.
 
-        Writes alignment/item-00.json, and .lrc files of lines and of words, into the run.
+        Writes alignment/item-00.json, and .lrc files with times of lines and of words, into the
+        run.
         """
-        from jukebox_cli.sampling.run_setup import reopen_job
-
-        from .alignment import lyrics_level, require_alignable
-
-        job = replace(reopen_job(run, ctx.obj, items, model), device=device.value)
-        level, lyrics = lyrics_level(job)
-        require_alignable(job, level, lyrics)
-        job.model.require_weights(f"prior-{level}")
-        chosen = None if head is None else _head(head)
-        with progress(quiet, "items") as bar:
-            made = _align(replace(job, progress=bar), level, lyrics, chosen, quiet)
-        print_result({"run": str(run), "alignments": made}, "\n".join(made), as_json)
+        chosen = None if head is None else _parse_head(head)
+        context = _prepare(ctx.obj, run, only, model, device.value)
+        with progress(quiet, "items") as start_progress:
+            paths = _align_items(context, chosen, start_progress, quiet)
+        print_result({"run": str(run), "alignments": paths}, "\n".join(paths), as_json)
 
 
-def _align(job: Job, level: int, lyrics: Lyrics, chosen: Head | None, quiet: bool) -> list[str]:
-    from jukebox_cli.model.devices import pick_device
-    from jukebox_cli.model.loader import load_prior
+def _prepare(
+    registry: Registry, path: Path, only: str | None, model_name: str | None, device: str
+) -> AlignmentContext:
+    """Check that the run's items can be aligned, then load the prior."""
+    from jukebox_cli.api.models import load_prior, pick_device
 
-    from .alignment import AlignmentContext, align, find_head
+    from .alignment import AlignmentContext, lyrics_level, require_alignable
 
-    prior = load_prior(job.model, level, job.registry, pick_device(job.device))
-    sung = AlignmentContext(job, level, lyrics, prior)
-    best = chosen or lyrics.alignment_head or find_head(sung)
-    _refuse_blind(sung, best)
-    print_note(f"head {best[1]} of layer {best[0]} follows the words", quiet)
-    tick = job.progress("align", 0, len(job.items))
-    made = []
-    for item in job.items:
-        made.append(_write(job.run, item, align(sung, item, best)))
-        tick(1)
-    job.log_event("aligned", level=level, layer=best[0], head=best[1], items=list(job.items))
-    return made
+    run = open_run(registry, path, only)
+    model = run.find_model(model_name)
+    level, lyrics = lyrics_level(run, model)
+    require_alignable(run, level, lyrics)
+    prior = load_prior(model, level, registry, pick_device(device))
+    return AlignmentContext(run, model, level, lyrics, prior)
 
 
-def _write(run: Run, item: int, found: dict[str, Any]) -> str:
-    from jukebox_cli.storage.files import write_text
+def _align_items(
+    context: AlignmentContext, chosen: Head | None, start_progress: StartProgress, quiet: bool
+) -> list[str]:
+    """Align the run's items; returns the paths of the files."""
+    from .alignment import align, find_head
 
-    from .alignment import lrc
+    run = context.run
+    head = chosen or context.lyrics.alignment_head or find_head(context)
+    _require_lyrics_head(context, head)
+    print_note(f"aligning with head {head[1]} of layer {head[0]}", quiet)
+    advance = start_progress("align", 0, len(run.items))
+    paths = []
+    for item in run.items:
+        paths.append(_write(run.path, item.number, align(context, item, head)))
+        advance(1)
+    numbers = [item.number for item in run.items]
+    run.log_event("aligned", level=context.level, layer=head[0], head=head[1], items=numbers)
+    return paths
 
-    path = run.alignment_file(item)
-    write_text(path.with_suffix(".lrc"), lrc(found, words=False))
-    write_text(path.with_suffix(".words.lrc"), lrc(found, words=True))
-    write_text(path, json.dumps(found, indent=1, ensure_ascii=False) + "\n")
+
+def _write(run: Path, item: int, alignment: dict[str, Any]) -> str:
+    """Write an item's alignment as JSON, and as LRC with times of lines and of words."""
+    from jukebox_cli.api.files import write_text
+
+    from .lrc import alignment_to_lrc
+    from .timed_text import alignment_file
+
+    path = alignment_file(run, item)
+    write_text(path.with_suffix(".lrc"), alignment_to_lrc(alignment, word_times=False))
+    write_text(path.with_suffix(".words.lrc"), alignment_to_lrc(alignment, word_times=True))
+    write_text(path, json.dumps(alignment, indent=1, ensure_ascii=False) + "\n")
     return str(path)
 
 
-def _head(said: str) -> Head:
+def _parse_head(text: str) -> Head:
     try:
-        layer, head = (int(part) for part in said.split(","))
+        layer, head = (int(part) for part in text.split(","))
     except ValueError:
         raise InputError(
-            f"can't read --head '{said}'", "write layer and head, such as 3,1"
+            f"can't read --head '{text}'", "write layer and head, such as 3,1"
         ) from None
     return layer, head
 
 
-def _refuse_blind(sung: AlignmentContext, head: Head) -> None:
-    heads = sung.prior.transformer.heads
-    if head[0] not in sung.layers or not 0 <= head[1] < heads:
-        there = ", ".join(map(str, sung.layers))
-        hint = f"those that do are layers {there}, with heads 0 to {heads - 1}"
-        raise InputError(f"head {head[1]} of layer {head[0]} looks at no lyrics", hint)
+def _require_lyrics_head(context: AlignmentContext, head: Head) -> None:
+    """Raise InputError for a head that does not exist or does not attend to the lyrics."""
+    heads = context.prior.transformer.heads
+    if head[0] not in context.layers or not 0 <= head[1] < heads:
+        layers = ", ".join(map(str, context.layers))
+        raise InputError(
+            f"head {head[1]} of layer {head[0]} does not attend to lyrics",
+            f"choose a head from 0 to {heads - 1} of layer {layers}",
+        )

@@ -1,138 +1,163 @@
-"""Which letter is sung when, by what a head of a prior looks at.
+"""Forced alignment: the attention weights of one head -> the onset of each character.
 
-A song walks through its letters from the first on and never goes back: a hidden Markov model with a
-state for each letter, one before the first and one after the last. What a head looks at is a guess
-that already holds what it expected before it heard anything; divided by that it says what the sound
-adds (a scaled likelihood: Bourlard and Morgan, "Connectionist Speech Recognition", 1994, chapter
-7). Forward and backward (Rabiner, "A Tutorial on Hidden Markov Models", 1989, section III) then
-give when each letter has most likely begun, with all that comes later in mind.
+A left-to-right hidden Markov model has one state per character, plus silence before the first and
+after the last. Each frame either stays in its state or moves on to the next.
 
-Shapes: T frames of time, L letters of a text, S letters that a window is told.
+Attention weights are treated as state posteriors. A head also has expectations that do not depend
+on the audio (it attends near the uniform position), and dividing by those turns posteriors into
+scaled likelihoods, as in hybrid HMM / neural network speech recognition (Bourlard and Morgan,
+"Connectionist Speech Recognition", 1994, chapter 7). The forward-backward algorithm (Rabiner, "A
+Tutorial on Hidden Markov Models", Proc. IEEE 77(2), 1989, section III) gives the probability of
+each state at each frame, and from it the median onset.
+
+Shapes: T frames, L characters of the text, S characters that a window sees. Times are in seconds.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-#: A head that looks nowhere near a letter says this little of it.
+#: Added to attention weights before taking logarithms, so that one weight of 0 excludes nothing.
 ATTENTION_FLOOR = 3e-3
-#: Letters on either side that share what a head expects of them.
+#: Expected attention is averaged over this many neighbouring characters on either side.
 SMOOTHING_RADIUS = 4
-#: Seconds that a letter lasts on average, and the end of a line with the rest that follows it.
+#: Expected duration of a character, and of a line break with the silence after it, in seconds.
 CHARACTER_SECONDS, LINE_END_SECONDS = 0.15, 1.0
-#: Seconds whose frames all say the same: together they count as much as one.
+#: Attention is correlated over this many seconds: their frames count as much as a single one.
 CORRELATION_SECONDS = 0.4
-#: How likely a song ends one letter short of what should be sung by then, as against none.
+#: Probability factor for each character that the song has not reached by the end, though it should.
 MISSING_CHARACTER_PENALTY = 0.5
 
 
-def log_likelihood_ratios(looks: np.ndarray, told: np.ndarray, evenly: np.ndarray) -> np.ndarray:
-    """How much likelier each state is for what the head looked at, as logarithms (T, L + 2).
+def log_likelihood_ratios(
+    attention: np.ndarray, visible: np.ndarray, uniform_positions: np.ndarray
+) -> np.ndarray:
+    """Log-likelihood of each frame in each state, relative to the expected attention, (T, L + 2).
 
-    looks: attention (T, L); told: whether a letter could be looked at, bool (T, L); evenly: the
-    letter that would be sung if all were as long, (T,). A head that hears nothing looks around
-    there. Of a letter that it is not told it says nothing, 0.
+    attention: weights of the head, (T, L).
+    visible: whether the character was in the window of the frame, bool (T, L). The ratio is 0,
+        that is neutral, where it was not.
+    uniform_positions: the character at each frame if all had the same duration, (T,).
     """
-    usual = _prior_attention(looks, told, evenly)
-    letters = np.where(told, _log_ratio(looks, usual), 0.0)
-    nothing = (1 - looks.sum(axis=1, keepdims=True)).clip(0)
-    rest = _log_ratio(nothing, nothing.sum() / max(1, len(nothing)))
-    return np.concatenate([rest, letters, rest], axis=1)
+    expected = _expected_attention(attention, visible, uniform_positions)
+    characters = np.where(visible, _log_ratio(attention, expected), 0.0)
+    elsewhere = (1 - attention.sum(axis=1, keepdims=True)).clip(0)
+    silence = _log_ratio(elsewhere, elsewhere.sum() / max(1, len(elsewhere)))
+    return np.concatenate([silence, characters, silence], axis=1)
 
 
-def _log_ratio(looks: np.ndarray, usual: np.ndarray) -> np.ndarray:
-    ratio: np.ndarray = np.log((looks + ATTENTION_FLOOR) / (usual + ATTENTION_FLOOR))
+def _log_ratio(attention: np.ndarray, expected: np.ndarray) -> np.ndarray:
+    ratio: np.ndarray = np.log((attention + ATTENTION_FLOOR) / (expected + ATTENTION_FLOOR))
     return ratio
 
 
-def _prior_attention(looks: np.ndarray, told: np.ndarray, evenly: np.ndarray) -> np.ndarray:
-    """What a head looks at so far from the even place on average over the song, (T, L)."""
-    count = looks.shape[1]
-    even = np.rint(evenly).astype(np.int64).clip(0, count)
-    away = np.arange(count)[None] - even[:, None] + count
-    around = np.ones(2 * SMOOTHING_RADIUS + 1)
-    places = 2 * count + len(around)
-    sums = np.convolve(np.bincount(away[told], looks[told], places), around, "same")
-    times = np.convolve(np.bincount(away[told], minlength=places), around, "same")
-    usual: np.ndarray = (sums / times.clip(1))[away]
-    return usual
+def _expected_attention(
+    attention: np.ndarray, visible: np.ndarray, uniform_positions: np.ndarray
+) -> np.ndarray:
+    """Mean attention at each distance from the uniform position over the whole song, (T, L)."""
+    count = attention.shape[1]
+    uniform = np.rint(uniform_positions).astype(np.int64).clip(0, count)
+    distances = np.arange(count)[None] - uniform[:, None] + count  # (T, L), 0 or more
+    neighbours = np.ones(2 * SMOOTHING_RADIUS + 1)
+    size = 2 * count + len(neighbours)
+    weights = np.bincount(distances[visible], attention[visible], size)
+    counts = np.bincount(distances[visible], minlength=size)
+    sums = np.convolve(weights, neighbours, "same")
+    means = sums / np.convolve(counts, neighbours, "same").clip(1)
+    expected: np.ndarray = means[distances]
+    return expected
 
 
-def speedup(ends: np.ndarray, seconds: float) -> float:
-    """How many times faster than usual the letters must be sung to fit into so many seconds, at
-    least 1; ends: which letters end a line, bool (L,)."""
-    return max(1.0, float(_expected_durations(ends).sum()) / seconds)
+def speedup(line_ends: np.ndarray, seconds: float) -> float:
+    """How many times faster than expected the characters must be sung to fit, at least 1.
+
+    line_ends: whether each character is a line break, bool (L,); seconds: length of the song.
+    """
+    return max(1.0, float(_expected_durations(line_ends).sum()) / seconds)
 
 
-def self_transition_probs(ends: np.ndarray, frame: float) -> np.ndarray:
-    """How likely each of L + 2 states lasts a frame of so many seconds longer."""
-    longer: np.ndarray = np.exp(-frame / _expected_durations(ends))
-    return longer
+def self_transition_probs(line_ends: np.ndarray, frame_seconds: float) -> np.ndarray:
+    """Self-loop probability of each state (silence, L characters, silence), (L + 2,).
+
+    Durations are geometrically distributed: exp(-frame_seconds / expected duration).
+    """
+    probs: np.ndarray = np.exp(-frame_seconds / _expected_durations(line_ends))
+    return probs
 
 
-def _expected_durations(ends: np.ndarray) -> np.ndarray:
-    """The seconds of each state; what is before the first letter and after the last rests, too."""
-    return np.where(np.concatenate([[True], ends, [True]]), LINE_END_SECONDS, CHARACTER_SECONDS)
+def _expected_durations(line_ends: np.ndarray) -> np.ndarray:
+    """Expected duration of each state in seconds, (L + 2,)."""
+    pauses = np.concatenate([[True], line_ends, [True]])
+    return np.where(pauses, LINE_END_SECONDS, CHARACTER_SECONDS)
 
 
 def character_onsets(
-    scores: np.ndarray, longer: np.ndarray, due: float, frame: float
+    log_likelihood_ratios: np.ndarray,
+    self_transition_probs: np.ndarray,
+    expected_last_state: float,
+    frame_seconds: float,
 ) -> np.ndarray:
-    """The frame at which each of L + 2 states has as likely as not begun, float (L + 2,); -1 for
-    those that have not begun by the end.
+    """Median onset frame of each state, float (L + 2,); -1 if it is not reached by the end.
 
-    scores: (T, L + 2); longer: how likely each state stays; due: the state that a song should have
-    come to by the end, of frames of so many seconds.
+    log_likelihood_ratios: (T, L + 2).
+    self_transition_probs: (L + 2,).
+    expected_last_state: the state that should be reached by the last frame.
+    frame_seconds: duration of a frame.
     """
-    likely = np.exp(
-        (scores - scores.max(axis=1, keepdims=True, initial=0)) * (frame / CORRELATION_SECONDS)
-    )
-    come = _forward_probabilities(likely, longer)
-    after = MISSING_CHARACTER_PENALTY ** (due - np.arange(len(longer))).clip(0)
-    before = np.zeros(len(longer))  # frames in which a state has less likely begun than not
-    for t in range(len(likely) - 1, -1, -1):
-        now = come[t] * after
-        before += np.cumsum(now[::-1])[::-1] < 0.5 * now.sum()
-        after = _backward_step(after * likely[t], longer)
-    return np.where(before < len(likely), before, -1)
+    weight = frame_seconds / CORRELATION_SECONDS
+    peaks = log_likelihood_ratios.max(axis=1, keepdims=True, initial=0)
+    likelihoods = np.exp((log_likelihood_ratios - peaks) * weight)
+    forward = _forward_probabilities(likelihoods, self_transition_probs)
+    states = np.arange(len(self_transition_probs))
+    backward = MISSING_CHARACTER_PENALTY ** (expected_last_state - states).clip(0)
+    onsets = np.zeros(len(states))  # frames in which a state has probably not begun
+    for t in range(len(likelihoods) - 1, -1, -1):
+        posterior = forward[t] * backward
+        begun = np.cumsum(posterior[::-1])[::-1]  # probability of this state or a later one
+        onsets += begun < 0.5 * posterior.sum()
+        backward = _backward_step(backward * likelihoods[t], self_transition_probs)
+    return np.where(onsets < len(likelihoods), onsets, -1)
 
 
-def _forward_probabilities(likely: np.ndarray, longer: np.ndarray) -> np.ndarray:
-    """How likely a song is in each state, by what was heard until then, (T, L + 2)."""
-    come = np.zeros(likely.shape, np.float32)
-    now = np.eye(len(longer))[0]
-    for t, each in enumerate(likely):
+def _forward_probabilities(
+    likelihoods: np.ndarray, self_transition_probs: np.ndarray
+) -> np.ndarray:
+    """Probability of each state given the frames up to t, (T, L + 2): Rabiner's scaled alpha."""
+    forward = np.zeros(likelihoods.shape, np.float32)
+    probs = np.eye(len(self_transition_probs))[0]  # the first state is the silence before
+    for t, likelihood in enumerate(likelihoods):
         if t:
-            moved = now * (1 - longer)
-            now = now * longer
-            now[1:] += moved[:-1]
-        now = now * each
-        now /= now.sum()
-        come[t] = now
-    return come
+            leaving = probs * (1 - self_transition_probs)
+            probs = probs * self_transition_probs
+            probs[1:] += leaving[:-1]
+        probs = probs * likelihood
+        probs /= probs.sum()
+        forward[t] = probs
+    return forward
 
 
-def _backward_step(after: np.ndarray, longer: np.ndarray) -> np.ndarray:
-    """How well what is heard from a frame on fits each state of the frame before it."""
-    before = after * longer
-    before[:-1] += after[1:] * (1 - longer[:-1])
-    scaled: np.ndarray = before / before.sum()
+def _backward_step(weighted: np.ndarray, self_transition_probs: np.ndarray) -> np.ndarray:
+    """Likelihood of all later frames for each state one frame earlier, up to a factor: beta."""
+    backward = weighted * self_transition_probs
+    backward[:-1] += weighted[1:] * (1 - self_transition_probs[:-1])
+    scaled: np.ndarray = backward / backward.sum()
     return scaled
 
 
-def diagonality(looks: np.ndarray) -> float:
-    """How well a head follows the words in a window's attention (T, S), from -1 to 1.
+def diagonality(attention: np.ndarray) -> float:
+    """How monotonically a head moves through the text in one window, from -1 to 1.
 
-    The correlation of time and the letter looked at on average, times how sure it is of that: a
-    head that looks everywhere or always at one place has nothing of the diagonal.
+    attention: weights over the characters of the window, (T, S). The score is the correlation of
+    time with the mean attended position, times one minus the normalised entropy: a head that
+    attends everywhere, or always to one position, scores near 0.
     """
-    sums = looks.sum(axis=1)
-    if len(looks) < 2 or looks.shape[1] < 2 or not (sums > 0).all():
+    sums = attention.sum(axis=1)
+    if len(attention) < 2 or attention.shape[1] < 2 or not (sums > 0).all():
         return 0.0
-    shares = looks / sums[:, None]
-    places = shares @ np.arange(shares.shape[1])
-    if places.std() < 1e-6:
+    probs = attention / sums[:, None]
+    positions = probs @ np.arange(probs.shape[1])
+    if positions.std() < 1e-6:
         return 0.0
-    follows = float(np.corrcoef(np.arange(len(places)), places)[0, 1])
-    entropy = -(shares * np.log(shares + 1e-12)).sum(axis=1).mean() / np.log(shares.shape[1])
-    return follows * float(1 - entropy)
+    correlation = float(np.corrcoef(np.arange(len(positions)), positions)[0, 1])
+    entropy = -(probs * np.log(probs + 1e-12)).sum(axis=1).mean() / np.log(probs.shape[1])
+    return correlation * float(1 - entropy)

@@ -1,12 +1,12 @@
-"""What was said -> the words to sing: text, sections, and the times of an LRC file.
+"""Lyrics as they are written -> text, section names, and the times of an LRC file.
 
-    lyrics           the words, a line each, composed (Unicode NFC)
-    lyrics_times     [[letter, seconds], ...]: when some letters begin; empty where nobody said
-    lyrics_sections  [[letter, "Chorus"], ...]: where parts of the song begin
+    lyrics           the text, one line of lyrics per line, in Unicode NFC
+    lyrics_times     [[character, seconds], ...]: onsets of some characters; empty if unknown
+    lyrics_sections  [[character, "Chorus"], ...]: where sections of the song begin
 
-A line that is but a name in brackets begins a section. One that has no words, of a name that was
-there before, sings those again. An LRC file has a time before each line, and may have one before
-each word: https://en.wikipedia.org/wiki/LRC_(file_format).
+A line that is only a name in brackets begins a section. A section without lines that has the name
+of an earlier one repeats its lines. An LRC file has a time before each line, and may have one
+before each word: https://en.wikipedia.org/wiki/LRC_(file_format).
 """
 
 from __future__ import annotations
@@ -22,20 +22,22 @@ from statistics import median
 from jukebox_cli.api import InputWarning, Values
 
 SECTION = re.compile(r"\s*\[\s*([^\[\]]*?)\s*\]\s*")
-STAMP = re.compile(r"\s*\[(\d{1,3}):(\d{1,2}(?:[.:]\d{1,3})?)\]")
-WORD_STAMP = re.compile(r"\s*<(\d{1,3}):(\d{1,2}(?:[.:]\d{1,3})?)>\s*")
+LINE_TIME = re.compile(r"\s*\[(\d{1,3}):(\d{1,2}(?:[.:]\d{1,3})?)\]")
+WORD_TIME = re.compile(r"\s*<(\d{1,3}):(\d{1,2}(?:[.:]\d{1,3})?)>\s*")
 TAG = re.compile(r"\s*\[([a-z#]+):(.*)\]\s*", re.IGNORECASE)
-#: What joins emoji, and what turns a letter into one.
-ZERO_WIDTH_JOINER, MARKS = "\u200d", "\ufe0f\u20e3"
-#: How much longer than others a line may be sung before a rest must have begun.
+#: Joins several emoji into one; follows a character that is to be shown as an emoji.
+ZERO_WIDTH_JOINER, EMOJI_MARKS = "\u200d", "\ufe0f\u20e3"
+#: A line is assumed to last at most this many times as long as the median of its characters.
 REST_FACTOR = 2.0
+#: Assumed seconds per character where no two times give them.
+DEFAULT_CHARACTER_SECONDS = 0.2
 
 Times = list[tuple[int, float]]
 
 
 @dataclass
 class Line:
-    """One line: its words, the times of letters in it, and the section that begins with it."""
+    """One line: its text, the onsets of characters in it, and the section that begins with it."""
 
     text: str
     times: Times = field(default_factory=list)
@@ -43,20 +45,23 @@ class Line:
 
 
 def parse_lyrics(text: str) -> Values:
-    """The values of a text, plain or LRC."""
+    """The values of a plain text or an LRC file (see the module). Emoji are dropped with a warning.
+
+    Empty lines at the ends of a plain text are dropped too.
+    """
     text = without_emoji(unicodedata.normalize("NFC", text.removeprefix("\ufeff")))
     rows = re.split(r"\r\n|\n|\r", text)
-    timed = any(STAMP.match(row) for row in rows)
-    lines = list(_timed(rows) if timed else _plain(rows))
-    while lines and not timed and not lines[0].text and not lines[0].section:
+    is_lrc = any(LINE_TIME.match(row) for row in rows)
+    lines = list(_lrc_lines(rows) if is_lrc else _plain_lines(rows))
+    while lines and not is_lrc and not lines[0].text and not lines[0].section:
         lines.pop(0)
-    while lines and not timed and not lines[-1].text:
+    while lines and not is_lrc and not lines[-1].text:
         lines.pop()
-    return _joined(lines)
+    return _join(lines)
 
 
-def _joined(lines: list[Line]) -> Values:
-    """Lines as one text; what ends at a time without words is no line of it."""
+def _join(lines: list[Line]) -> Values:
+    """The values of lines. A line with a time but no text only ends the line before it."""
     texts: list[str] = []
     times: Times = []
     sections = []
@@ -64,145 +69,147 @@ def _joined(lines: list[Line]) -> Values:
     for line in lines:
         if line.section:
             sections.append([length, line.section])
-        times += [(length + letter, seconds) for letter, seconds in line.times]
+        times += [(length + character, seconds) for character, seconds in line.times]
         if line.text or not line.times:
             texts.append(line.text)
             length += len(line.text) + 1
     text = "\n".join(texts)
-    known = [(min(letter, len(text)), seconds) for letter, seconds in times]
-    whole = [
-        [letter, round(seconds, 3)] for letter, seconds in _with_rests(_monotonic(known), text)
-    ]
-    return {"lyrics": text, "lyrics_times": whole, "lyrics_sections": sections}
+    clamped = [(min(character, len(text)), seconds) for character, seconds in times]
+    with_rests = _with_rests(_monotonic(clamped), text)
+    rounded = [[character, round(seconds, 3)] for character, seconds in with_rests]
+    return {"lyrics": text, "lyrics_times": rounded, "lyrics_sections": sections}
 
 
 def _monotonic(times: Times) -> Times:
-    """Without what goes back in time, as where two lines are sung at once."""
+    """Times without those that go back, as where two lines overlap."""
     kept: Times = []
-    for letter, seconds in times:
+    for character, seconds in times:
         if not kept or seconds >= kept[-1][1]:
-            kept.append((letter, seconds))
+            kept.append((character, seconds))
     return kept
 
 
-def _plain(rows: list[str]) -> Iterator[Line]:
-    known: dict[str, list[str]] = {}
+def _plain_lines(rows: list[str]) -> Iterator[Line]:
+    """The lines of a plain text, with those of repeated sections filled in."""
+    lines_by_name: dict[str, list[str]] = {}
     for name, texts in _sections(rows):
         if name is None:
             yield from map(Line, texts)
             continue
-        mine = texts if any(text.strip() for text in texts) else known.get(name.casefold(), texts)
-        known.setdefault(name.casefold(), mine)
-        first, *rest = mine or [""]
+        key = name.casefold()
+        lines = texts if any(t.strip() for t in texts) else lines_by_name.get(key, texts)
+        lines_by_name.setdefault(key, lines)
+        first, *rest = lines or [""]
         yield Line(first, section=name)
         yield from map(Line, rest)
 
 
 def _sections(rows: list[str]) -> Iterator[tuple[str | None, list[str]]]:
-    """Rows by the name in brackets that stands above them; None for those before the first."""
+    """Rows grouped by the section name above them; None for those before the first name."""
     name: str | None = None
-    held: list[str] = []
+    group: list[str] = []
     for row in rows:
         if match := SECTION.fullmatch(row):
-            yield name, held
-            name, held = match[1], []
+            yield name, group
+            name, group = match[1], []
         else:
-            held.append(row)
-    yield name, held
+            group.append(row)
+    yield name, group
 
 
-def _timed(rows: list[str]) -> list[Line]:
+def _lrc_lines(rows: list[str]) -> list[Line]:
     """The lines of an LRC file in the order they are sung; a line may have several times."""
     lines: list[tuple[float, Line]] = []
-    section, late, last = None, 0.0, float("-inf")
+    section, offset, previous = None, 0.0, float("-inf")
     for row in rows:
-        stamps, rest = _stamps(row)
-        if match := SECTION.fullmatch(rest if stamps else ""):
+        onsets, rest = _line_times(row)
+        if match := SECTION.fullmatch(rest if onsets else ""):
             section = match[1]
-        elif stamps:
-            for seconds in stamps:
-                lines.append(
-                    (seconds, _line(rest, seconds - late, seconds - stamps[0] - late, section))
-                )
-            section, last = None if rest.strip() else section, stamps[-1]
+        elif onsets:
+            for seconds in onsets:
+                shift = seconds - onsets[0] - offset  # word times are those of the first repeat
+                lines.append((seconds, _line(rest, seconds - offset, shift, section)))
+            section, previous = None if rest.strip() else section, onsets[-1]
         elif tag := TAG.fullmatch(row):
-            late = _offset(tag[2]) if tag[1].casefold() == "offset" else late
+            offset = _offset(tag[2]) if tag[1].casefold() == "offset" else offset
         elif match := SECTION.fullmatch(row):
             section = match[1]
-        elif text := row.strip():  # sung after the line before, and nobody said when
-            lines.append((last, Line(text, [], section)))
+        elif text := row.strip():  # no time: sung after the line before
+            lines.append((previous, Line(text, [], section)))
             section = None
     return [line for _, line in sorted(lines, key=lambda each: each[0])]
 
 
-def _offset(said: str) -> float:
-    """Seconds that a file's lines come earlier than their times say."""
+def _offset(text: str) -> float:
+    """Seconds by which an `offset` tag, in milliseconds, moves all lines earlier."""
     try:
-        return float(said) / 1000
+        return float(text) / 1000
     except ValueError:
         return 0.0
 
 
-def _stamps(row: str) -> tuple[list[float], str]:
-    found = []
-    while match := STAMP.match(row):
-        found.append(_seconds(match))
+def _line_times(row: str) -> tuple[list[float], str]:
+    """The times before a line in seconds, and the rest of the row."""
+    onsets = []
+    while match := LINE_TIME.match(row):
+        onsets.append(_seconds(match[1], match[2]))
         row = row[match.end() :]
-    return found, row
+    return onsets, row
 
 
-def _seconds(match: re.Match[str]) -> float:
-    return 60 * int(match[1]) + float(match[2].replace(":", "."))
+def _seconds(minutes: str, seconds: str) -> float:
+    return 60 * int(minutes) + float(seconds.replace(":", "."))
 
 
-def _line(row: str, seconds: float, later: float, section: str | None) -> Line:
-    """A line that begins at a time, with the times of its words, if they have some, so much later
-    than they say."""
-    parts = WORD_STAMP.split(row)  # text, minutes, seconds, text ...
-    text, times = parts[0].strip(), [(0, max(0.0, seconds))]
-    for minutes, rest, word in zip(parts[1::3], parts[2::3], parts[3::3], strict=True):
+def _line(row: str, onset: float, shift: float, section: str | None) -> Line:
+    """A line with its onset and those of its words, if any, which are moved by `shift` seconds."""
+    parts = WORD_TIME.split(row)  # text, minutes, seconds, text, ...
+    text, line_time = parts[0].strip(), (0, max(0.0, onset))
+    word_times: Times = []
+    for minutes, seconds, word in zip(parts[1::3], parts[2::3], parts[3::3], strict=True):
         text = text if not text or not word else f"{text} "
-        at = 60 * int(minutes) + float(rest.replace(":", ".")) + later
-        times.append((len(text), max(0.0, at)))
+        word_times.append((len(text), max(0.0, _seconds(minutes, seconds) + shift)))
         text += word.strip()
-    others = times[1:]  # the time of the first word is that of the line, or more exact
-    mine = others if others and others[0][0] == 0 else times
-    return Line(text, mine, section if text else None)
+    # a time for the first word is more precise than that of the line
+    first_has_time = word_times and word_times[0][0] == 0
+    times = word_times if first_has_time else [line_time, *word_times]
+    return Line(text, times, section if text else None)
 
 
 def _with_rests(times: Times, text: str) -> Times:
-    """The same with an end where a rest begins: the next time is far, or there is none."""
+    """Times with the end of a line added where the next one is far away or missing."""
     if not times:
         return []
     steps = [(b[0] - a[0], b[1] - a[1]) for a, b in pairwise(times)]
-    paces = [seconds / letters for letters, seconds in steps if letters > 0 and seconds > 0]
-    pace = REST_FACTOR * median(paces) if paces else 0.2
-    ends = [*times[1:], (len(text), float("inf"))]
-    whole: Times = []
-    for (letter, start), (following, until) in zip(times, ends, strict=True):
-        whole.append((letter, start))
-        end = start + (following - letter) * pace
-        if following > letter and end < until:
-            whole.append((following, end))
-    return whole
+    durations = [seconds / count for count, seconds in steps if count > 0 and seconds > 0]
+    longest = REST_FACTOR * median(durations) if durations else DEFAULT_CHARACTER_SECONDS
+    following = [*times[1:], (len(text), float("inf"))]
+    with_ends: Times = []
+    for (character, start), (next_character, next_start) in zip(times, following, strict=True):
+        with_ends.append((character, start))
+        end = start + (next_character - character) * longest
+        if next_character > character and end < next_start:
+            with_ends.append((next_character, end))
+    return with_ends
 
 
 def without_emoji(text: str) -> str:
-    """The text without emoji and the like, which nobody can sing; a warning says which."""
+    """The text without emoji and other symbols that can't be sung; a warning lists them."""
     kept: list[str] = []
-    left_out: list[str] = []
-    after_one = False
-    for letter in text:
-        after_one = _is_emoji(letter) or (after_one and letter == ZERO_WIDTH_JOINER)
-        (left_out if after_one else kept).append(letter)
-    if shown := "".join(dict.fromkeys(n for n in left_out if n.isprintable() and n not in MARKS)):
+    dropped: list[str] = []
+    after_emoji = False
+    for character in text:
+        after_emoji = _is_emoji(character) or (after_emoji and character == ZERO_WIDTH_JOINER)
+        (dropped if after_emoji else kept).append(character)
+    visible = [c for c in dropped if c.isprintable() and c not in EMOJI_MARKS]
+    if shown := "".join(dict.fromkeys(visible)):
         warnings.warn(InputWarning(f"lyrics: left out {shown}, which can't be sung"), stacklevel=2)
     return "".join(kept)
 
 
-def _is_emoji(letter: str) -> bool:
-    skin = "\U0001f3fb" <= letter <= "\U0001f3ff"
-    tag = "\U000e0020" <= letter <= "\U000e007f"  # which spell out a flag
-    return (
-        skin or tag or letter in MARKS or unicodedata.category(letter) in ("So", "Cs", "Co", "Cn")
-    )
+def _is_emoji(character: str) -> bool:
+    skin_tone = "\U0001f3fb" <= character <= "\U0001f3ff"
+    flag_tag = "\U000e0020" <= character <= "\U000e007f"  # spells the region of a flag
+    if skin_tone or flag_tag or character in EMOJI_MARKS:
+        return True
+    return unicodedata.category(character) in ("So", "Cs", "Co", "Cn")

@@ -1,4 +1,4 @@
-"""MIDI files as they are found -> as the standard has them, for one reader to read them all."""
+"""MIDI files as they are found -> the form that pretty_midi reads without losing anything."""
 
 from __future__ import annotations
 
@@ -11,125 +11,142 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import mido
 
-TIMES = ("set_tempo", "time_signature", "key_signature")
-#: A key signature, which nobody asks for here, so that none can be wrong.
-KEY = re.compile(rb"\xff\x59\x02..", re.DOTALL)
-ALL = frozenset(range(16))  # channels
+#: Meta messages that apply to all tracks; pretty_midi looks for them in the first one only.
+GLOBAL_MESSAGES = ("set_tempo", "time_signature", "key_signature")
+#: Key signatures as they are in a file. They don't matter here, so an invalid one is replaced.
+KEY_SIGNATURE = re.compile(rb"\xff\x59\x02..", re.DOTALL)
 C_MAJOR = b"\xff\x59\x02\x00\x00"
+ALL_CHANNELS = frozenset(range(16))
+#: SMPTE time code of 30 / 1.001 frames per second, as the file has it.
+DROP_FRAME = -29
 
 
 def read_midi(data: bytes) -> mido.MidiFile:
-    """The file; whatever mido says of one that it can't read is raised."""
+    """A MIDI file in beats, also if it is wrapped in RIFF or counts SMPTE frames.
+
+    Raises whatever mido raises for a file that it can't read.
+    """
     import mido
     from mido.midifiles.meta import KeySignatureError
 
-    data = tracks_only(data)
+    data = strip_wrapping(data)
     try:
         file = mido.MidiFile(file=BytesIO(data), clip=True)
     except KeySignatureError:
-        file = mido.MidiFile(file=BytesIO(KEY.sub(C_MAJOR, data)), clip=True)
-    return _in_beats(file) if file.ticks_per_beat < 0 else file
+        file = mido.MidiFile(file=BytesIO(KEY_SIGNATURE.sub(C_MAJOR, data)), clip=True)
+    return _smpte_to_beats(file) if file.ticks_per_beat < 0 else file
 
 
-def _in_beats(file: mido.MidiFile) -> mido.MidiFile:
-    """A file that counts frames of film, in which a beat is a second and no tempo counts."""
+def _smpte_to_beats(file: mido.MidiFile) -> mido.MidiFile:
+    """A file that counts SMPTE frames, with beats of one second; such files ignore the tempo."""
     import mido
 
-    frames, ticks = divmod(file.ticks_per_beat, 256)  # minus frames a second, ticks a frame
-    dropping = frames == -29  # which stands for 30 / 1.001 a second
-    file.ticks_per_beat = (30 if dropping else -frames) * ticks
-    file.tracks[:] = [_only(track, lambda m: m.type != "set_tempo") for track in file.tracks]
+    # the high byte is minus the frames per second, the low byte the ticks per frame
+    smpte, ticks_per_frame = divmod(file.ticks_per_beat, 256)
+    drop_frame = smpte == DROP_FRAME
+    file.ticks_per_beat = (30 if drop_frame else -smpte) * ticks_per_frame
+    file.tracks[:] = [_filter(track, lambda m: m.type != "set_tempo") for track in file.tracks]
     if file.tracks:
-        file.tracks[0].insert(
-            0, mido.MetaMessage("set_tempo", tempo=1_001_000 if dropping else 1_000_000)
-        )
+        beat = 1_001_000 if drop_frame else 1_000_000  # microseconds
+        file.tracks[0].insert(0, mido.MetaMessage("set_tempo", tempo=beat))
     return file
 
 
-def tracks_only(data: bytes) -> bytes:
-    """Without what wraps a MIDI file in RIFF, and without chunks of kinds that are not its own,
-    which a reader is to skip (Standard MIDI Files 1.0, "Chunks")."""
+def strip_wrapping(data: bytes) -> bytes:
+    """A MIDI file without a RIFF header around it and without chunks of unknown types.
+
+    Readers must skip those (Standard MIDI Files 1.0, "Chunks"), but mido does not.
+    """
     if data[:4] == b"RIFF" and data[8:12] == b"RMID":
         data = data[max(0, data.find(b"MThd")) :]
-    return b"".join(_chunks(data)) if data[:4] == b"MThd" else data
+    return b"".join(_known_chunks(data)) if data[:4] == b"MThd" else data
 
 
-def _chunks(data: bytes) -> Iterator[bytes]:
-    at = 0
-    while at < len(data):
-        end = at + 8 + int.from_bytes(data[at + 4 : at + 8], "big")
-        if data[at : at + 4] in (b"MThd", b"MTrk"):
-            yield data[at:end]
-        at = end
+def _known_chunks(data: bytes) -> Iterator[bytes]:
+    """Header and track chunks, each with its type and length."""
+    start = 0
+    while start < len(data):
+        end = start + 8 + int.from_bytes(data[start + 4 : start + 8], "big")
+        if data[start : start + 4] in (b"MThd", b"MTrk"):
+            yield data[start:end]
+        start = end
 
 
 def standardize(file: mido.MidiFile) -> mido.MidiFile:
-    """The same with every note released, every program in the tracks that play with it, and all
-    changes of tempo and signature in the first track, where they are looked for."""
-    file.tracks[:] = [_released(track) for track in file.tracks if track]
-    return _times_first(_programs_where_played(file))
+    """Move messages to where pretty_midi looks for them; the music stays the same.
+
+    Every note gets a release, every program change stands in the tracks that play its channel, and
+    changes of tempo and of time and key signature stand in the first track.
+    """
+    file.tracks[:] = [_release_notes(track) for track in file.tracks if track]
+    return _move_global_messages(_move_program_changes(file))
 
 
-def _released(track: mido.MidiTrack) -> mido.MidiTrack:
-    """A track that ends with the notes that it has left on, if any."""
+def _release_notes(track: mido.MidiTrack) -> mido.MidiTrack:
+    """A track whose last notes are released at its end, if they were not released before."""
     import mido
 
-    on: set[tuple[int, int]] = set()
+    held: set[tuple[int, int]] = set()
     for message in track:
         if message.type == "note_on" and message.velocity:
-            on.add((message.channel, message.note))
+            held.add((message.channel, message.note))
         elif message.type in ("note_on", "note_off"):
-            on.discard((message.channel, message.note))
+            held.discard((message.channel, message.note))
     messages = list(track)
-    last = messages.pop() if messages[-1].type == "end_of_track" else None
-    wait = last.time if last else 0
-    for channel, note in sorted(on):
+    end = messages.pop() if messages[-1].type == "end_of_track" else None
+    wait = end.time if end else 0
+    for channel, note in sorted(held):
         messages.append(mido.Message("note_off", channel=channel, note=note, time=wait))
         wait = 0
-    return mido.MidiTrack([*messages, *([last.copy(time=wait)] if last else [])])
+    return mido.MidiTrack([*messages, *([end.copy(time=wait)] if end else [])])
 
 
-def _programs_where_played(file: mido.MidiFile) -> mido.MidiFile:
-    """Each change of program in the tracks that play its channel, if its own does not."""
+def _move_program_changes(file: mido.MidiFile) -> mido.MidiFile:
+    """Program changes in the tracks that play their channel, if their own track does not."""
     import mido
 
-    plays = [{m.channel for m in track if m.type == "note_on"} for track in file.tracks]
-    astray = [_programs(track, ALL - mine) for track, mine in zip(file.tracks, plays, strict=True)]
-    for number, mine in enumerate(plays):
-        told = [found for track in astray if any(map(_is_program, found := _programs(track, mine)))]
-        if told:
-            # after what ends at the same time: a note's program is looked up when it ends
-            file.tracks[number] = mido.merge_tracks([file.tracks[number], *told])
+    channels = [{m.channel for m in track if m.type == "note_on"} for track in file.tracks]
+    misplaced = [
+        _program_changes(track, ALL_CHANNELS - played)
+        for track, played in zip(file.tracks, channels, strict=True)
+    ]
+    for number, played in enumerate(channels):
+        changes = [_program_changes(track, played) for track in misplaced]
+        if moved := [track for track in changes if any(map(_is_program_change, track))]:
+            # merged last: pretty_midi looks up the program of a note when the note ends, so a
+            # change at the same time must come after it
+            file.tracks[number] = mido.merge_tracks([file.tracks[number], *moved])
     return file
 
 
-def _programs(track: mido.MidiTrack, channels: AbstractSet[int]) -> mido.MidiTrack:
-    """The changes of program on some channels, and the end of the track."""
-    return _only(track, lambda m: _is_program(m) and m.channel in channels)
+def _program_changes(track: mido.MidiTrack, channels: AbstractSet[int]) -> mido.MidiTrack:
+    """The program changes on some channels, and the end of the track."""
+    return _filter(track, lambda m: _is_program_change(m) and m.channel in channels)
 
 
-def _is_program(message: Any) -> bool:
+def _is_program_change(message: Any) -> bool:
     return bool(message.type == "program_change")
 
 
-def _times_first(file: mido.MidiFile) -> mido.MidiFile:
+def _move_global_messages(file: mido.MidiFile) -> mido.MidiFile:
+    """All changes of tempo and of time and key signature in the first track."""
     import mido
 
     first, *others = file.tracks
-    moved = [_only(track, lambda m: m.type in TIMES) for track in others]
-    kept = [_only(track, lambda m: m.type not in TIMES) for track in others]
+    moved = [_filter(track, lambda m: m.type in GLOBAL_MESSAGES) for track in others]
+    kept = [_filter(track, lambda m: m.type not in GLOBAL_MESSAGES) for track in others]
     file.tracks[:] = [mido.merge_tracks([first, *moved]), *kept]
     return file
 
 
-def _only(track: mido.MidiTrack, keep: Callable[[Any], bool]) -> mido.MidiTrack:
-    """The messages of a track that are to be kept, at the times they had."""
+def _filter(track: mido.MidiTrack, keep: Callable[[Any], bool]) -> mido.MidiTrack:
+    """The messages of a track that `keep` accepts, at their times, and the end of the track."""
     import mido
 
-    kept, waited = mido.MidiTrack(), 0
+    kept, ticks = mido.MidiTrack(), 0
     for message in track:
-        waited += message.time
+        ticks += message.time
         if keep(message) or message.type == "end_of_track":
-            kept.append(message.copy(time=waited))
-            waited = 0
+            kept.append(message.copy(time=ticks))
+            ticks = 0
     return kept

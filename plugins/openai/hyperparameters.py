@@ -1,18 +1,18 @@
-"""The settings that a checkpoint of the original program was trained with.
+"""The hyperparameters that a checkpoint of the original program was trained with.
 
-A checkpoint mostly says them itself (`hps`). Where it says none, it must be a published one: the
-original program knows those by name, and here they are known by the shapes of their tensors.
-Facts of the settings: Dhariwal et al. 2020, appendix B, and the original program.
+Most checkpoints contain them (`hps`). One that does not must be a published one: the original
+program finds those by name, this one by the shapes of their tensors. The values are those of
+Dhariwal et al. 2020, appendix B, and of the original program, under its names.
 """
 
 from __future__ import annotations
 
 from jukebox_cli.api import InputError
-from jukebox_cli.config.schema import Options
+from jukebox_cli.api.models import Options
 
 from .weight_files import Checkpoint
 
-#: What the original program takes where nothing is said.
+#: The original program's defaults.
 _VQVAE: Options = {
     "hvqvae_multipliers": None,
     "m_conv": 1.0,
@@ -50,10 +50,10 @@ _PRIOR: Options = {
     "cond_dilation_cycle": None,
     "alignment_layer": None,
     "alignment_head": None,
-    "alphabet": "",  # the original's is in its program
+    "alphabet": "",  # the characters of the lyrics; the original program has them in its code
 }
 
-#: The published VQ-VAE, by the shape of its codebooks.
+#: The published VQ-VAE, by the shape (codes, channels) of its codebooks.
 _PUBLISHED_VQVAE: dict[tuple[int, ...], Options] = {
     (2048, 64): {
         "levels": 3,
@@ -67,9 +67,9 @@ _PUBLISHED_VQVAE: dict[tuple[int, ...], Options] = {
         "dilation_growth_rate": 3,
     }
 }
-_BAG: Options = {"max_bow_genre_size": 5}
+_SEVERAL_GENRES: Options = {"max_bow_genre_size": 5}
 _UPSAMPLER: Options = {
-    **_BAG,
+    **_SEVERAL_GENRES,
     "attn_order": 2,
     "blocks": 128,
     "cond_width": 1024,
@@ -77,11 +77,11 @@ _UPSAMPLER: Options = {
     "cond_dilation_growth_rate": 3,
     "cond_dilation_cycle": 8,
 }
-#: The published priors, by positions, width and layers.
-_PUBLISHED: dict[tuple[int, int, int], Options] = {
+#: The published priors, by the numbers of positions, channels and layers.
+_PUBLISHED_PRIORS: dict[tuple[int, int, int], Options] = {
     (8192, 1920, 72): _UPSAMPLER,
     (8192, 4800, 72): {  # 5b
-        **_BAG,
+        **_SEVERAL_GENRES,
         "heads": 8,
         "attn_order": 2,
         "blocks": 128,
@@ -90,7 +90,7 @@ _PUBLISHED: dict[tuple[int, int, int], Options] = {
         "max_duration": 600.0,
     },
     (8192, 4800, 79): {  # 5b_lyrics
-        **_BAG,
+        **_SEVERAL_GENRES,
         "heads": 8,
         "attn_order": 10,
         "blocks": 128,
@@ -120,30 +120,30 @@ _PUBLISHED: dict[tuple[int, int, int], Options] = {
         "alignment_head": 0,
     },
 }
-#: What the published upsamplers differ in, by level.
-_OF_LEVEL: dict[int, Options] = {1: {"cond_res_scale": True}}
+#: In what the published upsamplers differ, by level.
+_UPSAMPLER_LEVELS: dict[int, Options] = {1: {"cond_res_scale": True}}
 
 
-def of_vqvae(checkpoint: Checkpoint) -> Options:
-    """All settings of a VQ-VAE. InputError when they can't be known."""
+def vqvae_hyperparameters(checkpoint: Checkpoint) -> Options:
+    """All hyperparameters of a VQ-VAE. InputError if they are not known."""
     shape = checkpoint.shape("bottleneck.level_blocks.0.k") or ()
-    return _VQVAE | _said(checkpoint, _PUBLISHED_VQVAE.get(shape))
+    return _VQVAE | _known(checkpoint, _PUBLISHED_VQVAE.get(shape))
 
 
-def of_prior(checkpoint: Checkpoint, level: int, layers: int) -> Options:
-    """All settings of a prior. InputError when they can't be known."""
+def prior_hyperparameters(checkpoint: Checkpoint, level: int, num_layers: int) -> Options:
+    """All hyperparameters of a prior. InputError if they are not known."""
     positions, width = checkpoint.shape("prior.pos_emb.pos_emb") or (0, 0)
-    known = _PUBLISHED.get((positions, width, layers))
-    if known is _UPSAMPLER:
-        known = known | _OF_LEVEL.get(level, {})
-    return _PRIOR | _said(checkpoint, known)
+    published = _PUBLISHED_PRIORS.get((positions, width, num_layers))
+    if published is _UPSAMPLER:
+        published = published | _UPSAMPLER_LEVELS.get(level, {})
+    return _PRIOR | _known(checkpoint, published)
 
 
-def _said(checkpoint: Checkpoint, published: Options | None) -> Options:
-    """What a checkpoint says, over what is known of a published one of its shape. A setting of
-    None is one that was not chosen."""
-    if not checkpoint.settings and published is None:
-        what = "it does not say how it was trained (hps), and no published model has its shape"
-        raise InputError(what, "get the file that training wrote")
-    chosen = {name: value for name, value in checkpoint.settings.items() if value is not None}
-    return {**(published or {}), **chosen}
+def _known(checkpoint: Checkpoint, published: Options | None) -> Options:
+    """The hyperparameters in a checkpoint, over those of the published one of its shape. None
+    stands for one that was not set."""
+    if not checkpoint.hyperparameters and published is None:
+        what = "it does not contain its hyperparameters (hps), and no published model has its shape"
+        raise InputError(what, "use the file that training wrote")
+    in_file = {k: value for k, value in checkpoint.hyperparameters.items() if value is not None}
+    return {**(published or {}), **in_file}

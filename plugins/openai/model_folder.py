@@ -1,140 +1,30 @@
-"""A model folder from checkpoints of elsewhere."""
+"""The folder of a model, written from checkpoints."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from functools import partial
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-import torch
-from torch import Tensor, nn
+from jukebox_cli.api import InputError, Registry
+from jukebox_cli.api.models import (
+    Model,
+    ModelConfig,
+    Options,
+    PriorConfig,
+    SamplingConfig,
+    VQVAEConfig,
+    tensor_shapes,
+    write_model,
+)
 
-from jukebox_cli.api import InputError
-from jukebox_cli.config.schema import ModelConfig, Options, PriorConfig, SamplingConfig, VQVAEConfig
-from jukebox_cli.model.loader import build_prior
-from jukebox_cli.model.vqvae import Autoencoder
-from jukebox_cli.registry import Registry
-from jukebox_cli.storage.files import write_text
-from jukebox_cli.storage.model import Model
-from jukebox_cli.storage.tensors import stream_tensors
+from .labels import find_labels
+from .prior_layout import PriorLayout
+from .vqvae_layout import autoencoder_name, vqvae_config
+from .weight_files import Checkpoint, ModelCheckpoints, TensorLoader, part_errors
 
-from . import labels, original
-from .original import PriorLayout
-from .weight_files import Checkpoint, Parts, about
-
-Getters = dict[str, Callable[[], Tensor]]
-Tell = Callable[[str], None]
-
-#: How far windows move and how tokens are drawn, as published: level 0 first.
-HOPS = (0.5, 0.5, 0.125)
+#: How far windows move and how tokens are sampled, as published: level 0 first.
+HOP_FRACTION = (0.5, 0.5, 0.125)
 TEMPERATURE = 0.99
-
-
-def write_model(
-    parts: Parts, target: Path, registry: Registry, label_folders: list[Path], tell: Tell
-) -> Model:
-    """Writes the folder of a model, config.yaml last: until that is there it is no model.
-
-    Tensor by tensor, with the precision they have.
-    """
-    codecs, vqvae = _codecs(parts.vqvae)
-    priors = [_prior(level, checkpoint, vqvae) for level, checkpoint in enumerate(parts.priors)]
-    with about("config"):
-        config = _config(vqvae, [prior.config() for prior in priors], parts.hops)
-    knobs = [prior.learned(labels.find(label_folders, prior.label_set)) for prior in priors]
-    for prior, fields in zip(priors, knobs, strict=True):
-        if prior.label_set != priors[-1].label_set:  # what the top one knows it may not
-            for name in fields.keys() & {"artist", "genre"}:
-                fields[name]["lenient"] = True
-    getters = [
-        _of_prior(level, prior, config, knobs[level], registry)
-        for level, prior in enumerate(priors)
-    ]
-    model = Model(target)
-    for level, tensors in enumerate(codecs):
-        tell(f"vqvae-{level}")
-        stream_tensors(model.weights(f"vqvae-{level}"), tensors)
-    for level, tensors in enumerate(getters):
-        tell(f"prior-{level}")
-        stream_tensors(model.weights(f"prior-{level}"), tensors)
-        packages = registry.packages_of(knobs[level])
-        model.write_fitted_conditioners(level, knobs[level], packages)
-    write_text(model.card, _CARD.format(name=target.name))
-    model.write_config(config)
-    return model
-
-
-def _codecs(checkpoint: Checkpoint) -> tuple[list[Getters], VQVAEConfig]:
-    """The tensors of each level's autoencoder, all there and of the right shape."""
-    with about("vqvae"):
-        config = original.vqvae_config(checkpoint)
-        codecs = _autoencoders(checkpoint, config)
-        expected = [_empty(partial(Autoencoder, n, config)) for n in range(config.num_levels)]
-    for level, tensors in enumerate(codecs):
-        _refuse_misfits(tensors, expected[level], f"vqvae-{level}")
-    return codecs, config
-
-
-def _prior(level: int, checkpoint: Checkpoint, vqvae: VQVAEConfig) -> PriorLayout:
-    with about(f"prior-{level}"):
-        prior = PriorLayout(checkpoint, level, vqvae.codebook_size)
-        prior.config()  # does it describe a prior?
-    return prior
-
-
-def _of_prior(
-    level: int,
-    prior: PriorLayout,
-    config: ModelConfig,
-    fields: dict[str, Options],
-    registry: Registry,
-) -> Getters:
-    """The tensors of a prior, all there and of the right shape."""
-    with about(f"prior-{level}"):
-        tensors = dict(prior.tensors())
-        chosen = {name: registry.make_conditioner(name, values) for name, values in fields.items()}
-        expected = _empty(lambda: build_prior(config, level, chosen, on_meta=True))
-    _refuse_misfits(tensors, expected, f"prior-{level}")
-    return tensors
-
-
-def _config(vqvae: VQVAEConfig, priors: list[PriorConfig], hops: tuple[float, ...]) -> ModelConfig:
-    hops = hops or (*HOPS[: vqvae.num_levels - 1], HOPS[-1])
-    knobs = ({"temperature": TEMPERATURE},) * vqvae.num_levels
-    return ModelConfig(
-        description="Imported from OpenAI's Jukebox.",
-        vqvae=vqvae,
-        priors=tuple(priors),
-        sampling=SamplingConfig(hops, knobs),
-    )
-
-
-def _autoencoders(checkpoint: Checkpoint, config: VQVAEConfig) -> list[Getters]:
-    levels: list[Getters] = [{} for _ in range(config.num_levels)]
-    for name, get in checkpoint.tensors.items():
-        if named := original.autoencoder_name(name, config):
-            levels[named[0]][named[1]] = get
-    return levels
-
-
-def _empty(make: Callable[[], nn.Module]) -> Mapping[str, Tensor]:
-    """The names and shapes of a network's tensors, without their memory."""
-    with torch.device("meta"):
-        return make().state_dict()
-
-
-def _refuse_misfits(tensors: Getters, expected: Mapping[str, Tensor], part: str) -> None:
-    """InputError when the tensors are not those of the network that the settings describe."""
-    hint = "are these files of one model, and complete?"
-    if missing := [name for name in expected if name not in tensors]:
-        raise InputError(f"{part} lacks {missing[0]}", hint)
-    for name, get in tensors.items():
-        if name not in expected:
-            raise InputError(f"{part} has {name}, which its settings have no place for", hint)
-        there, wanted = tuple(get().shape), tuple(expected[name].shape)
-        if there != wanted:
-            raise InputError(f"{part}: {name} is {there}, and should be {wanted}", hint)
-
 
 _CARD = """# {name}
 
@@ -142,3 +32,113 @@ Imported from checkpoints of OpenAI's Jukebox (Dhariwal et al. 2020, arXiv 2005.
 the same weights in another file format. They are OpenAI's, under the licence they came with, which
 forbids commercial use.
 """
+
+
+def write_imported_model(
+    checkpoints: ModelCheckpoints,
+    target: Path,
+    registry: Registry,
+    label_folders: Sequence[Path],
+    on_part: Callable[[str], None],
+) -> Model:
+    """Check that the checkpoints fit together, then write them as a model.
+
+    Tensors keep their precision and are in memory one at a time.
+
+    :param label_folders: where to look for lists of artists and genres.
+    :param on_part: called with the name of each part before it is written.
+    :raises InputError: before anything is written, if the checkpoints are not of one model.
+    """
+    autoencoders, vqvae = _autoencoders(checkpoints.vqvae)
+    priors = [_prior_layout(n, each, vqvae) for n, each in enumerate(checkpoints.priors)]
+    with part_errors("config"):
+        config = _model_config(vqvae, [p.config() for p in priors], checkpoints.hop_fraction)
+    conditioners = _fitted_conditioners(priors, label_folders)
+    weights = {f"vqvae-{level}": tensors for level, tensors in enumerate(autoencoders)}
+    for level, prior in enumerate(priors):
+        tensors = _prior_tensors(level, prior, config, conditioners[level], registry)
+        weights[f"prior-{level}"] = tensors
+    card = _CARD.format(name=target.name)
+    return write_model(target, config, weights, conditioners, card, registry, on_part)
+
+
+def _autoencoders(checkpoint: Checkpoint) -> tuple[list[dict[str, TensorLoader]], VQVAEConfig]:
+    """The tensors of each level's autoencoder, complete and of the right shapes."""
+    with part_errors("vqvae"):
+        config = vqvae_config(checkpoint)
+        levels: list[dict[str, TensorLoader]] = [{} for _ in range(config.num_levels)]
+        for name, load in checkpoint.tensors.items():
+            if found := autoencoder_name(name, config):
+                level, new_name = found
+                levels[level][new_name] = load
+        parts = [f"vqvae-{level}" for level in range(config.num_levels)]
+        shapes = [tensor_shapes(ModelConfig(vqvae=config), part) for part in parts]
+    for part, tensors, expected in zip(parts, levels, shapes, strict=True):
+        _require_shapes(tensors, expected, part)
+    return levels, config
+
+
+def _prior_layout(level: int, checkpoint: Checkpoint, vqvae: VQVAEConfig) -> PriorLayout:
+    with part_errors(f"prior-{level}"):
+        layout = PriorLayout(checkpoint, level, vqvae.codebook_size)
+        layout.config()  # an error now, if its hyperparameters describe no prior
+    return layout
+
+
+def _model_config(
+    vqvae: VQVAEConfig, priors: Sequence[PriorConfig], hop_fraction: tuple[float, ...]
+) -> ModelConfig:
+    hop_fraction = hop_fraction or (*HOP_FRACTION[: vqvae.num_levels - 1], HOP_FRACTION[-1])
+    options = ({"temperature": TEMPERATURE},) * vqvae.num_levels
+    return ModelConfig(
+        description="Imported from OpenAI's Jukebox.",
+        vqvae=vqvae,
+        priors=tuple(priors),
+        sampling=SamplingConfig(hop_fraction, options),
+    )
+
+
+def _fitted_conditioners(
+    priors: Sequence[PriorLayout], label_folders: Sequence[Path]
+) -> dict[int, dict[str, Options]]:
+    """The fields of each level's conditioners, by level and name."""
+    found = {}
+    for level, prior in enumerate(priors):
+        fields = prior.conditioners(find_labels(label_folders, prior.label_set))
+        if prior.label_set != priors[-1].label_set:  # names of the top level may be unknown here
+            for name in fields.keys() & {"artist", "genre"}:
+                fields[name]["lenient"] = True
+        found[level] = fields
+    return found
+
+
+def _prior_tensors(
+    level: int,
+    prior: PriorLayout,
+    config: ModelConfig,
+    fields: Mapping[str, Options],
+    registry: Registry,
+) -> dict[str, TensorLoader]:
+    """The tensors of a prior, complete and of the right shapes."""
+    part = f"prior-{level}"
+    with part_errors(part):
+        tensors = dict(prior.tensors())
+        parts = {name: registry.make_conditioner(name, values) for name, values in fields.items()}
+        expected = tensor_shapes(config, part, parts)
+    _require_shapes(tensors, expected, part)
+    return tensors
+
+
+def _require_shapes(
+    tensors: Mapping[str, TensorLoader], expected: Mapping[str, tuple[int, ...]], part: str
+) -> None:
+    """InputError if the tensors are not those of the network that the settings describe."""
+    hint = "are these files of one model, and complete?"
+    if missing := [name for name in expected if name not in tensors]:
+        raise InputError(f"{part} lacks {missing[0]}", hint)
+    for name, load in tensors.items():
+        if name not in expected:
+            raise InputError(f"{part} has {name}, which its settings have no place for", hint)
+        shape = tuple(load().shape)
+        if shape != expected[name]:
+            raise InputError(f"{part}: {name} is {shape}, and should be {expected[name]}", hint)

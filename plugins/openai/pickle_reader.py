@@ -1,9 +1,9 @@
-"""What `torch.save` wrote, read without running anything in it or loading what is not asked for.
+"""Reads what `torch.save` wrote without running code in it, and without loading its tensors.
 
-A checkpoint is a pickle in which tensors name storages, and the storages' bytes. Since PyTorch 1.6
-both are in a zip archive; before, they followed each other in one file. `torch.load` maps only the
-former, and a mapped file stays in memory as far as it was read. Here each tensor is mapped by
-itself when it is asked for, and given back when it is dropped.
+A checkpoint is a pickle in which tensors refer to storages by key, and the bytes of the storages.
+Since PyTorch 1.6 both are in a zip archive; before, one followed the other in a plain file.
+`torch.load` memory-maps only archives, and keeps in memory what was read of them. Here each tensor
+is mapped by itself when it is needed, and freed when it is dropped.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from typing import IO, Any
 import torch
 
 from jukebox_cli.api import InputError
-from jukebox_cli.storage.tensors import FileStorage, StoredTensor
+from jukebox_cli.api.tensors import FileStorage, StoredTensor
 
-#: What the first pickle of a file of before PyTorch 1.6 is.
-_MAGIC = 0x1950A86A20F9469CFC6C
+#: The first pickle of a file from before PyTorch 1.6.
+_MAGIC_NUMBER = 0x1950A86A20F9469CFC6C
 
-_STORAGES = {
+_STORAGE_DTYPES = {
     "HalfStorage": torch.float16,
     "BFloat16Storage": torch.bfloat16,
     "FloatStorage": torch.float32,
@@ -39,42 +39,42 @@ _STORAGES = {
 }
 
 
-class Refused(pickle.UnpicklingError):
-    """A pickle names something that is neither a tensor nor a plain value."""
+class UnsafePickle(pickle.UnpicklingError):
+    """A pickle refers to something that is neither a tensor nor a plain value."""
 
 
-class Strange(Exception):
+class NotACheckpoint(Exception):
     """A file that `torch.save` did not write."""
 
 
-class _Storage(FileStorage):
-    """As a pickle names it, which could otherwise have us read another file."""
+class _PickledStorage(FileStorage):
+    """A storage that a pickle can't change: it could make it read another file."""
 
     def __setstate__(self, state: object) -> None:
-        raise Refused("a state for a storage")
+        raise UnsafePickle("a state for a storage")
 
 
-class _Stored(StoredTensor):
-    """The same of a tensor."""
+class _PickledTensor(StoredTensor):
+    """A tensor that a pickle can't change."""
 
     def __setstate__(self, state: object) -> None:
-        raise Refused("a state for a tensor")
+        raise UnsafePickle("a state for a tensor")
 
 
-def _tensor(
+def _rebuild_tensor(
     storage: FileStorage, offset: int, shape: Sequence[int], strides: Sequence[int], *_: object
 ) -> StoredTensor:
-    """What stands for torch's own function of a pickle."""
+    """Takes the place of torch's function of this name."""
     numbers = (offset, *shape, *strides)
     if not isinstance(storage, FileStorage) or len(shape) != len(strides) or min(numbers) < 0:
-        raise ValueError("a tensor that can't be")
+        raise ValueError("a tensor has impossible sizes")
     last = offset + sum((n - 1) * s for n, s in zip(shape, strides, strict=True))
     if prod(shape) and last >= storage.size:
         raise ValueError("a tensor is larger than its storage")
-    return _Stored(storage, offset, tuple(shape), tuple(strides))
+    return _PickledTensor(storage, offset, tuple(shape), tuple(strides))
 
 
-def _parameter(data: StoredTensor, *_: object) -> StoredTensor:
+def _rebuild_parameter(data: StoredTensor, *_: object) -> StoredTensor:
     return data
 
 
@@ -82,83 +82,88 @@ def _size(*sizes: Any) -> tuple[int, ...]:
     return tuple(*sizes)
 
 
-class _Call:
-    """A function that a pickle may call, and nothing else: it can't be changed."""
+class _AllowedCall:
+    """A function that a pickle may call, and can't change."""
 
     __slots__ = ("function",)
 
     def __init__(self, function: Callable[..., Any]) -> None:
         self.function = function
 
-    def __call__(self, *given: Any) -> Any:
-        return self.function(*given)
+    def __call__(self, *arguments: Any) -> Any:
+        return self.function(*arguments)
 
     def __setstate__(self, state: object) -> None:
-        raise Refused("a state for a function")
+        raise UnsafePickle("a state for a function")
 
 
-_KNOWN: Mapping[tuple[str, str], Any] = {
+_ALLOWED: Mapping[tuple[str, str], Any] = {
     ("collections", "OrderedDict"): OrderedDict,
-    ("torch._utils", "_rebuild_tensor"): _Call(_tensor),
-    ("torch._utils", "_rebuild_tensor_v2"): _Call(_tensor),
-    ("torch._utils", "_rebuild_parameter"): _Call(_parameter),
-    ("torch", "Size"): _Call(_size),
-    **{("torch", name): dtype for name, dtype in _STORAGES.items()},
-    **{("torch", str(d).removeprefix("torch.")): d for d in _STORAGES.values()},
+    ("torch._utils", "_rebuild_tensor"): _AllowedCall(_rebuild_tensor),
+    ("torch._utils", "_rebuild_tensor_v2"): _AllowedCall(_rebuild_tensor),
+    ("torch._utils", "_rebuild_parameter"): _AllowedCall(_rebuild_parameter),
+    ("torch", "Size"): _AllowedCall(_size),
+    **{("torch", name): dtype for name, dtype in _STORAGE_DTYPES.items()},
+    **{("torch", str(d).removeprefix("torch.")): d for d in _STORAGE_DTYPES.values()},
 }
 
 
 class _Unpickler(pickle.Unpickler):
     """Knows tensors and plain values. Nothing else can be named, so nothing else can be called."""
 
-    def __init__(self, file: IO[bytes], path: Path, starts: Mapping[str, tuple[int, int]]) -> None:
+    def __init__(self, file: IO[bytes], path: Path, entries: Mapping[str, tuple[int, int]]) -> None:
+        """`entries`: where each storage begins in the file, and its length in bytes, by key; empty
+        for a plain file, where this is known only after the pickle was read."""
         super().__init__(file, encoding="utf-8")
-        self.path, self.starts = path, starts
+        self.path, self.entries = path, entries
         self.storages: dict[str, FileStorage] = {}
 
     def find_class(self, module: str, name: str) -> Any:
-        if (module, name) not in _KNOWN:
-            raise Refused(f"{module}.{name}")
-        return _KNOWN[module, name]
+        if (module, name) not in _ALLOWED:
+            raise UnsafePickle(f"{module}.{name}")
+        return _ALLOWED[module, name]
 
     def persistent_load(self, pid: Any) -> FileStorage:
         kind, dtype, key, _, size, *_ = pid
         if kind != "storage" or not isinstance(dtype, torch.dtype) or size < 0:
-            raise Refused(f"a {kind}")
+            raise UnsafePickle(f"a {kind}")
         if key not in self.storages:
-            start, length = self.starts.get(key, (-1, -1))
-            self.storages[key] = _Storage(self.path, dtype, size, start)
-            if self.starts and length != self.storages[key].num_bytes:
+            start, length = self.entries.get(key, (-1, -1))
+            self.storages[key] = _PickledStorage(self.path, dtype, size, start)
+            if self.entries and length != self.storages[key].num_bytes:
                 raise ValueError(f"storage {key} has {length} bytes")
         return self.storages[key]
 
 
 def read_pickle(path: Path) -> Any:
-    """What `torch.save` wrote, with a `Stored` for every tensor.
+    """What `torch.save` wrote, with a `StoredTensor` in place of every tensor.
 
-    InputError for a file that holds more than tensors and plain values, or that is damaged.
+    :raises InputError: if the file holds more than tensors and plain values, or is damaged.
     """
     if not path.is_file():
         raise InputError(f"no file {path}", "is the download complete?")
-    again = "download it again, or restore it from a copy"
     try:
-        return _zipped(path) if _is_zip(path) else _plain(path)
-    except Refused as error:
-        what = f"{path} holds more than tensors and plain values: {error}"
-        raise InputError(
-            what, "it could run code, so it is not read; get the weights alone"
-        ) from None
-    except Strange:
-        hint = "download it again: it may be a page that says what went wrong"
-        raise InputError(f"{path} is not a checkpoint", hint) from None
-    except (EOFError, zipfile.BadZipFile) as error:
-        reason = "a checksum is wrong" if "CRC" in str(error) else "its end is missing"
-        raise InputError(f"{path} is damaged: {reason}", again) from None
-    except PermissionError as error:
-        raise InputError(f"can't read {path}: {error.strerror}", "change its permissions") from None
+        return _read_archive(path) if _is_zip(path) else _read_plain(path)
     except Exception as error:  # a damaged pickle can raise anything
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"{path} is damaged: {reason}", again) from None
+        raise _input_error(path, error) from None
+
+
+def _input_error(path: Path, error: Exception) -> InputError:
+    """What a person can do about an error in reading a checkpoint."""
+    again = "download it again, or restore it from a copy"
+    if isinstance(error, UnsafePickle):
+        what = f"{path} holds more than tensors and plain values: {error}"
+        return InputError(what, "it could run code, so it is not read; get the weights alone")
+    if isinstance(error, NotACheckpoint):
+        hint = "download it again: it may be a web page with an error message"
+        return InputError(f"{path} is not a checkpoint", hint)
+    if isinstance(error, EOFError | zipfile.BadZipFile):
+        reason = "a checksum is wrong" if "CRC" in str(error) else "its end is missing"
+        return InputError(f"{path} is damaged: {reason}", again)
+    if isinstance(error, PermissionError):
+        return InputError(f"can't read {path}: {error.strerror}", "change its permissions")
+    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    return InputError(f"{path} is damaged: {reason}", again)
 
 
 def _is_zip(path: Path) -> bool:
@@ -166,47 +171,51 @@ def _is_zip(path: Path) -> bool:
         return file.read(4) == b"PK\x03\x04"
 
 
-def _zipped(path: Path) -> Any:
+def _read_archive(path: Path) -> Any:
     with zipfile.ZipFile(path) as archive, path.open("rb") as file:
         entries = {entry.filename.partition("/")[2]: entry for entry in archive.infolist()}
         if "data.pkl" not in entries:
-            raise Strange
-        starts = {
-            name.removeprefix("data/"): (_start(file, entry), entry.file_size)
+            raise NotACheckpoint
+        storages = {
+            name.removeprefix("data/"): (_data_start(file, entry), entry.file_size)
             for name, entry in entries.items()
             if name.startswith("data/") and entry.compress_type == zipfile.ZIP_STORED
         }
         text = archive.read(entries["data.pkl"])
-    return _Unpickler(io.BytesIO(text), path, {"": (0, 0), **starts}).load()
+    return _Unpickler(io.BytesIO(text), path, {"": (0, 0), **storages}).load()
 
 
-def _start(file: IO[bytes], entry: zipfile.ZipInfo) -> int:
-    """Where the bytes of a part of an archive begin: after its name and its padding."""
+def _data_start(file: IO[bytes], entry: zipfile.ZipInfo) -> int:
+    """Where the bytes of an archive's entry begin: after its header, its name and its padding."""
     file.seek(entry.header_offset + 26)
     name, padding = (int.from_bytes(file.read(2), "little") for _ in range(2))
     return entry.header_offset + 30 + name + padding
 
 
-def _plain(path: Path) -> Any:
+def _read_plain(path: Path) -> Any:
     with path.open("rb") as file:
-        try:
-            magic = _Unpickler(file, path, {}).load()
-        except Refused:
-            raise
-        except Exception:
-            magic = None
-        if magic != _MAGIC:
-            raise EOFError if path.stat().st_size == 0 else Strange
-        for _ in ("version", "system"):
+        _require_magic_number(file, path)
+        for _ in ("protocol version", "system information"):
             _Unpickler(file, path, {}).load()
         reader = _Unpickler(file, path, {})
         data = reader.load()
         keys = _Unpickler(file, path, {}).load()
         start, end = file.tell(), path.stat().st_size
-        for key in keys:  # each behind its size, 8 bytes
+        for key in keys:  # each storage follows its size, 8 bytes
             storage = reader.storages[key]
             storage.start = start + 8
             start = storage.start + storage.num_bytes
     if start > end or any(storage.start < 0 for storage in reader.storages.values()):
         raise EOFError
     return data
+
+
+def _require_magic_number(file: IO[bytes], path: Path) -> None:
+    try:
+        number = _Unpickler(file, path, {}).load()
+    except UnsafePickle:
+        raise
+    except Exception:
+        number = None
+    if number != _MAGIC_NUMBER:
+        raise EOFError if path.stat().st_size == 0 else NotACheckpoint

@@ -3,3 +3,5 @@
 `facts` reads what a run holds and `recipe` how to make it again; `lyrics`, `sound` and `pictures`
 make what is heard and seen; `page` puts it together.
 """
+
+from __future__ import annotations

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from jukebox_cli.api import InputError
 from jukebox_cli.registry import Registry
-from jukebox_cli.sampling.items import parse_items
+from jukebox_cli.sampling.items import parse_number_list
 from jukebox_cli.sampling.run_setup import reopen_job
 from jukebox_cli.storage.model import Model, find_model
 
@@ -33,7 +33,7 @@ def plan(
     device: str,
 ) -> Page:
     """The page of a run. Loads a model if there is something to decode, and only then needs one."""
-    there = facts(run, parse_items(items, count=False) if items else None)
+    there = facts(run, None if items is None else parse_number_list(items))
     chosen = _levels(there, levels)
     parts = [part for item in there.items for part in audible(item, chosen)]
     if not parts:
@@ -58,7 +58,7 @@ def check_out(out: Path) -> Path:
 def _levels(facts: Facts, said: str | None) -> Sequence[int]:
     if said is None:
         return range(facts.levels)
-    chosen = parse_items(said, count=False, where="--levels")
+    chosen = parse_number_list(said, "--levels")
     if chosen[-1] >= facts.levels:
         raise InputError(f"there is no level {chosen[-1]}", f"the top level is {facts.levels - 1}")
     return chosen
@@ -87,7 +87,7 @@ def _vqvae(
     except InputError as error:
         first = silent[0]
         what = f"level {first.level} of item {first.item} has no audio yet"
-        hint = "show only what has: --levels 0, or --items"
+        hint = "show only what has: --levels 0, or --only"
         raise InputError(f"{error.message}; {what}", f"{error.hint}, or {hint}") from None
     from jukebox_cli.model.devices import pick_device
     from jukebox_cli.model.loader import load_vqvae

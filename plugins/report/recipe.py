@@ -69,13 +69,12 @@ def seconds_text(samples: int, rate: int) -> str:
 
 
 def items_text(numbers: Sequence[int]) -> str:
-    """Items as --items of `generate` takes them: `2` are the first two, `4-7` and `3-3` those."""
-    if list(numbers) == list(range(len(numbers))):
-        return str(len(numbers))
+    """Items as --only takes them: `2,4-7`."""
     ordered = sorted(numbers)
     ends = [ordered[0], *(b for a, b in pairwise(ordered) if b != a + 1)]
     lasts = [*(a for a, b in pairwise(ordered) if b != a + 1), ordered[-1]]
-    return ",".join(f"{a}-{b}" for a, b in zip(ends, lasts, strict=True))
+    ranges = zip(ends, lasts, strict=True)
+    return ",".join(str(a) if a == b else f"{a}-{b}" for a, b in ranges)
 
 
 def _first(facts: Facts, registry: Registry, model: Model | None) -> Words:
@@ -96,7 +95,9 @@ def _core(facts: Facts, samples: int) -> Iterator[tuple[str, ...]]:
     yield "--seconds", seconds_text(samples, facts.config.sample_rate)
     numbers = [item.number for item in facts.items]
     if numbers != [0]:
-        yield "--items", items_text(numbers)
+        yield "--items", str(max(numbers) + 1)
+    if numbers != list(range(len(numbers))):
+        yield "--only", items_text(numbers)
     yield "--seed", str(_seeds(facts)[0])
 
 
@@ -189,7 +190,7 @@ def _longer(facts: Facts, registry: Registry) -> Iterator[Words]:
         text = seconds_text(ends[item] - before[item], facts.config.sample_rate)
         flags = [("continue", _folder(facts)), ("--seconds", text)]
         if len(time.seconds) < len(facts.items):
-            flags.append(("--items", ",".join(map(str, time.seconds))))
+            flags.append(("--only", ",".join(map(str, time.seconds))))
         if time.seed != seeds[number]:
             flags.append(("--seed", str(time.seed)))
         notes = (SEED,) if facts.longer[0].before is None else ()

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jukebox_cli.audio import io as audio
-from jukebox_cli.audio.io import Audio, resample_stream
+from jukebox_cli.audio.io import Audio, duration_seconds, resample_stream, stream_audio
 from jukebox_cli.sampling.job import Advance
 
 from .facts import Facts, Item, Part
@@ -41,7 +40,7 @@ class Source:
 
     def sound(self, item: Item, part: Part, tick: Advance = lambda count: None) -> Sound:
         rate = playable(self.facts.config.sample_rate)
-        samples = round(audio.duration_seconds(part.audio) * rate) if part.audio else None
+        samples = round(duration_seconds(part.audio) * rate) if part.audio else None
         mel = MelSpectrogram(rate, samples or embedded(self.facts, item))
         length = 0
 
@@ -58,7 +57,7 @@ class Source:
     def blocks(self, item: Item, part: Part, rate: int) -> Iterator[Audio]:
         """Mono at `rate` Hz, block by block."""
         if part.audio:
-            return audio.stream_audio(part.audio, rate)
+            return stream_audio(part.audio, rate)
         from jukebox_cli.model import codec
 
         tokens = self.facts.run.read_tokens(part.level, part.item)

@@ -27,7 +27,7 @@ STAGES = ("top", "upsample", "decode")
 
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory, tiny: Model) -> dict[str, str]:
-    """What the scripts want to know, and a `jukebox` of this very Python on the PATH."""
+    """The variables of the scripts, and a `jukebox` of this Python on the PATH."""
     folder = tmp_path_factory.mktemp("bin")
     command = folder / "jukebox"
     main = "import sys; from jukebox_cli.cli import main; sys.exit(main())"
@@ -54,7 +54,7 @@ def run(*words: object, env: dict[str, str], cwd: Path | None = None) -> str:
 
 @pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> Run:
-    """What one command makes of all items."""
+    """The run that one command makes with all items."""
     out = tmp_path_factory.mktemp("runs") / "plain"
     song = environment["SONG"].split()
     run("jukebox", "generate", *song, "--items", ITEMS, "--out", out, "-q", env=environment)
@@ -80,7 +80,9 @@ def test_without_a_scheduler(environment: dict[str, str], plain: Run, tmp_path: 
     assert_same(made, plain)
 
 
-def test_a_lost_file_is_made_again(environment: dict[str, str], plain: Run, tmp_path: Path) -> None:
+def test_a_deleted_file_is_made_again(
+    environment: dict[str, str], plain: Run, tmp_path: Path
+) -> None:
     shutil.copytree(plain.path, tmp_path / "made")
     made = Run(tmp_path / "made")
     made.token_file(0, 1).unlink()
@@ -90,7 +92,7 @@ def test_a_lost_file_is_made_again(environment: dict[str, str], plain: Run, tmp_
     assert_same(made, plain)
 
 
-def test_the_scripts_say_what_they_lack(environment: dict[str, str]) -> None:
+def test_the_scripts_name_missing_variables(environment: dict[str, str]) -> None:
     for name in ("RUN", "SONG", "ITEMS"):
         some = {"RUN": "x", **environment}
         del some[name]
@@ -180,10 +182,10 @@ class Cluster:
         return done.stdout
 
     def wait(self, wanted: str, *words: str, seconds: float) -> None:
-        """Until a command prints `wanted` or nothing else."""
+        """Waits until a command prints `wanted` and nothing else."""
         end = time.monotonic() + seconds
-        while (said := self.ask(*words).strip()) != wanted:
-            assert time.monotonic() < end, f"{' '.join(words)}: {said}\n{self.logs()}"
+        while (output := self.ask(*words).strip()) != wanted:
+            assert time.monotonic() < end, f"{' '.join(words)}: {output}\n{self.logs()}"
             time.sleep(0.5)
 
     def logs(self) -> str:
@@ -217,7 +219,7 @@ def test_through_slurm(
     there = {**environment, "RUN": str(tmp_path / "made"), "SLURM_CONF": str(cluster.settings)}
     run(SCRIPTS / "submit.sh", env=there, cwd=tmp_path)
     cluster.wait("", "squeue", "--noheader", seconds=900)
-    said = {p.name: p.read_text() for p in (tmp_path / "made-logs").iterdir()}
-    assert sorted(said) == sorted(f"{stage}-{task}.txt" for stage in STAGES for task in (0, 1))
-    assert all("error" not in text for text in said.values()), said
+    logs = {p.name: p.read_text() for p in (tmp_path / "made-logs").iterdir()}
+    assert sorted(logs) == sorted(f"{stage}-{task}.txt" for stage in STAGES for task in (0, 1))
+    assert all("error" not in text for text in logs.values()), logs
     assert_same(Run(tmp_path / "made"), plain)

@@ -189,7 +189,7 @@ def children(process: int) -> list[int]:
 
 
 @pytest.mark.parametrize(
-    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -9)]
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)]
 )
 def test_a_signal_ends_all_processes_and_the_same_command_goes_on(
     number: signal.Signals, code: int, whole: Path, tiny: Model, tmp_path: Path

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jukebox_plugins.openai.checkpoints import read_parts
-from jukebox_plugins.openai.model_folder import write_model
+from jukebox_plugins.openai.checkpoints import read_checkpoints
+from jukebox_plugins.openai.model_folder import write_imported_model
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -102,6 +102,6 @@ class Golden:
 
 
 def import_golden(name: str, models: Path, registry: Registry) -> Golden:
-    parts = read_parts([GOLDEN / name])
-    model = write_model(parts, models / name, registry, [GOLDEN / name], lambda part: None)
+    parts = read_checkpoints([GOLDEN / name])
+    model = write_imported_model(parts, models / name, registry, [GOLDEN / name], lambda part: None)
     return Golden(name, model, registry)

@@ -1,4 +1,4 @@
-"""lyrics: text, sections and LRC files -> parse_lyrics, their sections and their times."""
+"""Plain text and LRC files are read as text, sections and times."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from jukebox_plugins.lyrics import Lyrics
-from jukebox_plugins.lyrics.charset import character_at
+from jukebox_plugins.lyrics.conditioner import Lyrics
 from jukebox_plugins.lyrics.text import parse_lyrics
 from soundfile import write
 
@@ -48,7 +47,7 @@ WORDS = """[00:01.00] <00:01.00>we <00:01.50>go<00:02.00>
 """
 
 
-def test_sections_are_kept_apart_from_the_words_and_sung_again_by_name() -> None:
+def test_section_names_are_no_lyrics_and_repeat_their_lines() -> None:
     assert parse_lyrics(PLAIN) == {
         "lyrics": "we go\nfar away\n\nsing, sing\n\nwe stay\n\nsing, sing",
         "lyrics_times": [],
@@ -57,7 +56,7 @@ def test_sections_are_kept_apart_from_the_words_and_sung_again_by_name() -> None
 
 
 @pytest.mark.parametrize(
-    ("text", "sung"),
+    ("text", "lyrics"),
     [
         ("", ""),
         ("\n\nla\n\n", "la"),
@@ -73,28 +72,28 @@ def test_sections_are_kept_apart_from_the_words_and_sung_again_by_name() -> None
         ),
     ],
 )
-def test_plain_text(text: str, sung: str) -> None:
-    assert parse_lyrics(text)["lyrics"] == sung
+def test_plain_text(text: str, lyrics: str) -> None:
+    assert parse_lyrics(text)["lyrics"] == lyrics
 
 
 def test_an_lrc_file_has_times_of_lines() -> None:
-    made = parse_lyrics(LRC)
-    assert made["lyrics"] == "we go\nfar away\nsing\nsing"
-    assert made["lyrics_sections"] == [[0, "Verse"], [15, "Chorus"], [20, "Chorus"]]
-    assert made["lyrics_times"][:3] == [[0, 1.0], [6, 3.5], [15, 6.0]]
-    starts = {letter: seconds for letter, seconds in made["lyrics_times"]}
+    values = parse_lyrics(LRC)
+    assert values["lyrics"] == "we go\nfar away\nsing\nsing"
+    assert values["lyrics_sections"] == [[0, "Verse"], [15, "Chorus"], [20, "Chorus"]]
+    assert values["lyrics_times"][:3] == [[0, 1.0], [6, 3.5], [15, 6.0]]
+    starts = {character: seconds for character, seconds in values["lyrics_times"]}
     assert (starts[15], starts[20]) == (10.0, 20.0)
-    assert made["lyrics_times"] == sorted(made["lyrics_times"], key=lambda each: each[1])
+    assert values["lyrics_times"] == sorted(values["lyrics_times"], key=lambda each: each[1])
 
 
 def test_an_lrc_file_may_have_times_of_words() -> None:
-    made = parse_lyrics(WORDS)
-    assert made["lyrics"] == "we go\nhome"
-    said = [[0, 1.0], [3, 1.5], [5, 2.0], [6, 3.2], [10, 4.0]]
-    assert [each for each in made["lyrics_times"] if each in said] == said
+    values = parse_lyrics(WORDS)
+    assert values["lyrics"] == "we go\nhome"
+    expected = [[0, 1.0], [3, 1.5], [5, 2.0], [6, 3.2], [10, 4.0]]
+    assert [each for each in values["lyrics_times"] if each in expected] == expected
 
 
-def test_an_offset_moves_the_lines_and_what_is_no_number_does_not() -> None:
+def test_an_offset_moves_the_lines_unless_it_is_no_number() -> None:
     assert parse_lyrics("[offset:+500]\n[00:02.00]la")["lyrics_times"][0] == [0, 1.5]
     assert parse_lyrics("[offset:soon]\n[00:02.00]la")["lyrics_times"][0] == [0, 2.0]
     assert parse_lyrics("[00:02]la")["lyrics_times"][0] == [0, 2.0]
@@ -103,31 +102,31 @@ def test_an_offset_moves_the_lines_and_what_is_no_number_does_not() -> None:
     assert of_words["lyrics_times"][:2] == [[0, 1.5], [3, 2.5]]
 
 
-def test_words_of_a_line_that_is_sung_again_have_its_times() -> None:
-    made = parse_lyrics("[00:10.00][00:20.00]<00:10.00>la <00:11.00>lo<00:12.00>")
-    assert made["lyrics"] == "la lo\nla lo"
-    said = [[0, 10.0], [3, 11.0], [5, 12.0], [6, 20.0], [9, 21.0], [11, 22.0]]
-    assert [each for each in made["lyrics_times"] if each in said] == said
+def test_words_of_a_repeated_line_move_with_it() -> None:
+    values = parse_lyrics("[00:10.00][00:20.00]<00:10.00>la <00:11.00>lo<00:12.00>")
+    assert values["lyrics"] == "la lo\nla lo"
+    expected = [[0, 10.0], [3, 11.0], [5, 12.0], [6, 20.0], [9, 21.0], [11, 22.0]]
+    assert [each for each in values["lyrics_times"] if each in expected] == expected
 
 
 def test_a_line_without_a_time_is_sung_after_the_one_above_it() -> None:
-    made = parse_lyrics("[00:10.00]we go\n  home again\n\n[00:20.00]bye\n[00:15.00]soon")
-    assert made["lyrics"] == "we go\nhome again\nsoon\nbye"
-    assert [0, 10.0] in made["lyrics_times"]
-    assert all(letter != 6 for letter, _ in made["lyrics_times"])
+    values = parse_lyrics("[00:10.00]we go\n  home again\n\n[00:20.00]bye\n[00:15.00]soon")
+    assert values["lyrics"] == "we go\nhome again\nsoon\nbye"
+    assert [0, 10.0] in values["lyrics_times"]
+    assert all(character != 6 for character, _ in values["lyrics_times"])
 
 
 def test_a_section_may_have_a_time_of_its_own() -> None:
-    made = parse_lyrics("[00:09.00][Verse]\n[00:10.00]we go")
-    assert (made["lyrics"], made["lyrics_sections"]) == ("we go", [[0, "Verse"]])
+    values = parse_lyrics("[00:09.00][Verse]\n[00:10.00]we go")
+    assert (values["lyrics"], values["lyrics_sections"]) == ("we go", [[0, "Verse"]])
 
 
-def test_a_rest_is_not_sung_through() -> None:
+def test_a_line_ends_where_a_rest_begins() -> None:
     times = parse_lyrics(
         "[00:00.00]aaaaaaaaa\n[00:01.00]bbbbbbbbb\n[00:02.00]ccccccccc\n[01:00.00]ddd"
     )
-    ends = [seconds for letter, seconds in times["lyrics_times"] if letter == 30]
-    assert ends == [4.0, 60.0]  # the third line is sung at twice the time of the others at most
+    ends = [seconds for character, seconds in times["lyrics_times"] if character == 30]
+    assert ends == [4.0, 60.0]  # a line lasts at most twice as long as usual
 
 
 @pytest.mark.parametrize(
@@ -141,15 +140,13 @@ def test_a_rest_is_not_sung_through() -> None:
         ("\U0001f3f4\U000e0067\U000e0062\U000e007f la", " la", "\U0001f3f4"),
     ],
 )
-def test_what_can_not_be_sung_is_left_out_with_a_warning(
-    text: str, kept: str, left_out: str | None
-) -> None:
-    with warnings.catch_warnings(record=True) as told:
+def test_emoji_are_left_out_with_a_warning(text: str, kept: str, left_out: str | None) -> None:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         assert parse_lyrics(text)["lyrics"] == kept
-    messages = [str(warning.message) for warning in told]
+    messages = [str(warning.message) for warning in caught]
     assert messages == ([f"lyrics: left out {left_out}, which can't be sung"] if left_out else [])
-    assert all(warning.category is InputWarning for warning in told)
+    assert all(warning.category is InputWarning for warning in caught)
 
 
 @given(st.text(alphabet=st.characters(exclude_categories=()), max_size=60))
@@ -159,21 +156,19 @@ def test_any_text_is_read_and_encoded(text: str) -> None:
         values = parse_lyrics(text)
         assert json.loads(json.dumps(values)) == values
         lyrics = Lyrics(max_characters=32, charset="abc \n")
-        told = lyrics.encode(values, Window(0, 100, 1000), PriorShape(8, 10, 10, 1000))
-    assert told["ids"].shape == (32,)
+        arrays = lyrics.encode(values, Window(0, 100, 1000), PriorShape(8, 10, 10, 1000))
+    assert arrays["ids"].shape == (32,)
 
 
 @given(st.lists(st.sampled_from([*LRC.splitlines(), *WORDS.splitlines(), "[Verse]", "x", ""])))
-def test_times_go_forward_and_are_of_letters_there_are(rows: list[str]) -> None:
+def test_times_are_sorted_and_of_characters_of_the_text(rows: list[str]) -> None:
     values = parse_lyrics("\n".join(rows))
     times = values["lyrics_times"]
     assert [t[1] for t in times] == sorted(t[1] for t in times)
-    assert all(0 <= letter <= len(values["lyrics"]) for letter, _ in times)
+    assert all(0 <= character <= len(values["lyrics"]) for character, _ in times)
 
 
-def test_a_warning_is_one_line_and_told_once(
-    tiny: Model, here: Path, jukebox: Callable[..., Any]
-) -> None:
+def test_a_warning_is_shown_once(tiny: Model, here: Path, jukebox: Callable[..., Any]) -> None:
     (here / "songs.jsonl").write_text(
         "".join(
             json.dumps({"audio": "a.wav", "lyrics": f"la \U0001f600 {n}"}) + "\n" for n in "abc"
@@ -183,44 +178,3 @@ def test_a_warning_is_one_line_and_told_once(
     done = jukebox("tokenize", "songs.jsonl", "--model", tiny.path, "--out", "corpus", "-q")
     assert done.code == 0
     assert done.err == "warning: lyrics: left out \U0001f600, which can't be sung\n"
-
-
-# what a window is told
-
-
-def told(text: str, start: float, total: float = 20.0) -> str:
-    """The letters around the middle of two seconds from `start`; a dot where there is none."""
-    values = parse_lyrics(text)
-    lyrics = Lyrics(max_characters=8, rows=4).fit([values])
-    window = Window(round(start * 1000), 2000, round(total * 1000))
-    row = lyrics.encode(values, window, PriorShape(8, 200, 10, 1000))["ids"]
-    return "".join("." if n == 0 else lyrics.alphabet[n - 1] for n in row)
-
-
-def test_the_letter_that_is_sung_in_the_middle_stands_in_the_middle() -> None:
-    text = "abcdefghijklmnopqrst"  # a letter a second
-    assert told(text, 0) == "...abcde"
-    assert told(text, 9) == "ghijklmn"
-    assert told(text, 18) == "pqrst..."
-
-
-def test_times_say_what_is_sung_where_there_are_any() -> None:
-    text = "[00:00.00]abcd\n[00:10.00]efgh\n[00:14.00]ijkl"
-    assert told(text, 0, 100) == "....abcd"  # a line of ten seconds is no slower than others
-    assert told(text, 11, 100) == "d\nefgh\ni"
-    assert told(text, 60, 100) == "ijkl...."
-
-
-def test_letters_between_two_times_are_sung_evenly() -> None:
-    times, origins = [[2, 1.0], [6, 3.0], [6, 5.0], [10, 6.0]], list(range(12))
-    at = {0.0: 2, 1.0: 2, 2.0: 4, 3.5: 6, 5.0: 6, 5.5: 8, 9.0: 10}
-    assert {s: character_at(s, times, origins) for s in at} == at
-
-
-def test_letters_the_model_does_not_know_are_told_once(tmp_path: Path) -> None:
-    lyrics = Lyrics(max_characters=32, charset="ab ")
-    with pytest.warns(InputWarning, match="left out cd, which the model has no letters for"):
-        row = lyrics.encode({"lyrics": "abc,ad!"}, Window(0, 10, 10), PriorShape(8, 10, 1, 10))[
-            "ids"
-        ]
-    assert row[row > 0].tolist() == [1, 2, 1]

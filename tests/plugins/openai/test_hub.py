@@ -108,9 +108,11 @@ def test_a_broken_download_goes_on_where_it_broke(hub, jukebox, tiny):
     result = jukebox("model", "pull", "me/tiny", "-q")
     if result.code or OLD:  # newer versions of the library go on by themselves
         assert result.code == 2
-        broken = "error: can't fetch me/tiny: ('Connection broken: IncompleteRead"
+        broken = "error: can't download me/tiny: ('Connection broken: IncompleteRead"
         assert result.err.startswith(broken)
-        assert result.err.endswith("\nhint: run the same command again: it goes on from here\n")
+        assert result.err.endswith(
+            "\nhint: run the same command again: it continues the download\n"
+        )
         assert not Path("models/tiny").exists()
         assert jukebox("model", "pull", "me/tiny", "-q").code == 0
     first, second = hub.fetched(LARGE)
@@ -131,8 +133,8 @@ def test_what_came_damaged_is_told_and_fetched_anew(hub, jukebox, tiny):
     hub.spoiled.add(LARGE)
     result = jukebox("model", "pull", "me/tiny", "-q")
     assert result.code == 2
-    assert result.err.startswith(f"error: {LARGE} of me/tiny came damaged: ")
-    assert result.err.endswith("\nhint: run the same command again to fetch it anew\n")
+    assert result.err.startswith(f"error: {LARGE} of me/tiny was damaged in the download: ")
+    assert result.err.endswith("\nhint: run the same command again to download it anew\n")
     assert not Path("models/tiny").exists()
     hub.spoiled.clear()
     assert jukebox("model", "pull", "me/tiny", "-q").code == 0
@@ -142,7 +144,7 @@ def test_what_came_damaged_is_told_and_fetched_anew(hub, jukebox, tiny):
 def test_a_small_file_is_checked_too(hub, jukebox):
     hub.spoiled.add("config.yaml")
     result = jukebox("model", "pull", "me/tiny", "-q")
-    assert result.err.startswith("error: config.yaml of me/tiny came damaged: ")
+    assert result.err.startswith("error: config.yaml of me/tiny was damaged in the download: ")
 
 
 def test_another_kind_of_model_is_refused_before_its_weights_come(hub, jukebox, cache):
@@ -157,7 +159,7 @@ def test_a_repository_without_weights_is_told(hub, jukebox):
         jukebox,
         "me/texts",
         error="me/texts holds no model that can be imported",
-        hint="it needs weights with config.json (of the port) or config.yaml (of ours)",
+        hint="it needs weights with config.json (transformers port) or config.yaml (jukebox)",
     )
 
 
@@ -174,7 +176,7 @@ def test_a_name_that_can_be_none_is_told(hub, jukebox):
     refused(
         jukebox,
         "a/b/c",
-        error="'a/b/c' is no name of the hub",
+        error="'a/b/c' is not a name on the Hub",
         hint="write it as owner/name, such as openai/jukebox-1b-lyrics",
     )
 
@@ -186,7 +188,7 @@ def test_a_revision_that_is_not_there_is_told(hub, jukebox):
         "--revision",
         "v9",
         error="me/tiny has no revision 'v9'",
-        hint="name a branch, a tag or a whole commit, or leave --revision out",
+        hint="name a branch, a tag or a full commit hash, or leave --revision out",
     )
 
 
@@ -195,8 +197,8 @@ def test_a_gated_model_is_told(hub, jukebox):
     refused(
         jukebox,
         "me/tiny",
-        error="me/tiny is given only to those who ask",
-        hint=f"ask for it on {hub.url}/me/tiny, then `hf auth login`",
+        error="me/tiny is gated",
+        hint=f"accept its terms on {hub.url}/me/tiny, then run `hf auth login`",
     )
 
 
@@ -205,16 +207,16 @@ def test_a_hub_that_fails_is_told(hub, jukebox):
     result = jukebox("model", "pull", "me/tiny", "-q")
     assert result.code == 2
     reason = "500 Server Error" if OLD else "Server error '500 "
-    assert result.err.startswith(f"error: can't fetch me/tiny: {reason}")
-    assert result.err.endswith("\nhint: run the same command again: it goes on from here\n")
+    assert result.err.startswith(f"error: can't download me/tiny: {reason}")
+    assert result.err.endswith("\nhint: run the same command again: it continues the download\n")
 
 
 def test_a_hub_that_can_not_be_reached_is_told(cache, jukebox, monkeypatch):
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     result = jukebox("model", "pull", "me/tiny", "-q")
     assert result.code == 2
-    assert result.err.startswith("error: can't fetch me/tiny: ")
-    assert result.err.endswith("\nhint: run the same command again: it goes on from here\n")
+    assert result.err.startswith("error: can't download me/tiny: ")
+    assert result.err.endswith("\nhint: run the same command again: it continues the download\n")
 
 
 def test_a_disk_that_is_too_small_is_told_before_anything_is_fetched(
@@ -223,7 +225,7 @@ def test_a_disk_that_is_too_small_is_told_before_anything_is_fetched(
     usage = shutil._ntuple_diskusage(total=10, used=9, free=1000)
     monkeypatch.setattr(our_hub.shutil, "disk_usage", lambda path: usage)
     hint = "free some space, or set HF_HOME to a folder on another disk"
-    error = f"me/tiny takes 0.0 GB more, and {cache} has 0.0"
+    error = f"me/tiny needs 0.0 GB more, and {cache} has 0.0"
     refused(jukebox, "me/tiny", error=error, hint=hint)
     assert hub.asked == []
 
@@ -232,7 +234,7 @@ def test_a_name_that_is_taken_is_told_before_anything_is_fetched(hub, jukebox):
     Path("models/tiny").mkdir(parents=True)
     Path("models/tiny/song.wav").touch()
     hint = "choose another --name, or remove it"
-    refused(jukebox, "me/tiny", error="models/tiny is there already", hint=hint)
+    refused(jukebox, "me/tiny", error="models/tiny exists already", hint=hint)
     assert hub.asked == []
 
 

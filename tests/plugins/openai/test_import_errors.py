@@ -49,7 +49,7 @@ def test_a_name_that_is_no_folder_is_told(name: str, theirs: Path, jukebox: Juke
 def test_a_name_that_is_taken_is_told(theirs: Path, refused: Refused) -> None:
     Path("models/mine").mkdir(parents=True)
     Path("models/mine/config.yaml").touch()
-    refused(error="models/mine is there already", hint="choose another --name, or remove it")
+    refused(error="models/mine exists already", hint="choose another --name, or remove it")
 
 
 def test_folders_without_a_model_are_told(theirs: Path, refused: Refused) -> None:
@@ -64,7 +64,7 @@ def test_folders_without_a_model_are_told(theirs: Path, refused: Refused) -> Non
 def test_a_port_and_another_folder_are_told(theirs: Path, refused: Refused) -> None:
     Path("port").mkdir()
     Path("port/config.json").write_text("{}")
-    error = "port is of the port, which has it all"
+    error = "port is a complete model of the transformers port"
     refused("theirs", "port", error=error, hint="name that folder alone")
 
 
@@ -127,7 +127,10 @@ REBUILD = b"ctorch._utils\n_rebuild_tensor_v2\n"
         (opcodes(b"cbuiltins\neval\n"), "builtins.eval"),
         (opcodes(b"cbuiltins\ngetattr\n"), "builtins.getattr"),
         (opcodes(b"ctorch\nload\n"), "torch.load"),
-        (opcodes(b"cjukebox_plugins.openai.pickle_reader\nStored\n"), "pickle_reader.Stored"),
+        (
+            opcodes(b"cjukebox_plugins.openai.pickle_reader\n_PickledTensor\n"),
+            "pickle_reader._PickledTensor",
+        ),
         (opcodes(REBUILD, b"}b"), "a state for a function"),
         (opcodes(REBUILD, b"N}\x86b"), "a state for a function"),
         (opcodes(b"(X\x03\x00\x00\x00abcNNNNtQ"), "a abc"),
@@ -165,7 +168,7 @@ def saved() -> bytes:
     [
         (b"K\x04\x85", b"K\x09\x85", 16, "a tensor is larger than its storage"),
         (b"K\x04\x85", b"K\x04\x85", 12, "storage 0 has 12 bytes"),
-        (b"K\x00K\x04\x85", b"J\xff\xff\xff\xffK\x04\x85", 16, "a tensor that can't be"),
+        (b"K\x00K\x04\x85", b"J\xff\xff\xff\xffK\x04\x85", 16, "a tensor has impossible sizes"),
     ],
 )
 def test_a_tensor_that_is_not_in_its_storage_is_told(
@@ -202,7 +205,7 @@ def test_a_file_that_was_cut_off_is_told(
 
 def test_a_page_that_was_saved_as_a_checkpoint_is_told(theirs: Path, refused: Refused) -> None:
     (theirs / "vqvae.pth.tar").write_text("<html>404</html>")
-    hint = "download it again: it may be a page that says what went wrong"
+    hint = "download it again: it may be a web page with an error message"
     refused(error="theirs/vqvae.pth.tar is not a checkpoint", hint=hint)
 
 
@@ -231,10 +234,10 @@ def without_settings(path: Path) -> None:
 
 def test_settings_that_no_file_says_are_not_guessed(theirs: Path, refused: Refused) -> None:
     without_settings(theirs / "prior_level_1.pth.tar")
-    what = "it does not say how it was trained (hps), and no published model has its shape"
-    refused(error=f"prior-1: {what}", hint="get the file that training wrote")
+    what = "it does not contain its hyperparameters (hps), and no published model has its shape"
+    refused(error=f"prior-1: {what}", hint="use the file that training wrote")
     without_settings(theirs / "vqvae.pth.tar")
-    refused(error=f"vqvae: {what}", hint="get the file that training wrote")
+    refused(error=f"vqvae: {what}", hint="use the file that training wrote")
 
 
 ONLY = "only models made like the published ones can be imported"
@@ -370,5 +373,5 @@ def test_letters_with_numbers_left_out_are_told(refused: Refused) -> None:
     folder = port()
     save_file({"a": torch.zeros(2)}, folder / "model.safetensors")
     (folder / "vocab.json").write_text(json.dumps({"lyrics": {"a": 1, "b": 3}}))
-    error = "port/vocab.json is damaged: ValueError: its letters do not have the ids 1 to 2"
+    error = "port/vocab.json is damaged: ValueError: its characters do not have the ids 1 to 2"
     refused("port", error=error, hint="restore it from a copy, or make it again")

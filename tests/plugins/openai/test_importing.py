@@ -14,10 +14,11 @@ import pytest
 import torch
 from jukebox_plugins.artist import Artist
 from jukebox_plugins.genre import Genre
-from jukebox_plugins.openai import labels, original
-from jukebox_plugins.openai.checkpoints import read_parts
-from jukebox_plugins.openai.hyperparameters import of_prior
-from jukebox_plugins.openai.model_folder import write_model
+from jukebox_plugins.openai import labels
+from jukebox_plugins.openai.attention_patterns import attention_patterns
+from jukebox_plugins.openai.checkpoints import read_checkpoints
+from jukebox_plugins.openai.hyperparameters import prior_hyperparameters
+from jukebox_plugins.openai.model_folder import write_imported_model
 from jukebox_plugins.openai.weight_files import Checkpoint
 from safetensors.torch import load_file
 
@@ -35,8 +36,10 @@ Jukebox = Callable[..., Result]
 
 
 def imported(folder: Path, registry: Registry, target: str = "ours") -> Model:
-    parts = read_parts([folder])
-    return write_model(parts, folder.parent / target, registry, [folder], lambda part: None)
+    parts = read_checkpoints([folder])
+    return write_imported_model(
+        parts, folder.parent / target, registry, [folder], lambda part: None
+    )
 
 
 def weights(model: Model) -> dict[str, bytes]:
@@ -99,7 +102,7 @@ def test_files_of_before_pytorch_1_6_are_read_alike(here: Path, registry: Regist
 def test_tensors_are_in_memory_one_after_another(
     zipped: bool, here: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """benchmarks/published.py shows it with files of a published size."""
+    """benchmarks/published_sizes.py shows it with files of a published size."""
     alive: dict[int, int] = {}
     most: list[int] = []
 
@@ -144,8 +147,8 @@ def test_what_models_share_may_be_in_another_folder(theirs: Path, registry: Regi
     whole = imported(theirs, registry, "a")
     Path("top").mkdir()
     shutil.move(theirs / "prior_level_2.pth.tar", "top")
-    parts = read_parts([Path("top"), theirs])
-    apart = write_model(parts, Path("b"), registry, [], lambda part: None)
+    parts = read_checkpoints([Path("top"), theirs])
+    apart = write_imported_model(parts, Path("b"), registry, [], lambda part: None)
     assert weights(apart) == weights(whole)
 
 
@@ -181,7 +184,7 @@ def test_attention_orders(order: int, wanted: str) -> None:
     """r row, c column, p previous row, d dense, m memory, x prefix."""
     names = {"x": "prefix", "r": "row", "c": "column", "p": "previous", "d": "dense"}
     names["m"] = "cross_attention"
-    found = original.patterns(order, len(wanted))
+    found = attention_patterns(order, len(wanted))
     layers = [found[n % len(found)] for n in range(len(wanted))]
     assert layers == [names[letter] for letter in wanted]
 
@@ -197,7 +200,7 @@ def test_every_order_is_a_network(order: int, here: Path, registry: Registry) ->
 
 
 def set_of(order: int) -> tuple[str, ...]:
-    return original.patterns(order, 33)
+    return attention_patterns(order, 33)
 
 
 @pytest.mark.parametrize("scale", [True, False])
@@ -257,11 +260,11 @@ def test_published_models_are_known_by_their_shapes(
     positions, width, layers = top or (8192, 1920, 72)
     place = torch.empty(positions, width, device="meta")
     checkpoint = Checkpoint({"prior.pos_emb.pos_emb": lambda: place})
-    found = of_prior(checkpoint, level, layers)
+    found = prior_hyperparameters(checkpoint, level, layers)
     assert {name: found[name] for name in wanted} == wanted
     told = Checkpoint(checkpoint.tensors, {"heads": 3, "min_duration": None})
-    assert of_prior(told, level, layers)["heads"] == 3
-    assert of_prior(told, level, layers)["min_duration"] == found["min_duration"]
+    assert prior_hyperparameters(told, level, layers)["heads"] == 3
+    assert prior_hyperparameters(told, level, layers)["min_duration"] == found["min_duration"]
 
 
 # lists of names
@@ -282,16 +285,16 @@ def test_artists_and_genres_get_their_names(theirs: Path, jukebox: Jukebox) -> N
 
 def test_lists_of_another_set_are_not_taken(theirs: Path) -> None:
     originals.write_lists(Path("ids"), version=3)
-    assert labels.find([Path("ids")], 2) == labels.Labels()
-    assert labels.find([Path("ids")], 3).artists["bo"] == 2
+    assert labels.find_labels([Path("ids")], 2) == labels.Labels()
+    assert labels.find_labels([Path("ids")], 3).artists["bo"] == 2
 
 
 def test_the_ports_names_are_those_of_one_set(here: Path) -> None:
     artists = {"unknown": 0, "ada.v2": 1, "bo.v2": 2, "bo": 1, "cy": 2}
     text = json.dumps({"artists": artists, "genres": {"unknown": 0, "rock.v2": 1, "folk": 1}})
     (here / "vocab.json").write_text(text)
-    assert labels.find([here], 2).artists == {"ada": 1, "bo": 2}
-    assert labels.find([here], 3).artists == {"unknown": 0, "bo": 1, "cy": 2}
+    assert labels.find_labels([here], 2).artists == {"ada": 1, "bo": 2}
+    assert labels.find_labels([here], 3).artists == {"unknown": 0, "bo": 1, "cy": 2}
 
 
 def test_several_names_can_mean_one_artist(theirs: Path, jukebox: Jukebox) -> None:
@@ -304,7 +307,7 @@ def test_several_names_can_mean_one_artist(theirs: Path, jukebox: Jukebox) -> No
     assert learned["names"] == ["ada lovelace", "bo", "cy", "di", "5", "6"]
     assert learned["aliases"] == {"bobo": "bo"}
     artist = Artist(names=tuple(learned["names"]), aliases=learned["aliases"])
-    assert [artist.number(name) for name in ("bo", "BoBo", "cy")] == [2, 2, 3]
+    assert [artist.artist_id(name) for name in ("bo", "BoBo", "cy")] == [2, 2, 3]
 
 
 def test_upsamplers_of_another_label_set_take_what_the_top_knows(

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from jukebox_plugins.openai.checkpoints import read_parts
-from jukebox_plugins.openai.model_folder import write_model
+from jukebox_plugins.openai.checkpoints import read_checkpoints
+from jukebox_plugins.openai.model_folder import write_imported_model
 from safetensors.torch import save_file
 from torch import Tensor
 
@@ -273,7 +273,8 @@ def character_ids() -> dict[str, int]:
 
 
 def import_model(folder: Path, target: Path, registry: Registry) -> Model:
-    return write_model(read_parts([folder]), target, registry, [folder], lambda part: None)
+    checkpoints = read_checkpoints([folder])
+    return write_imported_model(checkpoints, target, registry, [folder], lambda part: None)
 
 
 @pytest.fixture(scope="module", params=TOPS)

@@ -97,8 +97,12 @@ def test_a_run_is_made_again(run: Path, repeated: Repeated) -> None:
 def test_with_knobs_of_every_level(
     here: Path, jukebox: Jukebox, tiny: Model, repeated: Repeated
 ) -> None:
-    run = generate(jukebox, tiny, "--temperature", 0.8, "--top-k", 20, "--items", "2,4-5")
-    assert "--items 2-2,4-5 --seed 0 \\ --temperature 0.8 --top-k 20 --out song" in repeated(run)
+    run = generate(
+        jukebox, tiny, "--temperature", 0.8, "--top-k", 20, "--items", 6, "--only", "2,4-5"
+    )
+    assert "--items 6 --only 2,4-5 --seed 0 \\ --temperature 0.8 --top-k 20 --out song" in repeated(
+        run
+    )
 
 
 def test_with_knobs_and_hops_of_single_levels(
@@ -108,7 +112,9 @@ def test_with_knobs_and_hops_of_single_levels(
         "format: 2\nsampling: {hop_fraction: [0.5, 0.25, 0.75], options: [{temperature: 0.5}, {}, {top_k: 9}]}"
     )
     run = generate(jukebox, tiny, "--preset", "mine.yaml")
-    assert "sampling.yaml, which the command reads format: 2 sampling: hop_fraction:" in repeated(run)
+    assert "sampling.yaml, which the command reads format: 2 sampling: hop_fraction:" in repeated(
+        run
+    )
 
 
 def test_a_run_of_the_top_level(
@@ -122,10 +128,10 @@ def test_a_run_that_was_made_longer(
 ) -> None:
     run = generate(jukebox, tiny, "--items", 2)
     jukebox("continue", run, "--seconds", "0.1")
-    jukebox("continue", run, "--items", 1, "--seconds", "0.123", "--seed", 9, "--genre", "jazz")
+    jukebox("continue", run, "--only", 1, "--seconds", "0.123", "--seed", 9, "--genre", "jazz")
     text = repeated(run)
     assert "jukebox continue song --seconds 0.1 " in text
-    assert "jukebox continue song --seconds 0.123 --items 1 --seed 9 --genre jazz" in text
+    assert "jukebox continue song --seconds 0.123 --only 1 --seed 9 --genre jazz" in text
     assert "The seed of the beginning" not in text
     assert "a run that was made longer several times knows only the last" in text
 
@@ -186,7 +192,9 @@ def test_without_its_model_a_preset_says_how_it_was_drawn(run: Path, jukebox: Ju
     page = Reader(run / "report.html")
     assert "jukebox generate --model tiny --seconds 0.5" in page.text
     assert "--preset sampling.yaml" in page.text
-    assert page.text_of("sampling.yaml").startswith("format: 2\nsampling:\n  hop_fraction:\n  - 0.5\n")
+    assert page.text_of("sampling.yaml").startswith(
+        "format: 2\nsampling:\n  hop_fraction:\n  - 0.5\n"
+    )
     assert "/gone" not in page.text
 
 
@@ -243,13 +251,13 @@ def test_seconds_that_are_exactly_so_many_samples(samples: int) -> None:
 
 @pytest.mark.parametrize(
     ("items", "text"),
-    [([0], "1"), ([0, 1, 2], "3"), ([3], "3-3"), ([1, 2, 3, 7, 9, 10], "1-3,7-7,9-10")],
+    [([0], "0"), ([0, 1, 2], "0-2"), ([3], "3"), ([1, 2, 3, 7, 9, 10], "1-3,7,9-10")],
 )
-def test_items_as_generate_takes_them(items: list[int], text: str) -> None:
-    from jukebox_cli.sampling.items import parse_items
+def test_items_as_only_takes_them(items: list[int], text: str) -> None:
+    from jukebox_cli.sampling.items import parse_number_list
 
     assert items_text(items) == text
-    assert parse_items(text, count=True) == tuple(items)
+    assert parse_number_list(text) == tuple(items)
 
 
 def write_band(path: Path) -> None:

@@ -145,7 +145,7 @@ def test_the_run_itself_is_left_as_it_is(run: Path, jukebox: Jukebox) -> None:
 
 
 def test_some_items_and_levels(run: Path, jukebox: Jukebox) -> None:
-    result = jukebox("report", run, "--items", "1", "--levels", "0,2", "--json")
+    result = jukebox("report", run, "--only", "1", "--levels", "0,2", "--json")
     report = run / "report.html"
     assert json.loads(result.out) == {
         "report": str(report),
@@ -163,13 +163,13 @@ def test_what_is_said(run: Path, jukebox: Jukebox) -> None:
     assert result.out == f"{run}/report.html\n"
     wrote = f"wrote {run}/report.html: 6 players, {size:.1f} MB"
     assert result.err == f"report: 24,000 samples\n{wrote}\n"
-    quiet = jukebox("report", run, "--quiet", "--items", "0", "--levels", "2")
+    quiet = jukebox("report", run, "--quiet", "--only", "0", "--levels", "2")
     assert (quiet.out, quiet.err) == (f"{run}/report.html\n", "")
 
 
 def test_a_large_page_is_told(run: Path, jukebox: Jukebox, monkeypatch: Any) -> None:
     monkeypatch.setattr("jukebox_cli.cli.report.LARGE", 1000)
-    text = f"{run}/report.html is large: --items and --levels make it smaller\n"
+    text = f"{run}/report.html is large: --only and --levels make it smaller\n"
     assert text in jukebox("report", run).err
 
 
@@ -215,7 +215,7 @@ def test_what_was_given_is_told(here: Path, tone: Path, tiny: Model, jukebox: Ju
 
 
 def test_conditions_of_a_single_item(run: Path, jukebox: Jukebox) -> None:
-    jukebox("continue", run, "--items", "1", "--seconds", "0.1", "--artist", "Bo Marsh")
+    jukebox("continue", run, "--only", "1", "--seconds", "0.1", "--artist", "Bo Marsh")
     jukebox("report", run)
     text = Reader(run / "report.html").text
     first, second = text.index("Item 0 0.5 s"), text.index("Item 1 0.6 s")
@@ -280,7 +280,7 @@ def test_words_with_their_times(run: Path, jukebox: Jukebox) -> None:
 
 def test_words_without_their_times(run: Path, jukebox: Jukebox) -> None:
     ask(run, lyrics=TEXT, lyrics_times=[], lyrics_sections=[[34, "Chorus"]])
-    jukebox("report", run, "--items", "0")
+    jukebox("report", run, "--only", "0")
     page = Reader(run / "report.html")
     assert "Lyrics When each word is sung is not known yet: jukebox align finds out" in page.text
     assert "We sing all night, the river runs Chorus hold on to me" in page.text
@@ -290,7 +290,7 @@ def test_words_without_their_times(run: Path, jukebox: Jukebox) -> None:
 def test_words_with_the_times_that_were_asked_for(run: Path, jukebox: Jukebox) -> None:
     times = [[0, 0.1], [3, 0.2], [12, 0.5], [12, 0.7], [15, 0.8]]
     ask(run, lyrics="We sing all\nno end", lyrics_times=times, lyrics_sections=[[0, "Verse"]])
-    jukebox("report", run, "--items", "0")
+    jukebox("report", run, "--only", "0")
     page = Reader(run / "report.html")
     found = [(a["data-start"], a["data-end"]) for a in page.all("span", class_="word")]
     starts = [pytest.approx(s) for s in (0.1, 0.2, 0.2 + 5 / 9 * 0.3, 0.7)]
@@ -395,10 +395,10 @@ def test_times_of_lyrics_are_told_with_them() -> None:
     [
         ("nosuch", "nosuch does not exist", "make one with `jukebox generate --out`"),
         (".", ". is not a run: it has no run.yaml", "make one with `jukebox generate --out`"),
-        ("song --items 5", "song has no item 5", "it has 0, 1"),
-        ("song --items x", "can't read --items 'x'", "write a number, a list 0,2 or a range 4-7"),
+        ("song --only 5", "song has no item 5", "it has 0, 1"),
+        ("song --only x", "can't read --only 'x'", "write a list such as 2, 0,2 or 4-7"),
         ("song --levels 3", "there is no level 3", "the top level is 2"),
-        ("song --levels x", "can't read --levels 'x'", "write a number, a list 0,2 or a range 4-7"),
+        ("song --levels x", "can't read --levels 'x'", "write a list such as 2, 0,2 or 4-7"),
         ("song --out folder", "folder is a folder", "name a file: --out report.html"),
         (
             "song --out song/song.json",
@@ -414,7 +414,7 @@ def test_times_of_lyrics_are_told_with_them() -> None:
             "song --model mini",
             "song is a run of another model than 'mini'; level 1 of item 0 has no audio yet",
             "name the folder of the model it was made with: --model, or show only what has: "
-            "--levels 0, or --items",
+            "--levels 0, or --only",
         ),
     ],
 )
@@ -454,7 +454,7 @@ def test_a_model_that_is_gone(run: Path, tiny: Model, jukebox: Jukebox) -> None:
         "",
         "error: the model of song is not there: 'nosuch'; level 1 of item 0 has no audio yet\n\n"
         "hint: say where it is now: --model FOLDER, "
-        "or show only what has: --levels 0, or --items\n",
+        "or show only what has: --levels 0, or --only\n",
     )
     assert jukebox("report", "song", "--levels", 0).code == 0
     assert jukebox("report", "song", "--model", tiny.path).code == 0

@@ -1,0 +1,89 @@
+"""Shell completion of values: presets, models, runs, and the names that a model knows.
+
+A shell calls the program for each press of the Tab key, so nothing here imports torch or numpy, and
+a mistake on the command line means that there is nothing to complete.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from jukebox_cli.interfaces.errors import InputError
+
+
+def complete_presets(incomplete: str) -> list[str]:
+    """The built-in presets, and YAML files in the working folder."""
+    from jukebox_cli.config.presets import preset_names
+
+    return _matches(incomplete, [*preset_names(), *(str(p) for p in sorted(Path().glob("*.yaml")))])
+
+
+def complete_models(incomplete: str) -> list[str]:
+    """The built-in models and those under ./models."""
+    from jukebox_cli.storage.model import model_names
+
+    return _matches(incomplete, model_names())
+
+
+def complete_examples(incomplete: str) -> list[str]:
+    """The examples that come with the package."""
+    from jukebox_cli.config.examples import example_folders
+
+    return _matches(incomplete, example_folders())
+
+
+def complete_runs(incomplete: str) -> list[str]:
+    """The runs in the working folder and in ./runs."""
+    from jukebox_cli.storage.run import find_runs
+
+    runs = [*find_runs(Path()), *find_runs(Path("runs"))]
+    return _matches(incomplete, [str(run.path) for run in runs])
+
+
+def complete_condition(name: str) -> Callable[[typer.Context, str], list[str]]:
+    """Completes the option of the conditioner called `name`: with its field `names`, as the
+    command line's model has it."""
+
+    def complete(ctx: typer.Context, incomplete: str) -> list[str]:
+        try:
+            return _matches(incomplete, _known_names(_model_name(ctx.params), name))
+        except InputError:
+            return []
+
+    return complete
+
+
+def _model_name(options: dict[str, Any]) -> str:
+    """The model that a command line is about: its --model, that of its --preset, or the default."""
+    from jukebox_cli.config.presets import find_preset
+    from jukebox_cli.config.yaml_files import read_yaml
+    from jukebox_cli.storage.model import DEFAULT_MODEL
+
+    if options.get("model"):
+        return str(options["model"])
+    preset = read_yaml(find_preset(options["preset"])) if options.get("preset") else {}
+    return str(preset.get("model") or DEFAULT_MODEL)
+
+
+def _known_names(model_name: str, conditioner: str) -> list[str]:
+    """The names that a conditioner knows at any level of a model, sorted."""
+    from jukebox_cli.storage.model import find_model
+
+    model = find_model(model_name)
+    levels = range(len(model.config.priors))
+    fitted = [model.fitted_conditioners(level).get(conditioner, {}) for level in levels]
+    return sorted({str(name) for fields in fitted for name in fields.get("names", ())})
+
+
+def _matches(incomplete: str, values: Iterable[str]) -> list[str]:
+    """The values that begin like the incomplete word, ignoring case; bash needs spaces escaped."""
+    found = [value for value in values if value.casefold().startswith(incomplete.casefold())]
+    if os.environ.get("_JUKEBOX_COMPLETE") == "complete_bash":
+        return [re.sub(r"([^\w./:,+@%-])", r"\\\1", value) for value in found]
+    return found

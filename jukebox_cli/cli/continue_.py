@@ -1,0 +1,141 @@
+"""continue: what follows a run, or a recording."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from jukebox_cli.cli.completion import complete_runs
+from jukebox_cli.cli.console import print_note
+from jukebox_cli.cli.job import build_request, complete_job, prepare_job
+from jukebox_cli.cli.option_groups import PluginOptions, with_option_groups
+from jukebox_cli.cli.options import (
+    ComputeOptions,
+    OutputOptions,
+    RequestOptions,
+    Until,
+    UntilFlag,
+)
+from jukebox_cli.interfaces.errors import InputError
+from jukebox_cli.registry import Registry
+
+if TYPE_CHECKING:
+    from jukebox_cli.sampling.job import Job
+
+
+@dataclass(frozen=True)
+class ContinueOptions(RequestOptions):
+    """What to continue, and how."""
+
+    seconds: Annotated[float, typer.Option(help="Seconds to add.")] = 10.0
+    run: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[RUN]", help="The run to make longer.", autocompletion=complete_runs
+        ),
+    ] = None
+    audio: Annotated[
+        Path | None, typer.Option(help="A recording to continue, in place of a run.")
+    ] = None
+    prime: Annotated[
+        float | None, typer.Option(help="Use only the first seconds of --audio.", metavar="SECONDS")
+    ] = None
+
+
+def add(app: typer.Typer, registry: Registry) -> None:
+    """Adds the command to the app."""
+    app.command("continue")(with_option_groups(registry)(continue_))
+
+
+def continue_(
+    ctx: typer.Context,
+    *,
+    options: ContinueOptions,
+    until: UntilFlag = Until.audio,
+    compute: ComputeOptions,
+    output: OutputOptions,
+    plugins: PluginOptions,
+) -> None:
+    """Continue a run, or a recording.
+
+    A run becomes longer in place, or in a copy (--out). A recording becomes a new run.
+    """
+    from jukebox_cli.sampling.request import require_positive
+
+    require_positive("--seconds", options.seconds)
+    if (options.run is None) == (options.audio is None):
+        raise InputError("continue needs a RUN or --audio, and not both", "see --help")
+    if options.run is not None:
+        job = _extend_run(ctx.obj, options.run, options, plugins, compute, until, output)
+    elif options.audio is not None:
+        job = _continue_recording(ctx.obj, options.audio, options, plugins, compute, until)
+    complete_job(job, until, output)
+
+
+def _extend_run(
+    registry: Registry,
+    path: Path,
+    options: ContinueOptions,
+    plugins: PluginOptions,
+    compute: ComputeOptions,
+    until: Until,
+    output: OutputOptions,
+) -> Job:
+    """Makes a run longer, or a copy of it; the new tokens are left to be sampled."""
+    from jukebox_cli.sampling.continuation import extend, plan_extension
+    from jukebox_cli.sampling.request import validate_seed
+    from jukebox_cli.sampling.run_setup import reopen_job
+
+    job = reopen_job(path, registry, options.only, options.model)
+    _validate_run_options(options, plugins)
+    seed = None if options.seed is None else validate_seed(options.seed)
+    with_audio = until is Until.audio
+    longer = plan_extension(job, options.seconds, plugins.conditions, seed, options.out, with_audio)
+    prepared = prepare_job(longer, compute, until)
+    if longer is job:
+        print_note(
+            "the run is incomplete: this finishes it, the same command again makes it longer",
+            output.quiet,
+        )
+    extend(job, prepared)
+    return prepared
+
+
+def _validate_run_options(options: ContinueOptions, plugins: PluginOptions) -> None:
+    """InputError for options that belong to a new run."""
+    fixed = (options.preset, options.overrides, options.prime, plugins.sampler_options or None)
+    if any(option is not None for option in fixed):
+        raise InputError(
+            "a RUN continues with the sampling options that it began with",
+            "leave out --preset, --set, --prime and the sampling options, or use --audio",
+        )
+    if options.items is not None:
+        raise InputError("a RUN has its items already", "choose some of them with --only")
+
+
+def _continue_recording(
+    registry: Registry,
+    audio: Path,
+    options: ContinueOptions,
+    plugins: PluginOptions,
+    compute: ComputeOptions,
+    until: Until,
+) -> Job:
+    """Makes a run that begins with a recording; the tokens after it are left to be sampled."""
+    from jukebox_cli.sampling.continuation import from_recording, prime_with_recording
+    from jukebox_cli.sampling.request import require_positive
+    from jukebox_cli.storage.model import find_model
+
+    if options.out is None:
+        raise InputError("continue --audio needs --out", "name a folder for the run")
+    request = build_request(registry, options, plugins)
+    if options.prime is not None:
+        require_positive("--prime", options.prime)
+    model = find_model(request.model)
+    job = from_recording(request, model, registry, audio, options.prime, options.out)
+    job = prepare_job(job, compute, until)
+    prime_with_recording(job, audio, options.prime)
+    return job

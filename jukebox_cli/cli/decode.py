@@ -1,0 +1,54 @@
+"""decode: tokens of a run to audio."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+
+from jukebox_cli.cli.console import print_result, progress
+from jukebox_cli.cli.option_groups import with_option_groups
+from jukebox_cli.cli.options import (
+    Device,
+    DeviceFlag,
+    Format,
+    ModelName,
+    Only,
+    OutputOptions,
+    RunFolder,
+)
+from jukebox_cli.interfaces.errors import InputError
+from jukebox_cli.registry import Registry
+
+
+def add(app: typer.Typer, registry: Registry) -> None:
+    """Adds the command to the app."""
+    app.command()(with_option_groups(registry)(decode))
+
+
+def decode(
+    ctx: typer.Context,
+    *,
+    run: RunFolder,
+    level: Annotated[
+        int, typer.Option(min=0, help="Level to decode. 0 is the finest and sounds best.")
+    ] = 0,
+    file_format: Annotated[
+        Format, typer.Option("--format", help="File format of the audio.")
+    ] = Format.wav,
+    only: Only = None,
+    model: ModelName = None,
+    device: DeviceFlag = Device.auto,
+    output: OutputOptions,
+) -> None:
+    """Decode the tokens of a level to audio."""
+    from jukebox_cli.sampling.decode import decode_items
+    from jukebox_cli.sampling.run_setup import reopen_job
+
+    job = replace(reopen_job(run, ctx.obj, only, model), device=device.value)
+    if level > job.top_level:
+        raise InputError(f"there is no level {level}", f"the top level is {job.top_level}")
+    with progress(output.quiet) as bar:
+        files = decode_items(replace(job, progress=bar), level, file_format.value)
+    print_result({"run": str(run), "audio": files}, "\n".join(files), output.as_json)

@@ -1,0 +1,54 @@
+"""examples list, examples copy: scripts and packages to start from."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from jukebox_cli.cli.completion import complete_examples
+from jukebox_cli.cli.console import print_result
+from jukebox_cli.cli.options import Json
+from jukebox_cli.config.examples import example_folders, example_title, find_example
+from jukebox_cli.interfaces.errors import InputError
+from jukebox_cli.registry import Registry
+from jukebox_cli.storage.files import disk_errors
+
+
+def add(app: typer.Typer, registry: Registry) -> None:
+    """Adds the group `examples` to the app."""
+    group = typer.Typer(no_args_is_help=True, help="Examples: scripts and packages to start from.")
+    app.add_typer(group, name="examples")
+    group.command("list")(list_examples)
+    group.command()(copy)
+
+
+def list_examples(as_json: Json = False) -> None:
+    """List the examples that come with the package."""
+    titles = {name: example_title(folder) for name, folder in example_folders().items()}
+    text = "\n".join(f"{name:12} {title}" for name, title in titles.items())
+    print_result({"examples": titles}, text, as_json)
+
+
+def copy(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="An example, from `jukebox examples list`.",
+            autocompletion=complete_examples,
+        ),
+    ],
+    folder: Annotated[
+        Path, typer.Argument(metavar="FOLDER", help="Folder to copy the example's folder into.")
+    ] = Path("."),
+) -> None:
+    """Copy an example, to read and to change."""
+    source, target = find_example(name), folder / name
+    if target.exists():
+        raise InputError(f"{target} exists already", "remove it, or copy into another folder")
+    with disk_errors(target):
+        shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
+    print(target)

@@ -1,0 +1,89 @@
+"""model list, model show: what models there are, and what they know."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from jukebox_cli.cli.completion import complete_models
+from jukebox_cli.cli.console import print_result
+from jukebox_cli.cli.options import Json
+from jukebox_cli.config.suggest import join_names
+from jukebox_cli.registry import Registry
+
+if TYPE_CHECKING:
+    from jukebox_cli.storage.model import Model
+
+
+def add(app: typer.Typer, registry: Registry) -> None:
+    """Adds the group `model` to the app."""
+    group = typer.Typer(no_args_is_help=True, help="Models: list, inspect, and import them.")
+    app.add_typer(group, name="model")
+    group.command("list")(list_models)
+    group.command()(show)
+
+
+def list_models(as_json: Json = False) -> None:
+    """List the built-in models and those under ./models."""
+    from jukebox_cli.storage.model import model_names
+
+    names = model_names()
+    print_result({"models": names}, "\n".join(names), as_json)
+
+
+def show(
+    ctx: typer.Context,
+    name: Annotated[str, typer.Argument(metavar="NAME", autocompletion=complete_models)],
+    as_json: Json = False,
+) -> None:
+    """Show a model's levels, and the names that its conditioners know."""
+    from jukebox_cli.storage.model import find_model
+
+    model = find_model(name)
+    codec = model.config.vqvae
+    data = {
+        "model": model.name,
+        "folder": str(model.path),
+        "sample_rate": codec.sample_rate,
+        "codebook_size": codec.codebook_size,
+        "levels": {str(n): _level(model, n, ctx.obj) for n in range(codec.num_levels)},
+        "vocabulary": _vocabularies(model),
+        "card": model.card.read_text(encoding="utf-8") if model.card.exists() else "",
+    }
+    print_result(data, _text(data), as_json)
+
+
+def _level(model: Model, level: int, registry: Registry) -> dict[str, Any]:
+    """What `show` says of a level. Raises InputError for conditioners that can't be made."""
+    from jukebox_cli.model.condition_inputs import load_conditioners
+
+    codec = model.config.vqvae
+    return {
+        "hop_length": codec.hop_lengths[level],
+        "tokens_per_second": round(codec.sample_rate / codec.hop_lengths[level], 1),
+        "has_prior": model.has_prior(level),
+        "conditioners": sorted(load_conditioners(model, level, registry)),
+    }
+
+
+def _vocabularies(model: Model) -> dict[str, list[str]]:
+    """The names or characters that conditioners of the top level know, by conditioner."""
+    fitted = model.fitted_conditioners(model.config.vqvae.num_levels - 1)
+    known = {
+        name: [*fields.get("names", ()), *"".join(fields.get("charset", "").split())]
+        for name, fields in fitted.items()
+    }
+    return {name: words for name, words in known.items() if words}
+
+
+def _text(data: dict[str, Any]) -> str:
+    size = f"{data['sample_rate']} Hz, {data['codebook_size']} codes per level"
+    lines = [f"{data['model']}: {size}, {data['folder']}"]
+    for number, level in data["levels"].items():
+        conditioners = ", ".join(level["conditioners"]) or "no conditioners"
+        rate = f"{level['tokens_per_second']:g} tokens/s"
+        prior = conditioners if level["has_prior"] else "no prior"
+        lines.append(f"level {number}: hop length {level['hop_length']}, {rate}: {prior}")
+    lines += [f"{name}: {join_names(known)}" for name, known in data["vocabulary"].items()]
+    return "\n".join([*lines, "", data["card"]]).rstrip()

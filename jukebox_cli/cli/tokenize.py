@@ -1,0 +1,135 @@
+"""tokenize: audio to a run or a corpus."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from enum import Enum
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from jukebox_cli.cli.completion import complete_models
+from jukebox_cli.cli.console import print_result, progress
+from jukebox_cli.cli.option_groups import with_option_groups
+from jukebox_cli.cli.options import (
+    AudioSources,
+    Device,
+    DeviceFlag,
+    OutputOptions,
+    validate_out,
+)
+from jukebox_cli.registry import Registry
+from jukebox_cli.storage.model import DEFAULT_MODEL
+
+if TYPE_CHECKING:
+    from jukebox_cli.audio.manifest import Recording
+    from jukebox_cli.model.vqvae import VQVAE
+    from jukebox_cli.sampling.job import Advance
+    from jukebox_cli.storage.corpus import Corpus
+    from jukebox_cli.storage.model import Model
+    from jukebox_cli.storage.run import Run
+
+    Encoder = Callable[[], AbstractContextManager[tuple[VQVAE, Advance]]]
+
+
+class Kind(str, Enum):
+    """What tokens are collected in."""
+
+    run = "run"
+    corpus = "corpus"
+
+
+def add(app: typer.Typer, registry: Registry) -> None:
+    """Adds the command to the app."""
+    app.command()(with_option_groups(registry)(tokenize))
+
+
+def tokenize(
+    ctx: typer.Context,
+    *,
+    sources: AudioSources,
+    out: Annotated[
+        Path,
+        typer.Option(help="Folder of the run or corpus.", metavar="FOLDER", callback=validate_out),
+    ],
+    model: Annotated[
+        str,
+        typer.Option(
+            help="Model whose codec is used.", metavar="NAME", autocompletion=complete_models
+        ),
+    ] = DEFAULT_MODEL,
+    kind: Annotated[
+        Kind | None,
+        typer.Option("--as", help="What to make. Default: a corpus of folders and manifests."),
+    ] = None,
+    device: DeviceFlag = Device.auto,
+    output: OutputOptions,
+) -> None:
+    """Turn audio into tokens: a corpus for training, or a run to continue."""
+    from jukebox_cli.audio.manifest import load_recordings, validate_audio
+    from jukebox_cli.storage.corpus import Corpus
+    from jukebox_cli.storage.model import find_model
+    from jukebox_cli.storage.run import Run
+
+    found = find_model(model)
+    recordings = load_recordings(ctx.obj, sources)
+    seconds = validate_audio(recordings)
+    encoder = partial(_encoder, found, seconds, device, output.quiet)
+    kind = kind or _default_kind(sources)
+    if kind is Kind.run:
+        added = _tokenize_to_run(ctx.obj, recordings, found, Run(out), encoder)
+    else:
+        added = _tokenize_to_corpus(recordings, found, Corpus(out), encoder)
+    print_result({kind.value: str(out), "added": added}, str(out), output.as_json)
+
+
+def _default_kind(sources: Sequence[Path]) -> Kind:
+    """A run of single audio files; a corpus as soon as there is a folder or a manifest."""
+    from jukebox_cli.audio.manifest import MANIFEST_SUFFIXES
+
+    several = any(s.is_dir() or s.suffix.lower() in MANIFEST_SUFFIXES for s in sources)
+    return Kind.corpus if several else Kind.run
+
+
+@contextmanager
+def _encoder(
+    model: Model, seconds: float, device: Device, quiet: bool
+) -> Iterator[tuple[VQVAE, Advance]]:
+    """The model's codec, and a progress bar for so many seconds of audio."""
+    from jukebox_cli.model.devices import pick_device
+    from jukebox_cli.model.loader import load_vqvae
+
+    vqvae = load_vqvae(model, pick_device(device.value))
+    with progress(quiet, "samples") as bar:
+        yield vqvae, bar("tokenize", 0, round(seconds * model.config.vqvae.sample_rate))
+
+
+def _tokenize_to_run(
+    registry: Registry, recordings: Sequence[Recording], model: Model, run: Run, encoder: Encoder
+) -> int:
+    """Makes a run with an item for each recording. Returns how many items it added."""
+    from jukebox_cli.sampling.run_setup import recording_run_config
+
+    config = recording_run_config(run, model, registry, recordings)
+    if run.exists:
+        for level in range(model.config.vqvae.num_levels):
+            run.require_recorded_tokens(level, range(len(recordings)))
+        return 0
+    from jukebox_cli.sampling.tokenize import to_run
+
+    with encoder() as (vqvae, advance):
+        to_run(recordings, model, vqvae, run, config, advance)
+    return len(recordings)
+
+
+def _tokenize_to_corpus(
+    recordings: Sequence[Recording], model: Model, corpus: Corpus, encoder: Encoder
+) -> int:
+    """Adds to a corpus the recordings that it lacks. Returns how many that were."""
+    from jukebox_cli.sampling.tokenize import to_corpus
+
+    with encoder() as (vqvae, advance):
+        return to_corpus(recordings, model, vqvae, corpus, advance)

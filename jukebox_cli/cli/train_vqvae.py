@@ -1,0 +1,152 @@
+"""train vqvae: the autoencoders of a model, on audio."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from jukebox_cli.cli.completion import complete_presets
+from jukebox_cli.cli.option_groups import with_option_groups
+from jukebox_cli.cli.options import AudioSources
+from jukebox_cli.cli.training import TrainingOptions, run_training
+from jukebox_cli.interfaces.errors import InputError
+from jukebox_cli.registry import Registry
+
+if TYPE_CHECKING:
+    import torch
+
+    from jukebox_cli.audio.manifest import Recording
+    from jukebox_cli.config.schema import ModelConfig, VQVAEConfig
+    from jukebox_cli.storage.model import Model
+    from jukebox_cli.train.crops import Crops
+    from jukebox_cli.train.vqvae import VQVAETask
+
+WEIGHT_DECAY = 0.0
+BETA2 = 0.99
+
+
+@dataclass(frozen=True)
+class VQVAEOptions:
+    """What to train, and the settings of codecs alone."""
+
+    model: Annotated[
+        Path, typer.Option(help="Folder of the model; created if missing.", metavar="FOLDER")
+    ]
+    preset: Annotated[
+        str,
+        typer.Option(
+            help="Training recipe: the shape of a new model.",
+            metavar="NAME",
+            autocompletion=complete_presets,
+        ),
+    ] = "mini-recipe"
+    level: Annotated[list[int] | None, typer.Option(help="Train only this level. Repeatable.")] = (
+        None
+    )
+    learning_rate: Annotated[float, typer.Option(min=0, help="Peak learning rate.")] = 1e-3
+    batch: Annotated[int, typer.Option(min=1, help="Crops per step.")] = 4
+    crop: Annotated[float, typer.Option(min=0.1, help="Length of a crop, in seconds.")] = 1.5
+    mel_weight: Annotated[
+        float, typer.Option(min=0, help="Weight of the log-mel loss. 0 is the paper's loss.")
+    ] = 0.2
+
+
+def add(group: typer.Typer, registry: Registry) -> None:
+    """Adds the command to the group `train`."""
+    group.command()(with_option_groups(registry)(vqvae))
+
+
+def vqvae(
+    ctx: typer.Context,
+    *,
+    sources: AudioSources,
+    options: VQVAEOptions,
+    training: TrainingOptions,
+) -> None:
+    """Train the autoencoders that turn audio into tokens, level by level.
+
+    Rows of a manifest with held_out=true are not trained on but measured.
+    """
+    from jukebox_cli.audio.manifest import load_recordings, validate_audio
+    from jukebox_cli.sampling.request import validate_seed
+
+    recordings = load_recordings(ctx.obj, sources)
+    validate_audio(recordings)
+    validate_seed(training.seed)
+    model, config = _open_or_plan(options)
+    levels = _levels(options, config.vqvae)
+
+    from jukebox_cli.model.devices import pick_device
+
+    device = pick_device(training.device.value)
+    tasks = _Tasks(recordings, config.vqvae, options, training.seed, device)
+    trainer = training.trainer_config(device, options.learning_rate, WEIGHT_DECAY, BETA2)
+    if not model.exists:
+        model.write_config(config)
+    for level in levels:
+        run_training(tasks.task(level), model, trainer, training.quiet)
+
+
+def _open_or_plan(options: VQVAEOptions) -> tuple[Model, ModelConfig]:
+    """The model and its config, which is that of the recipe where the model does not exist yet."""
+    from jukebox_cli.config.presets import find_preset
+    from jukebox_cli.config.schema import ModelConfig
+    from jukebox_cli.config.yaml_files import load_config
+    from jukebox_cli.storage.model import Model
+
+    model = Model(options.model)
+    if model.exists:
+        return model, model.config
+    return model, load_config(ModelConfig, find_preset(options.preset))
+
+
+def _levels(options: VQVAEOptions, config: VQVAEConfig) -> Sequence[int]:
+    """The levels to train. Raises InputError for one that the codec does not have."""
+    top = config.num_levels - 1
+    if missing := [level for level in options.level or () if not 0 <= level <= top]:
+        raise InputError(f"there is no level {missing[0]}", f"the top level is {top}")
+    return options.level or range(config.num_levels)
+
+
+class _Tasks:
+    """The training tasks of a codec's levels, on the same crops."""
+
+    def __init__(
+        self,
+        recordings: Sequence[Recording],
+        config: VQVAEConfig,
+        options: VQVAEOptions,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        self.config, self.options, self.device = config, options, device
+        training = [r.audio for r in recordings if not r.held_out]
+        held_out = [r.audio for r in recordings if r.held_out]
+        self.crops = self._crops(training, seed)
+        self.held_out_crops = self._crops(held_out, seed + 1) if held_out else None
+
+    def _crops(self, files: Sequence[Path], seed: int) -> Crops:
+        """Crops of whole tokens of the top level."""
+        from jukebox_cli.train.crops import Crops
+
+        hop, rate = self.config.hop_lengths[-1], self.config.sample_rate
+        length = -(-round(self.options.crop * rate) // hop) * hop
+        return Crops.from_files(files, length, rate, seed)
+
+    def task(self, level: int) -> VQVAETask:
+        """The task of a level, with new weights."""
+        from jukebox_cli.train.vqvae import VQVAETask
+
+        return VQVAETask(
+            self.config,
+            level,
+            self.crops,
+            self.held_out_crops,
+            batch_size=self.options.batch,
+            mel_weight=self.options.mel_weight,
+            device=self.device,
+        )

@@ -1,0 +1,40 @@
+"""upsample: the lower levels of a run."""
+
+from __future__ import annotations
+
+import typer
+
+from jukebox_cli.cli.job import complete_job, prepare_job
+from jukebox_cli.cli.option_groups import with_option_groups
+from jukebox_cli.cli.options import (
+    ComputeOptions,
+    ModelName,
+    Only,
+    OutputOptions,
+    RunFolder,
+    Until,
+    UntilFlag,
+)
+from jukebox_cli.registry import Registry
+
+
+def add(app: typer.Typer, registry: Registry) -> None:
+    """Adds the command to the app."""
+    app.command()(with_option_groups(registry)(upsample))
+
+
+def upsample(
+    ctx: typer.Context,
+    *,
+    run: RunFolder,
+    only: Only = None,
+    model: ModelName = None,
+    until: UntilFlag = Until.audio,
+    compute: ComputeOptions,
+    output: OutputOptions,
+) -> None:
+    """Finish a run: sample its missing tokens, level by level, then decode them."""
+    from jukebox_cli.sampling.run_setup import reopen_job
+
+    job = reopen_job(run, ctx.obj, only, model)
+    complete_job(prepare_job(job, compute, until), until, output)

@@ -1,0 +1,91 @@
+"""Writing lyrics: stored values -> a file that is read as them again; an alignment -> LRC files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from jukebox_cli.api import Song
+
+Time = Sequence[Any]  # [character of the text, seconds]
+
+
+def alignment_to_lrc(alignment: Mapping[str, Any], word_times: bool) -> str:
+    """An alignment (see `alignment.align`) as LRC, with times of lines and perhaps of words."""
+    rows = []
+    for line in alignment["lines"]:
+        if "start" in line:
+            text = _words_with_times(line) if word_times else line["text"]
+            rows.append(f"[{format_time(line['start'])}]{text}")
+    return "\n".join(rows) + "\n"
+
+
+def _words_with_times(line: Mapping[str, Any]) -> str:
+    words = list(line["words"])
+    while "start" not in words[-1]:  # the song ends before them
+        words.pop()
+    parts = [
+        f"<{format_time(w['start'])}>{w['word']}" if "start" in w else w["word"] for w in words
+    ]
+    return f"{' '.join(parts)}<{format_time(line['end'])}>"
+
+
+def format_time(seconds: float, decimals: int = 2) -> str:
+    """`01:02.34`: minutes and seconds."""
+    units = 10**decimals
+    minutes, rest = divmod(round(seconds * units), 60 * units)
+    return f"{minutes:02}:{rest / units:0{decimals + 3}.{decimals}f}"
+
+
+def lyrics_files(song: Song) -> Iterator[tuple[str, str]]:
+    """Suffix and text of files that may be read as a song's lyrics, the simplest first.
+
+    A text file has no times, and reading an LRC file adds rests that follow from its times. So try
+    which of the files is read as exactly these values.
+    """
+    yield ".txt", song["lyrics"]
+    yield ".txt", "".join(f"{name}{row}\n" for name, _, row in _rows(song))
+    times: Sequence[Time] = song.get("lyrics_times") or []
+    following = [character for character, _ in times[1:]] + [len(song["lyrics"])]
+    rests = [time for time, after in zip(times, following, strict=False) if time[0] == after]
+    onsets = [time for time in times if time not in rests]
+    for written in ([], rests[:-1], rests):
+        yield ".lrc", _lrc_text(song, onsets, written)
+
+
+def _rows(song: Song) -> Iterator[tuple[str, int, str]]:
+    """Each line as (row with the section's name to go above it, or "", first character, text)."""
+    sections = dict(song.get("lyrics_sections") or [])
+    start = 0
+    for row in song["lyrics"].split("\n"):
+        yield f"[{sections[start]}]\n" if start in sections else "", start, row
+        start += len(row) + 1
+
+
+def _lrc_text(song: Song, onsets: Sequence[Time], rests: Sequence[Time]) -> str:
+    lines = []
+    for name, start, row in _rows(song):
+        lines += [_end_row(seconds) for character, seconds in rests if character == start]
+        lines.append(name)
+        times = [(at - start, s) for at, s in onsets if start <= at < start + len(row)]
+        lines.append(_timed_row(row, times) if times else f"{row}\n" if row.strip() else "")
+    end = len(song["lyrics"])
+    lines += [_end_row(seconds) for character, seconds in rests if character >= end]
+    return "".join(lines)
+
+
+def _end_row(seconds: float) -> str:
+    """A row without text: the line above ends then."""
+    return f"[{format_time(seconds, 3)}]\n"
+
+
+def _timed_row(row: str, times: Sequence[tuple[int, float]]) -> str:
+    line_time = f"[{format_time(times[0][1], 3)}]"
+    if [character for character, _ in times] == [0]:
+        return f"{line_time}{row}\n"
+    ends = [character for character, _ in times[1:]] + [len(row)]
+    words = [
+        f"<{format_time(seconds, 3)}>{row[at:end].strip()}"
+        for (at, seconds), end in zip(times, ends, strict=True)
+    ]
+    return f"{line_time}{row[: times[0][0]]}{' '.join(words)}\n"

@@ -1,0 +1,122 @@
+"""The app: help, errors, exit codes, pipes."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from jukebox_cli import __version__
+from jukebox_cli.interfaces.errors import InputError
+from support.command_line import GENERATE, MAIN, Jukebox, Refused, run_process, stdout_of
+from support.results import Result
+
+
+def test_version(jukebox: Jukebox) -> None:
+    assert stdout_of(jukebox("--version")) == f"jukebox {__version__}\n"
+
+
+HEAVY = ("torch", "numpy", "soundfile", "soxr", "safetensors", "pretty_midi")
+
+
+SPY = f"""
+import sys
+from jukebox_cli.cli import main
+try:
+    main()
+finally:
+    print([name for name in {HEAVY} if name in sys.modules], file=sys.stderr)
+"""
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "--help",
+        "generate --help",
+        "continue --help",
+        "--version",
+        "plugin list",
+        "preset list",
+        "generate --seconds -1",
+    ],
+)
+def test_help_and_lists_and_bad_flags_import_nothing_heavy(words: str) -> None:
+    last = run_process(*words.split(), code=SPY).stderr.splitlines()[-1]
+    assert last == ("['numpy']" if words.startswith("generate --seconds") else "[]")
+
+
+def test_a_pipe_gets_no_control_characters(run: Path) -> None:
+    for words in (("upsample", run), ("decode", run, "--level", 9), ("-h",), ("nosuch",)):
+        result = run_process(*words)
+        assert result.stdout + result.stderr
+        assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f]", result.stdout + result.stderr)
+
+
+def test_a_reader_that_leaves_is_no_error() -> None:
+    command = [sys.executable, "-c", MAIN, "preset", "show", "mini-recipe"]
+    read, write = os.pipe()
+    os.close(read)
+    result = subprocess.run(command, stdout=write, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(write)
+    assert (result.returncode, result.stderr) == (1, "")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is full")
+def test_output_that_finds_no_room_is_told() -> None:
+    command = [sys.executable, "-c", MAIN, "preset", "show", "mini-recipe"]
+    with Path("/dev/full").open("w") as full:
+        result = subprocess.run(
+            command, stdout=full, stderr=subprocess.PIPE, text=True, check=False
+        )
+    assert result.returncode == 2
+    assert result.stderr == (
+        "error: can't write to the standard output: No space left on device\n"
+        "\nhint: free some space, or redirect it elsewhere\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "hint"),
+    [
+        (("genrate",), "no such command 'genrate'", "did you mean 'generate'?"),
+        (("generate", "--modle", "x"), "no such option: --modle", "did you mean '--model'?"),
+        (
+            ("generate", "--seed", "x"),
+            "invalid value for '--seed': Input should be a valid integer, "
+            "unable to parse string as an integer",
+            "see `jukebox generate --help`",
+        ),
+        (
+            ("decode", "run", "--format", "aiff"),
+            "invalid value for '--format': 'aiff' is not one of 'wav', 'flac', 'ogg', 'mp3'",
+            "see `jukebox decode --help`",
+        ),
+        (("decode",), "missing argument 'RUN'", "see `jukebox decode --help`"),
+        (("train", "prior"), "missing argument 'CORPUS'", "see `jukebox train prior --help`"),
+        (("--nosuch",), "no such option: --nosuch", "see `jukebox --help`"),
+    ],
+)
+def test_a_command_line_that_is_none(
+    words: tuple[str, ...], error: str, hint: str, refused: Refused
+) -> None:
+    refused(*words, error=error, hint=hint)
+
+
+def test_what_was_not_foreseen_is_one_line_and_exit_code_1(
+    place: Path, jukebox: Jukebox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*words: object) -> None:
+        raise RuntimeError("the sky fell")
+
+    monkeypatch.setattr("jukebox_cli.sampling.checks.validate_job", broken)
+    hint = "hint: `jukebox --traceback ...` shows where; please report it\n"
+    assert jukebox(*GENERATE) == Result(1, "", f"error: RuntimeError: the sky fell\n\n{hint}")
+    with pytest.raises(RuntimeError, match="the sky fell"):
+        jukebox("--traceback", *GENERATE)
+    with pytest.raises(InputError, match="no model 'nosuch'"):
+        jukebox("--traceback", "generate", "--model", "nosuch")

@@ -1,0 +1,85 @@
+"""Progress, messages and results."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from jukebox_cli.cli.console import progress
+from jukebox_cli.storage.model import Model
+from support.command_line import SECONDS, Jukebox, stdout_of
+from support.results import Result
+from support.tiny_model import TINY
+
+
+@pytest.fixture
+def terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """stderr is taken for a terminal with colours."""
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+
+
+def drawn_bar(capsys: pytest.CaptureFixture[str]) -> str:
+    with progress(False) as bar:
+        tick = bar("level 2", 10, 100)
+        for _ in range(3):
+            tick(30)
+    return capsys.readouterr().err
+
+
+COLOUR = re.compile(r"\x1b\[[\d;]*\b(3\d|9\d)\b[\d;]*m")
+
+
+def test_a_terminal_gets_a_bar_with_speed_and_time_left(
+    terminal: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = drawn_bar(capsys)
+    assert COLOUR.search(text)
+    plain = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", text)
+    assert re.search(r"level 2 .*100% [\d,]+ tokens/s \d:\d\d:\d\d", plain)
+
+
+def test_no_color_is_respected(
+    terminal: None, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert not COLOUR.search(drawn_bar(capsys))
+
+
+def test_stdout_holds_only_the_run_and_stderr_how_it_went(
+    tiny: Model, jukebox: Jukebox, tmp_path: Path
+) -> None:
+    out = tmp_path / "run"
+    result = jukebox("generate", "--model", tiny.path, "--seconds", SECONDS, "--out", out)
+    assert result == Result(
+        0,
+        f"{out}\n",
+        "level 2: 25 tokens\nlevel 1: 50 tokens\nlevel 0: 100 tokens\ndecode 0: 400 samples\n"
+        f"wrote {out}/audio/item-00.wav\n",
+    )
+
+
+def test_what_was_there_already_is_said(run: Path, jukebox: Jukebox) -> None:
+    result = jukebox("continue", run, "--seconds", SECONDS, "--until", "top")
+    assert result.err == "level 2: 50 tokens, 25 there already\n"
+
+
+def test_quiet_says_nothing(tiny: Model, tone: Path, jukebox: Jukebox, tmp_path: Path) -> None:
+    (tmp_path / "shape.yaml").write_text(TINY)
+    run, words = tmp_path / "run", ("--model", tiny.path, "--seconds", SECONDS)
+    shape = ("--preset", tmp_path / "shape.yaml", "--crop", 0.1, "--steps", 1, "--batch", 1)
+    for command in (
+        ("generate", *words, "--out", run),
+        ("continue", run, "--seconds", SECONDS),
+        ("upsample", run),
+        ("decode", run, "--level", 1),
+        ("continue", "--audio", tone, "--prime", 0.1, *words, "--out", tmp_path / "primed"),
+        ("tokenize", tone, "--model", tiny.path, "--out", tmp_path / "heard"),
+        ("train", "vqvae", tone, "--model", tmp_path / "model", "--level", 2, *shape),
+    ):
+        result = jukebox(*command, "--quiet")
+        stdout_of(result)
+        assert result.err == ""

@@ -1,0 +1,189 @@
+"""What the commands that sample share: results, signals, models and tokens that are damaged."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from jukebox_cli.registry import Registry
+from jukebox_cli.storage.model import Model
+from support.command_line import (
+    DELETE_HINT,
+    GENERATE,
+    SECONDS,
+    SECONDS_OPTION,
+    Jukebox,
+    Refused,
+    corrupt,
+    run_process,
+    start_process,
+    stdout_of,
+    truncate,
+    with_tokens,
+)
+from support.run_files import all_tokens, tokens
+
+
+def test_json_says_what_is_on_disk(
+    run: Path, generate: Callable[..., str], jukebox: Jukebox
+) -> None:
+    sound = str(run / "audio/item-00.wav")
+    whole = {"run": str(run), "items": [0], "seed": 0, "audio": [sound]}
+    assert json.loads(generate("--out", run, "--json")) == whole
+    assert json.loads(stdout_of(jukebox("upsample", run, "--json"))) == whole
+    part = json.loads(stdout_of(jukebox("upsample", run, "--until", "top", "--json")))
+    assert part == {**whole, "audio": []}
+    decoded = json.loads(stdout_of(jukebox("decode", run, "--json")))
+    assert decoded == {"run": str(run), "audio": [sound]}
+    longer = stdout_of(jukebox("continue", run, "--seconds", SECONDS, "--seed", 3, "--json"))
+    assert json.loads(longer) == {**whole, "seed": 3}
+    assert all(Path(path).is_file() for path in whole["audio"])
+
+
+LONG = ("--seconds", 0.6, "--items", 2, "--seed", 5, "--until", "tokens")
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(
+    tiny: Model, tmp_path_factory: pytest.TempPathFactory
+) -> dict[tuple[int, int], list[int]]:
+    out = tmp_path_factory.mktemp("runs") / "whole"
+    result = run_process("generate", "--model", tiny.path, "--out", out, *LONG)
+    assert (result.returncode, result.stdout) == (0, f"{out}\n"), result.stderr
+    assert result.stderr == ("level 2: 600 tokens\nlevel 1: 1,200 tokens\nlevel 0: 2,400 tokens\n")
+    return all_tokens(out)
+
+
+@pytest.mark.parametrize(
+    ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)]
+)
+def test_a_signal_leaves_a_run_that_the_same_command_finishes(
+    number: signal.Signals,
+    code: int,
+    uninterrupted: dict[tuple[int, int], list[int]],
+    tiny: Model,
+    jukebox: Jukebox,
+    tmp_path: Path,
+) -> None:
+    out = tmp_path / "run"
+    words = ["generate", "--model", tiny.path, "--out", out, *LONG]
+    process = start_process(*words)
+    while not tokens(out, 2, 1):
+        assert process.poll() is None
+    process.send_signal(number)
+    stdout, stderr = process.communicate()
+    assert (process.returncode, stdout) == (code, "")
+    if number != signal.SIGKILL:
+        assert stderr.endswith("\nstopped; the same command goes on from here\n")
+    left = all_tokens(out)
+    assert sum(map(len, left.values())) < sum(map(len, uninterrupted.values()))
+    assert all(uninterrupted[key][: len(part)] == part for key, part in left.items())
+    stdout_of(jukebox(*words))
+    assert all_tokens(out) == uninterrupted
+
+
+@pytest.mark.parametrize("command", ["generate", "continue", "upsample", "decode"])
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (truncate, "Error while deserializing header: incomplete metadata, file not fully covered"),
+        (corrupt, "Error while deserializing header: header too large"),
+        (lambda path: path.write_bytes(b""), "Error while deserializing header: header too small"),
+        (with_tokens(np.zeros(100, np.float32)), "tokens are 1-D float32, not 1-D uint16"),
+        (with_tokens(np.zeros((10, 10), np.uint16)), "tokens are 2-D uint16, not 1-D uint16"),
+        (with_tokens(np.full(100, 64, np.uint16)), "token 64 is not one of 64"),
+    ],
+)
+def test_a_damaged_file_of_tokens(
+    command: str, damage: Callable[[Path], None], reason: str, refused: Refused, place: Path
+) -> None:
+    path = Path("run/tokens/level-0/item-01.safetensors")
+    damage(path)
+    words = {
+        "generate": (*GENERATE[:-1], "run", "--items", 2),
+        "continue": ("continue", "run", *SECONDS_OPTION),
+        "upsample": ("upsample", "run"),
+        "decode": ("decode", "run", "--format", "flac"),
+    }[command]
+    refused(*words, error=f"{path} is damaged: {reason}", hint=DELETE_HINT)
+
+
+@pytest.mark.parametrize(
+    ("name", "error", "hint"),
+    [
+        (
+            "prior-0.safetensors",
+            "model 'tiny' has no prior for level 0",
+            "train one with `jukebox train prior --level 0`",
+        ),
+        (
+            "vqvae-1.safetensors",
+            "model 'tiny' has no vqvae for level 1",
+            "train one with `jukebox train vqvae --level 1`",
+        ),
+    ],
+)
+def test_a_model_that_is_half_there(
+    name: str, error: str, hint: str, place: Path, refused: Refused
+) -> None:
+    (place / "models/tiny" / name).unlink()
+    refused(*GENERATE, error=error, hint=hint)
+
+
+def test_what_is_there_of_a_model_can_be_used(place: Path, jukebox: Jukebox) -> None:
+    for name in ("prior-0", "prior-1", "vqvae-0"):
+        (place / f"models/tiny/{name}.safetensors").unlink()
+    assert jukebox(*GENERATE, "--until", "top").code == 0
+
+
+@pytest.mark.parametrize("part", ["prior-0", "prior-2", "vqvae-0"])
+def test_damaged_weights(part: str, place: Path, refused: Refused) -> None:
+    path = Path(f"models/tiny/{part}.safetensors")
+    for damage, reason in (
+        (truncate, "incomplete metadata, file not fully covered"),
+        (corrupt, "header too large"),
+    ):
+        damage(path)
+        error = f"{path} is damaged: Error while deserializing header: {reason}"
+        refused(*GENERATE, error=error, hint="restore it from a copy")
+
+
+def test_weights_of_another_shape(place: Path, jukebox: Jukebox, registry: Registry) -> None:
+    path = place / "models/tiny/config.yaml"
+    path.write_text(path.read_text().replace("width: 32", "width: 48"))
+    result = jukebox(*GENERATE)
+    assert (result.code, result.out) == (2, "")
+    assert result.err.startswith(
+        "error: the weights of model 'tiny' do not fit: size mismatch for "
+    )
+    assert result.err.endswith("\n\nhint: its config.yaml and its weights are not of one model\n")
+
+
+@pytest.mark.parametrize(
+    ("fields", "error", "hint"),
+    [
+        (
+            {"genre": {"name": ["x"]}},
+            "no setting 'name' of conditioner 'genre'",
+            "did you mean 'names'?",
+        ),
+        (
+            {"genre": {"names": [1]}},
+            "conditioner 'genre': names.0: Input should be a valid string (got 1)",
+            "see `jukebox plugin list`",
+        ),
+        ({"gerne": {}}, "no conditioner 'gerne'", "did you mean 'genre'?"),
+    ],
+)
+def test_conditioners_with_fields_of_another_shape(
+    fields: dict[str, Any], error: str, hint: str, place: Path, refused: Refused
+) -> None:
+    Model(place / "models/tiny").write_fitted_conditioners(2, fields)
+    refused(*GENERATE, error=error, hint=hint)
+    refused("model", "show", "tiny", error=error, hint=hint)

@@ -1,0 +1,81 @@
+"""`jukebox train prior`."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from pathlib import Path
+
+import numpy as np
+import soundfile
+
+from jukebox_cli.storage.corpus import Corpus, CorpusConfig
+from jukebox_cli.storage.model import Model
+from support.command_line import SECONDS, Jukebox, Refused, stdout_of
+from support.run_files import write_chord
+from support.tiny_model import TINY
+
+
+def test_a_model_from_sound_to_song(jukebox: Jukebox, tmp_path: Path) -> None:
+    """train vqvae -> tokenize -> train prior -> generate, all by the command line."""
+    (tmp_path / "shape.yaml").write_text(TINY)
+    sounds = [write_chord(tmp_path / "sounds" / f"{n}.wav", 0.3) for n in range(3)]
+    rows = [{"audio": s.name, "genre": "rock", "held_out": s is sounds[2]} for s in sounds]
+    manifest = tmp_path / "sounds" / "songs.jsonl"
+    manifest.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    model, corpus = tmp_path / "model", tmp_path / "corpus"
+    few = ("--steps", 2, "--batch", 1)
+
+    shape = ("--preset", tmp_path / "shape.yaml", "--crop", 0.1)
+    out = stdout_of(jukebox("train", "vqvae", manifest, "--model", model, *shape, *few))
+    assert out.splitlines() == [str(Model(model).weights(f"vqvae-{n}")) for n in range(3)]
+    stdout_of(jukebox("tokenize", manifest, "--model", model, "--out", corpus))
+    for level in (2, 1, 0):
+        result = jukebox("train", "prior", corpus, "--model", model, "--level", level, *few)
+        assert stdout_of(result) == f"{Model(model).weights(f'prior-{level}')}\n"
+        assert result.err.startswith(f"prior-{level}: 2 steps\n")
+        assert re.search(rf"^prior-{level}: held out: bits_per_token \d", result.err, re.MULTILINE)
+    assert Model(model).fitted_conditioners(2)["genre"]["names"] == ["rock"]
+    words = ("--model", model, "--seconds", SECONDS, "--genre", "rock", "--out", tmp_path / "song")
+    stdout_of(jukebox("generate", *words))
+    assert soundfile.info(tmp_path / "song/audio/item-00.wav").frames == 400
+
+
+def corpus(place: Path, model: str) -> Corpus:
+    made = Corpus(place / "corpus")
+    config = Model(place / "models" / model).config.vqvae
+    fingerprint = Model(place / "models" / model).fingerprint()
+    made.write_config(CorpusConfig(2, fingerprint, 8000, config.hop_lengths, config.codebook_size))
+    return made
+
+
+def test_a_corpus_that_will_not_do(place: Path, refused: Refused) -> None:
+    prior = ("train", "prior", "corpus", "--model", "models/tiny", "--level")
+    (place / "corpus").mkdir()
+    error = "corpus is not a corpus"
+    refused(*prior, 2, error=error, hint="make one with `jukebox tokenize`")
+    made = corpus(place, "other")
+    refused(
+        *(*prior, 2),
+        error="corpus was tokenized with another model than 'tiny'",
+        hint="tokenize the songs again with this model, into a new corpus",
+    )
+    refused(
+        *("tokenize", "tone.wav", "--as", "corpus", "--model", "tiny", "--out", "corpus", "-q"),
+        error="corpus was made with another model than 'tiny'",
+        hint="choose another folder with --out",
+    )
+    corpus(place, "tiny")
+    empty = "corpus holds no songs to train on"
+    refused(*prior, 2, error=empty, hint="add some with `jukebox tokenize`")
+    refused(*prior, 3, error="model 'tiny' has no level 3", hint="its levels are 0, 1, 2")
+    made.append("a", 160, {}, True, [np.zeros(40), np.zeros(20), np.zeros(10)])
+    refused(*prior, 2, error=empty, hint="add some with `jukebox tokenize`")
+    made.append("b", 160, {}, False, [np.zeros(40), np.zeros(20), np.zeros(10)])
+    os.truncate(place / "corpus/level-1.bin", 78)
+    refused(
+        *(*prior, 2),
+        error="corpus/level-1.bin is damaged: 39 tokens, not 40",
+        hint="tokenize the songs into a new corpus",
+    )

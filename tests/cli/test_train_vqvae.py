@@ -1,0 +1,72 @@
+"""`jukebox train vqvae`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from support.command_line import Jukebox, Refused, stdout_of
+from support.tiny_model import TINY
+
+
+def test_train_vqvae_of_one_level_touches_no_other(
+    jukebox: Jukebox, tone: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "shape.yaml").write_text(TINY)
+    shape = ("--preset", tmp_path / "shape.yaml", "--crop", 0.1, "--steps", 1, "--batch", 1)
+    stdout_of(jukebox("train", "vqvae", tone, "--model", tmp_path / "m", "--level", 1, *shape))
+    assert [p.name for p in (tmp_path / "m").glob("*.safetensors")] == ["vqvae-1.safetensors"]
+
+
+TRAIN = ("train", "vqvae", "tone.wav", "--model", "models/new", "--steps", 1, "--batch", 1)
+
+
+@pytest.mark.parametrize(
+    ("words", "error", "hint"),
+    [
+        (
+            ("--precision", "fp8"),
+            "invalid value for '--precision': 'fp8' is not one of 'auto', 'fp32', 'bf16'",
+            "see `jukebox train vqvae --help`",
+        ),
+        (("--preset", "mini-recpie"), "no preset 'mini-recpie'", "did you mean 'mini-recipe'?"),
+        (("--seed", 2**63), f"--seed must be from 0 to 2^63 - 1, not {2**63}", "try 1"),
+        (("--device", "mps"), "no device 'mps' on this machine", "use --device auto or cpu"),
+    ],
+)
+def test_training_that_can_not_begin_makes_no_model(
+    words: tuple[object, ...],
+    error: str,
+    hint: str,
+    refused: Refused,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    refused(*TRAIN, *words, error=error, hint=hint)
+    assert not Path("models/new").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("seconds: 3\n", "no key 'seconds' in p.yaml:1"),
+        ("seconds: 3\nsong: {}\n", "p.yaml is a song, not a training preset"),
+    ],
+)
+def test_a_preset_of_a_song_is_none_of_a_model(
+    text: str, error: str, place: Path, jukebox: Jukebox
+) -> None:
+    (place / "p.yaml").write_text(text)
+    result = jukebox(*TRAIN, "--preset", "p.yaml")
+    assert (result.code, result.out) == (2, "")
+    assert result.err.startswith(f"error: {error}\n")
+    assert not Path("models/new").exists()
+
+
+def test_training_needs_something_that_is_not_held_out(place: Path, refused: Refused) -> None:
+    (place / "songs.csv").write_text("audio,held_out\ntone.wav,true\n")
+    words = ("train", "vqvae", "songs.csv", *TRAIN[3:])
+    hint = "name audio files, folders or a manifest"
+    refused(*words, error="no audio to train on", hint=hint)

@@ -1,0 +1,85 @@
+"""What `train vqvae` and `train prior` share: signals, checkpoints, losses that are not finite."""
+
+from __future__ import annotations
+
+import os
+import signal
+from pathlib import Path
+
+import pytest
+import torch
+
+from jukebox_cli.storage.files import read_jsonl
+from jukebox_cli.storage.model import Model
+from jukebox_cli.storage.tensors import load_tensors, save_tensors
+from support.command_line import FULL_DISK_HINT, Jukebox, Refused, start_process, stdout_of
+from support.disks import Disk
+from support.run_files import contents
+from support.tiny_model import TINY
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_to_all_processes_of_a_training_loses_nothing(
+    number: signal.Signals, code: int, tone: Path, jukebox: Jukebox, tmp_path: Path
+) -> None:
+    """As a terminal sends them, or `timeout`, or a cluster."""
+    few = ("--crop", 0.1, "--batch", 1, "--level", 2, "--preset", "mini-recipe", "--workers", 2)
+    words = ["train", "vqvae", tone, "--model", tmp_path / "model", *few, "--steps", 100_000]
+    process = start_process(*words)
+    model = Model(tmp_path / "model")
+    while not model.log.exists():
+        assert process.poll() is None
+    os.killpg(process.pid, number)
+    stdout, stderr = process.communicate()
+    assert (process.returncode, stdout) == (code, "")
+    assert stderr.endswith("\nstopped; the same command goes on from here\n")
+    step = [row["step"] for row in read_jsonl(model.log)][-1]
+    stdout_of(jukebox(*words[:-1], step + 1))
+    assert [row["step"] for row in read_jsonl(model.log) if "loss" in row][-2:] == [step, step + 1]
+
+
+def test_training_that_goes_wrong_keeps_its_last_checkpoint(place: Path, jukebox: Jukebox) -> None:
+    (place / "shape.yaml").write_text(TINY)
+    words = ("train", "vqvae", "tone.wav", "--model", "models/new", "--preset", "shape.yaml")
+    few = ("--level", 2, "--batch", 1, "--crop", 0.1, "--save-every", 2, "--quiet")
+    assert jukebox(*words, *few, "--steps", 2).code == 0
+    kept = {n: data for n, data in contents(place / "models/new").items() if n != "log.jsonl"}
+    result = jukebox(*words, *few, "--steps", 9, "--learning-rate", 1e30)
+    assert (result.code, result.out) == (2, "")
+    assert result.err == (
+        "error: the loss of vqvae-2 is not finite at step 4\n\n"
+        "hint: train with a lower --learning-rate; the last checkpoint was kept\n"
+    )
+    after = contents(place / "models/new")
+    assert {name: after[name] for name in kept} == kept
+
+
+def test_a_checkpoint_of_another_shape(place: Path, refused: Refused, jukebox: Jukebox) -> None:
+    (place / "shape.yaml").write_text(TINY)
+    words = ("train", "vqvae", "tone.wav", "--model", "models/new", "--preset", "shape.yaml")
+    few = ("--level", 2, "--steps", 1, "--batch", 1, "--crop", 0.1, "--quiet")
+    assert jukebox(*words, *few).code == 0
+    path = Path("models/new/train/vqvae-2.safetensors")
+    tensors = load_tensors(path)
+    name = next(name for name in tensors if name.startswith("module/"))
+    save_tensors(path, {**tensors, name: torch.zeros(3)}, {"step": "1"})
+    refused(
+        *(*words, *few),
+        error=f"{path} does not fit vqvae-2: wrong shape of {name.removeprefix('module/')}",
+        hint=f"remove {path} to start again, or train with the preset it was made with",
+    )
+
+
+def test_no_space_left_for_a_checkpoint(place: Path, disk: Disk, jukebox: Jukebox) -> None:
+    (place / "shape.yaml").write_text(TINY)
+    words = ("train", "vqvae", "tone.wav", "--model", disk.path / "model", "--preset", "shape.yaml")
+    few = ("--level", 2, "--batch", 1, "--crop", 0.1, "--quiet")
+    assert jukebox(*words, *few, "--steps", 1).code == 0
+    disk.fill()
+    before = contents(disk.path / "model" / "train")
+    result = jukebox(*words, *few, "--steps", 2)
+    assert (result.code, result.out) == (2, "")
+    assert result.err.endswith(f": No space left on device\n\n{FULL_DISK_HINT}")
+    assert contents(disk.path / "model" / "train") == before
+    disk.free()
+    assert jukebox(*words, *few, "--steps", 2).code == 0

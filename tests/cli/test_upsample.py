@@ -1,0 +1,176 @@
+"""`jukebox upsample`, and what all commands require of a run."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from jukebox_cli.interfaces.errors import InputError
+from jukebox_cli.registry import Registry
+from jukebox_cli.sampling.level import sample_level
+from jukebox_cli.sampling.run_setup import reopen_job
+from jukebox_cli.storage.model import Model
+from jukebox_cli.storage.run import Run
+from support.command_line import GENERATE, Jukebox, Refused, stdout_of, truncate
+from support.run_files import all_tokens
+
+
+@pytest.mark.parametrize(
+    ("until", "levels", "audio"),
+    [("top", [2], False), ("tokens", [0, 1, 2], False), ("audio", [0, 1, 2], True)],
+)
+def test_until_stops_early_and_upsample_does_the_rest(
+    until: str,
+    levels: list[int],
+    audio: bool,
+    run: Path,
+    generate: Callable[..., str],
+    jukebox: Jukebox,
+) -> None:
+    part = run.with_name("part")
+    generate("--out", part, "--until", until)
+    assert Run(part).levels_with_tokens(0) == levels
+    assert (part / "audio").exists() == audio
+    assert stdout_of(jukebox("upsample", part)) == f"{part}\n"
+    assert all_tokens(part) == all_tokens(run)
+    assert (part / "audio/item-00.wav").read_bytes() == (run / "audio/item-00.wav").read_bytes()
+
+
+@pytest.mark.parametrize("command", ["continue", "upsample", "decode"])
+@pytest.mark.parametrize(
+    ("name", "error"),
+    [("nosuch", "nosuch does not exist"), ("music", "music is not a run: it has no run.yaml")],
+)
+def test_a_run_that_is_none(command: str, name: str, error: str, refused: Refused) -> None:
+    refused(command, name, error=error, hint="make one with `jukebox generate --out`")
+
+
+@pytest.mark.parametrize("command", ["continue", "upsample", "decode"])
+def test_an_item_that_is_not_there(command: str, refused: Refused) -> None:
+    refused(command, "run", "--only", "1-3", error="run has no item 2", hint="it has 0, 1")
+    hint = "write a list such as 2, 0,2 or 4-7"
+    refused(command, "run", "--only", "4-2", error="can't read --only '4-2'", hint=hint)
+
+
+@pytest.mark.parametrize("command", ["continue", "upsample", "decode"])
+def test_a_run_of_another_model(command: str, refused: Refused) -> None:
+    refused(
+        *(command, "run", "--model", "other"),
+        error="run is a run of another model than 'other'",
+        hint="name the folder of the model it was made with: --model",
+    )
+
+
+def test_a_run_whose_model_has_changed_or_is_gone(place: Path, refused: Refused) -> None:
+    text = (place / "run/run.yaml").read_text().splitlines(keepends=True)
+    mine = [line if not line.startswith("model:") else "model: models/mine\n" for line in text]
+    (place / "run/run.yaml").write_text("".join(mine))
+    refused(
+        *("upsample", "run"),
+        error="the model of run is not there: 'models/mine'",
+        hint="say where it is now: --model FOLDER",
+    )
+    refused(
+        "upsample", "run", "--model", "tniy", error="no model 'tniy'", hint="did you mean 'tiny'?"
+    )
+    shutil.copytree("models/other", "models/mine")
+    refused(
+        *("upsample", "run"),
+        error="run is a run of another model than 'mine'",
+        hint="name the folder of the model it was made with: --model",
+    )
+
+
+def test_a_level_is_not_drawn_under_one_that_is_not_whole(
+    tiny: Model, registry: Registry, place: Path, jukebox: Jukebox
+) -> None:
+
+    assert jukebox(*GENERATE, "--until", "top").code == 0
+    job = reopen_job(Path("out"), registry, None)
+    with pytest.raises(InputError) as caught:
+        sample_level(job, 0)
+    assert caught.value.message == "item 0 of out is not whole at level 1"
+    assert caught.value.hint == "finish that level first, with the command that began it"
+
+
+def test_tokens_of_a_recording_are_not_replaced_by_drawn_ones(
+    refused: Refused, place: Path, jukebox: Jukebox
+) -> None:
+    again = ("tokenize", "tone.wav", "--model", "models/tiny", "--out", "heard", "--as", "run")
+    assert jukebox(*again).code == 0
+    path = Path("heard/tokens/level-1/item-00.safetensors")
+    hint = "restore it from a copy, or make the run anew from its recording"
+    whole = path.read_bytes()
+    truncate(path)
+    reason = "Error while deserializing header: incomplete metadata, file not fully covered"
+    refused("decode", "heard", "--level", 1, error=f"{path} is damaged: {reason}", hint=hint)
+    path.unlink()
+    gone = f"{path}, which held a recording, is gone"
+    refused("upsample", "heard", error=gone, hint=hint)
+    refused(*again, error=gone, hint=hint)
+    path.write_bytes(whole)
+    assert jukebox(*again).code == jukebox("upsample", "heard").code == 0
+
+
+def test_what_a_damaged_file_says_to_do_works(place: Path, jukebox: Jukebox) -> None:
+    before = all_tokens(Path("run"))
+    path = Path("run/tokens/level-0/item-01.safetensors")
+    truncate(path)
+    assert jukebox("upsample", "run").code == 2
+    path.unlink()
+    assert jukebox("upsample", "run").code == 0
+    assert all_tokens(Path("run")) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "error", "hint"),
+    [
+        (
+            "song.json",
+            '{"format": 1,\n "sam',
+            "run/song.json:2: damaged: Unterminated string starting at",
+            "restore it from a copy, or make it again",
+        ),
+        (
+            "song.json",
+            "{}",
+            "run/song.json is damaged: KeyError: 'samples'",
+            "restore it from a copy, or make it again",
+        ),
+        ("song.json", "[]", "run/song.json: damaged: not a mapping", "restore it from a copy"),
+        (
+            "items/item-00.json",
+            '{"samples": 800}',
+            "run/items/item-00.json is damaged: KeyError: 'song'",
+            "restore it from a copy, or make it again",
+        ),
+        (
+            "run.yaml",
+            "format: 1\nmodel: [\n",
+            "run/run.yaml:3: bad YAML: expected the node content, but found '<stream end>'",
+            "check the indentation and the quotes around that line",
+        ),
+        ("run.yaml", "modle: x\n", "no key 'modle' in run/run.yaml:1", "did you mean 'model'?"),
+        (
+            "run.yaml",
+            "format: 1\n",
+            "run/run.yaml: format 1 is not known here, only format 2",
+            "correct that value",
+        ),
+    ],
+)
+def test_a_damaged_file_of_a_run(
+    name: str, text: str, error: str, hint: str, place: Path, refused: Refused
+) -> None:
+    path = place / "run" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(text)
+    refused("upsample", "run", error=error, hint=hint)
+
+
+def test_a_run_that_lost_its_song(place: Path, refused: Refused) -> None:
+    (place / "run/song.json").unlink()
+    refused("upsample", "run", error="no file run/song.json", hint="check the path")

@@ -1,0 +1,235 @@
+"""The lyrics conditioner: what is read, what a window sees of it, and how it is given again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from jukebox_plugins.lyrics.conditioner import Lyrics
+from jukebox_plugins.lyrics.text import parse_lyrics
+
+from jukebox_cli.interfaces.command_options import CommandOptions, read_options
+from jukebox_cli.interfaces.conditioner import PriorShape, Window
+from jukebox_cli.interfaces.errors import InputWarning
+from support.results import refusal
+
+SHAPE = PriorShape(width=12, context_length=16, hop_length=128, sample_rate=8000)
+#: The charset of the original.
+ORIGINAL = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.,:;!?-+'\"()[] \t\n"
+
+# reading
+
+
+def test_lyrics_are_read_as_they_are_or_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "words.txt").write_text("\nla la\r\nlu\n", encoding="utf-8")
+    for given, text in (
+        ("la la", "la la"),
+        ("words.txt", "la la\nlu"),
+        ("two lines\nwords.txt", "two lines\nwords.txt"),
+        ("cafe\u0301", "caf\u00e9"),
+        ("", ""),
+    ):
+        assert Lyrics().read({"lyrics": given}, tmp_path)["lyrics"] == text
+
+
+def test_a_file_with_any_suffix_is_read(tmp_path: Path) -> None:
+    (tmp_path / "song.md").write_text("we go\n")
+    read = Lyrics().read
+    assert read({"lyrics": "song.md"}, tmp_path)["lyrics"] == "we go"
+    assert read({"lyrics": "we go."}, tmp_path)["lyrics"] == "we go."
+    assert read({"lyrics": "other.md"}, tmp_path)["lyrics"] == "other.md"
+
+
+def test_a_file_without_lyrics_is_a_warning_and_no_lyrics_are_not(tmp_path: Path) -> None:
+    (tmp_path / "empty.txt").write_text("[Chorus]\n")
+    assert Lyrics().read({"lyrics": ""}, tmp_path)["lyrics"] == ""
+    with pytest.warns(InputWarning, match="lyrics: there is nothing to sing in empty.txt"):
+        Lyrics().read({"lyrics": "empty.txt"}, tmp_path)
+
+
+def test_lyrics_that_can_not_be_read_are_errors(tmp_path: Path) -> None:
+    (tmp_path / "song.txt").write_bytes(b"\xff\xfe\x00")
+    read, hint = Lyrics().read, "write them in quotes, or name a file"
+    assert refusal(read, {"lyrics": 3}, tmp_path) == ("can't read lyrics 3", hint)
+    missing = f"no file {tmp_path / 'none.txt'}"
+    assert refusal(read, {"lyrics": "none.txt"}, tmp_path) == (missing, "check the path")
+    binary = f"{tmp_path / 'song.txt'} is not a text file"
+    assert refusal(read, {"lyrics": "song.txt"}, tmp_path) == (binary, "save it as UTF-8")
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"max_characters": 33}, "max_characters (33) must be a multiple of rows (32)"),
+        ({"width": 20}, "attention_ratio * width must be a multiple of heads (4)"),
+    ],
+)
+def test_sizes_that_do_not_fit_are_errors(fields: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValueError, match="must be a multiple") as caught:
+        Lyrics(**fields)
+    assert str(caught.value) == message
+
+
+# what a window sees
+
+
+def test_a_fitted_charset_has_every_character_of_the_corpus() -> None:
+    songs = [{"lyrics": "Hé, 東京"}, {"lyrics": "né\n"}, {}]
+    lyrics = Lyrics().fit(songs)
+    assert lyrics.charset == "".join(sorted(set("Hé, 東京né\n")))
+    ids = lyrics.encode_text({"lyrics": "東 né"}).ids
+    assert "".join(lyrics.charset[n - 1] for n in ids) == "東 né"
+    assert lyrics.encode_text({"lyrics": "è"}).ids == []  # there is no e without an accent
+
+
+def shown(ids: np.ndarray, charset: str) -> str:
+    """The characters of a window; a dot at empty positions."""
+    return "".join("." if number == 0 else charset[number - 1] for number in ids)
+
+
+def original_window(text: str, start: int, samples: int, **song: Any) -> str:
+    """The characters of a window of 2000 samples, without centering."""
+    lyrics = Lyrics(max_characters=8, rows=4, center_window=False, charset=ORIGINAL)
+    arrays = lyrics.encode({"lyrics": text, **song}, Window(start, 2000, samples), SHAPE)
+    return shown(arrays["ids"], ORIGINAL)
+
+
+def test_the_characters_of_a_window_are_spread_evenly_over_the_song() -> None:
+    text = "abcdefghijklmnopqrst"  # a character every 1000 samples of 20,000
+    assert original_window(text, 0, 20_000) == "abcdefgh"
+    assert original_window(text, 9_000, 20_000) == "ghijklmn"
+    assert original_window(text, 18_000, 20_000) == "mnopqrst"
+    assert original_window(text, 9_000, 10_000, total=2.5) == "ghijklmn"  # of a longer song
+    assert original_window("abc", 9_000, 20_000) == ".....abc"
+    assert original_window("", 0, 20_000) == "........"
+
+
+def centered(text: str, start: float, total: float = 20.0) -> str:
+    """The characters around the middle of two seconds from `start`."""
+    values = parse_lyrics(text)
+    lyrics = Lyrics(max_characters=8, rows=4).fit([values])
+    window = Window(round(start * 1000), 2000, round(total * 1000))
+    return shown(lyrics.encode(values, window, PriorShape(8, 200, 10, 1000))["ids"], lyrics.charset)
+
+
+def test_the_character_that_is_sung_in_the_middle_is_in_the_middle() -> None:
+    text = "abcdefghijklmnopqrst"  # a character per second
+    assert centered(text, 0) == "...abcde"
+    assert centered(text, 9) == "ghijklmn"
+    assert centered(text, 18) == "pqrst..."
+
+
+def test_times_decide_what_is_in_the_middle() -> None:
+    text = "[00:00.00]abcd\n[00:10.00]efgh\n[00:14.00]ijkl"
+    assert centered(text, 0, 100) == "....abcd"  # a line of ten seconds is no slower than others
+    assert centered(text, 11, 100) == "d\nefgh\ni"
+    assert centered(text, 60, 100) == "ijkl...."
+
+
+def test_characters_that_a_charset_lacks_are_a_warning() -> None:
+    lyrics = Lyrics(max_characters=32, charset="ab ")
+    message = "left out cd, which the model's charset does not have"
+    with pytest.warns(InputWarning, match=message):
+        arrays = lyrics.encode({"lyrics": "abc,ad!"}, Window(0, 10, 10), PriorShape(8, 10, 1, 10))
+    assert arrays["ids"][arrays["ids"] > 0].tolist() == [1, 2, 1]
+
+
+def timed_positions(times: list[list[float]], start: int = 0) -> list[float]:
+    """Positions in a window of 2 s with 4 tokens; -1 where unknown."""
+    lyrics = Lyrics(max_characters=8, rows=4, charset="abcdefgh")
+    song = {"lyrics": "abcdefgh", "lyrics_times": times}
+    arrays = lyrics.encode(song, Window(start, 2000, 8000), PriorShape(8, 4, 500, 1000))
+    return [float(n) for n in np.nan_to_num(arrays["timed_positions"], nan=-1.0)]
+
+
+def test_tokens_have_the_position_of_the_character_that_is_sung() -> None:
+    evenly = [[0, 0.0], [8, 8.0]]  # character 1 is sung in the middle, and is at position 4
+    assert timed_positions(evenly) == [3.0, 3.5, 4.0, 4.5]
+    assert timed_positions([[0, 0.5], [4, 1.0]]) == [-1.0, 0.0, 4.0, -1.0]
+    assert timed_positions([]) == [-1.0] * 4
+
+
+def test_times_are_mostly_hidden_in_training_except_from_the_attention_target() -> None:
+    lyrics = Lyrics(max_characters=16, width=16, heads=2, rows=4, charset="abcdefgh")
+    song = {"lyrics": "abcdefgh", "lyrics_times": [[0, 0.0], [8, 1.0]]}
+    rng = np.random.default_rng(0)
+    augmented = [lyrics.augment(song, rng) for _ in range(200)]
+    hidden = [each for each in augmented if each is not song]
+    assert 130 < len(hidden) < 170
+    window = Window(7000, 2048, 80_000)  # the end of the lyrics, at the beginning of the song
+    with_times, without = (lyrics.encode(each, window, SHAPE) for each in (song, hidden[0]))
+    untimed = lyrics.encode({"lyrics": "abcdefgh"}, window, SHAPE)
+    assert untimed["ids"].tolist() == without["ids"].tolist() != with_times["ids"].tolist()
+    assert np.isnan(without["timed_positions"]).all()
+    targets = [each["ids"][int(each["target_positions"][0])] for each in (with_times, without)]
+    assert targets == [lyrics.charset.index("h") + 1] * 2
+    assert lyrics.augment({"lyrics": "abc"}, rng) == {"lyrics": "abc"}
+
+
+# descriptions and options
+
+
+@pytest.mark.parametrize(
+    ("song", "text"),
+    [
+        ({"lyrics": "la la\n\nla"}, "3 words in 2 lines"),
+        ({"lyrics": "la"}, "1 word in 1 line"),
+        ({"lyrics": ""}, "none"),
+        ({"lyrics": "la la", "lyrics_times": [[0, 1.0]]}, "2 words in 1 line, with times"),
+        ({"lyrics": {"of": "x"}}, "of: x"),
+    ],
+)
+def test_lyrics_are_described_by_their_length(song: dict[str, Any], text: str) -> None:
+    assert Lyrics().describe(song) == {"lyrics": text}
+
+
+def test_a_song_without_lyrics_needs_no_words_and_no_options() -> None:
+    assert Lyrics().describe({"artist": "Ada Vale"}) == {}
+    assert Lyrics().to_options({"artist": "Ada Vale"}) == CommandOptions()
+
+
+SECTIONS = "[Verse]\none\n\n[Chorus]\ntwo\nthree\n\n[Verse]\n[Chorus]\n"
+TIMES = "[00:01.50]We sing\n[00:03.250]<00:03.250>all <00:04.000>night\n[Chorus]\n[01:02.003]hold"
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("la la", "la la"),
+        ("", ""),
+        ("one\n\ntwo", "lyrics.txt"),
+        ("ends in a name\nsong.txt", "lyrics.txt"),
+        (SECTIONS, "lyrics.txt"),
+        ("[Intro]\n\n[Verse]\none", "lyrics.txt"),
+        (TIMES, "lyrics.lrc"),
+        ("[00:10.00]one\n[00:12.00]\n[00:20.00]two\n[00:21.50]three", "lyrics.lrc"),
+        ("[00:10.00]one\n[Bridge]\n[00:20.00]two\n[00:21.50]three\n[00:59.9996]", "lyrics.lrc"),
+    ],
+)
+def test_values_are_given_again_as_a_line_or_a_file(text: str, value: str) -> None:
+    values = json.loads(json.dumps(parse_lyrics(text)))
+    options = Lyrics().to_options(values)
+    assert options.options == (("--lyrics", value),)
+    assert [name for name, _ in options.files] == ([value] if value.startswith("lyrics.") else [])
+    assert options.notes == ()
+    assert read_options(Lyrics(), options) == values
+
+
+def test_a_line_that_looks_like_a_file_name_goes_into_a_file() -> None:
+    options = Lyrics().to_options({"lyrics": "song.txt"})
+    assert options == CommandOptions((("--lyrics", "lyrics.txt"),), (("lyrics.txt", b"song.txt"),))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"lyrics": ["la"]}, {"lyrics": "la", "lyrics_times": [[0, 2.0], [1, 1.0]]}],
+)
+def test_values_that_no_file_gives_are_noted(values: dict[str, Any]) -> None:
+    options = Lyrics().to_options(values)
+    assert options.options == (("--lyrics", "lyrics"),)
+    assert options.notes == (
+        "What --lyrics lyrics was read from; song.json keeps what was read, but not the file.",
+    )
