@@ -1,7 +1,7 @@
-"""How far from the truth `jukebox align` says that words begin, on held-out songs of known times.
+"""Error of word onsets that `jukebox align` finds, on held-out songs whose word times are known.
 
-Beside it are two guesses that listen to nothing: letters spread evenly over the song, and evenly
-from its first word to the end of its last, which nobody would know.
+Two baselines do not listen to the audio: characters spread evenly over the song, and evenly from
+the first word to the end of the last (which in practice would not be known).
 """
 
 from __future__ import annotations
@@ -14,88 +14,89 @@ from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
-from main_job import JUKEBOX
-from measure import Row, row
-from paired import mean
-from word_times import Word, normal
+from machine import JUKEBOX
+from measurements import Row, mean_row, median_row, single_row
+from word_times import Word, normalized_words
 
 from jukebox_cli.interfaces.errors import InputError
 
-NEAR = (0.3, 1.0)  # seconds
+TOLERANCES = (0.3, 1.0)  # seconds
 
 
-def align(run: Path, device: str) -> None:
-    """Runs `jukebox align`; InputError with what it says when it can't."""
-    words = [*JUKEBOX, "align", str(run), "--device", device, "--quiet"]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+def run_align(run: Path, device: str) -> None:
+    """Run `jukebox align`. Raises InputError with its message if it fails."""
+    command = [*JUKEBOX, "align", str(run), "--device", device, "--quiet"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        raise InputError(f"can't align {run}: {done.stderr.strip()}", "align it by hand to see why")
+        hint = "run `jukebox align` on it to see why"
+        raise InputError(f"can't align {run}: {done.stderr.strip()}", hint)
 
 
 def aligned_words(file: Path) -> list[Word]:
     """The words of an item's alignment that have times, in order."""
     data: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
-    rows = [word for line in data["lines"] for word in line.get("words", [])]
-    return [Word(row["word"], row["start"], row["end"]) for row in rows if "start" in row]
+    words = [word for line in data["lines"] for word in line.get("words", [])]
+    return [Word(word["word"], word["start"], word["end"]) for word in words if "start" in word]
 
 
-def spread(words: Sequence[Word], first: float, last: float) -> list[Word]:
-    """Words spread from one time to another, as long as they have letters."""
-    ends = [0]
+def spread_words(words: Sequence[Word], start: float, end: float) -> list[Word]:
+    """The words, spread from `start` to `end` seconds in proportion to their characters."""
+    offsets = [0]
     for word in words:
-        ends.append(ends[-1] + len(word.text) + 1)
-    times = [first + (last - first) * end / ends[-1] for end in ends]
-    return [
-        Word(word.text, start, end)
-        for word, start, end in zip(words, times, times[1:], strict=False)
-    ]
+        offsets.append(offsets[-1] + len(word.text) + 1)
+    times = [start + (end - start) * offset / offsets[-1] for offset in offsets]
+    return [Word(word.text, *span) for word, *span in zip(words, times, times[1:], strict=False)]
 
 
-def errors(truth: Sequence[Word], said: Sequence[Word]) -> list[float]:
-    """How many seconds from the truth each word begins that both have, in the order of both."""
-    mine, theirs = (["".join(normal(w.text)) for w in words] for words in (truth, said))
-    blocks = SequenceMatcher(None, mine, theirs, autojunk=False).get_matching_blocks()
-    pairs = [(b.a + i, b.b + i) for b in blocks for i in range(b.size)]
-    return [abs(truth[i].start - said[j].start) for i, j in pairs]
+def onset_errors(truth: Sequence[Word], estimate: Sequence[Word]) -> list[float]:
+    """Absolute onset errors in seconds of the words that both have, matched in order."""
+    first, second = (
+        ["".join(normalized_words(w.text)) for w in words] for words in (truth, estimate)
+    )
+    blocks = SequenceMatcher(None, first, second, autojunk=False).get_matching_blocks()
+    pairs = [(block.a + i, block.b + i) for block in blocks for i in range(block.size)]
+    return [abs(truth[i].start - estimate[j].start) for i, j in pairs]
 
 
-def alignment_error(
-    songs: Sequence[Sequence[Word]], guesses: Mapping[str, Sequence[Sequence[Word]]]
+def alignment_error_rows(
+    truth: Sequence[Sequence[Word]], estimates: Mapping[str, Sequence[Sequence[Word]]]
 ) -> list[Row]:
-    """For each guess: the errors of all words, their mean over songs, and the share that is near.
+    """For each estimate: the errors of all words, their mean per song, and how many are small.
 
-    songs: when the words of each are sung. guesses: when they are said to be, by who says so.
+    `truth` has the true times of the words of each song, and `estimates` the estimated ones, by the
+    name of the method. Raises InputError if a method has none of the words.
     """
     rows = []
-    for what, said in guesses.items():
-        each = [errors(t, s) for t, s in zip(songs, said, strict=True)]
-        every = [error for song in each for error in song]
-        if not every:
-            raise InputError(f"{what} has none of the words", "look at the run's alignment folder")
-        rows.append(row(f"{what}: error of a word", "s", every))
-        rows.append(
-            mean(f"{what}: mean error of a song", "s", [statistics.mean(s) for s in each if s])
-        )
-        rows += [_near(what, every, seconds) for seconds in NEAR]
-        lost = sum(map(len, songs)) - len(every)
-        rows.append(Row(f"{what}: words not said", lost, "words", lost, lost, len(songs)))
+    for name, estimate in estimates.items():
+        songs = [onset_errors(t, e) for t, e in zip(truth, estimate, strict=True)]
+        errors = [error for song in songs for error in song]
+        if not errors:
+            raise InputError(f"{name} has none of the words", "look at the run's alignment folder")
+        means = [statistics.mean(song) for song in songs if song]
+        rows.append(median_row(f"{name}: word onset error", "s", errors))
+        rows.append(mean_row(f"{name}: mean word onset error per song", "s", means))
+        rows += [_within(name, errors, tolerance) for tolerance in TOLERANCES]
+        missing = sum(map(len, truth)) - len(errors)
+        rows.append(single_row(f"{name}: words not aligned", "words", missing, len(truth)))
     return rows
 
 
-def _near(what: str, every: Sequence[float], seconds: float) -> Row:
-    share = sum(error <= seconds for error in every) / len(every)
-    return Row(f"{what}: words within {seconds:g} s", share, "share", share, share, len(every))
+def _within(name: str, errors: Sequence[float], tolerance: float) -> Row:
+    fraction = sum(error <= tolerance for error in errors) / len(errors)
+    return single_row(f"{name}: words within {tolerance:g} s", "fraction", fraction, len(errors))
 
 
-def controls(
-    songs: Sequence[Sequence[Word]], lengths: Sequence[float]
+def baselines(
+    songs: Sequence[Sequence[Word]], durations: Sequence[float]
 ) -> dict[str, list[list[Word]]]:
-    """The guesses that listen to nothing; lengths of the songs in seconds."""
+    """Estimates that do not listen to the audio, by name; `durations` of the songs in seconds."""
     return {
-        "evenly over the song": [
-            spread(s, 0.0, length) for s, length in zip(songs, lengths, strict=True)
+        "baseline, words spread over the song": [
+            spread_words(song, 0.0, duration)
+            for song, duration in zip(songs, durations, strict=True)
         ],
-        "evenly over the singing": [
-            spread(s, min(w.start for w in s), max(w.end for w in s)) for s in songs
+        "baseline, words spread over the singing": [
+            spread_words(song, min(w.start for w in song), max(w.end for w in song))
+            for song in songs
         ],
     }

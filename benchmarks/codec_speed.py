@@ -1,4 +1,4 @@
-"""How much faster than it plays audio is turned into tokens, and tokens into audio."""
+"""Speed of the codec: audio to tokens and tokens to audio, in multiples of real time."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from functools import partial
 
 import numpy as np
 import torch
-from measure import Row, by_turns
+from measurements import Row, measure_in_turns
 
 from jukebox_cli.model import codec
 from jukebox_cli.model.devices import pick_device
@@ -18,41 +18,41 @@ from jukebox_cli.storage.model import Model
 
 
 def codec_speed(model: Model, *, rounds: int, quick: bool) -> list[Row]:
-    """A row for encoding and one for decoding each level, and one for all levels at once."""
+    """Encoding and decoding of each level, and encoding of all levels at once."""
     vqvae = load_vqvae(model, pick_device("auto"))
-    rate = model.config.vqvae.sample_rate
-    chunk = (
-        codec.CHUNK_SAMPLES
-        // (8 if quick else 1)
-        // vqvae.config.hop_lengths[-1]
-        * vqvae.config.hop_lengths[-1]
-    )
-    sound = 0.1 * np.random.default_rng(0).standard_normal(chunk).astype(np.float32)
+    top_hop_length = vqvae.config.hop_lengths[-1]
+    length = codec.CHUNK_SAMPLES // (8 if quick else 1) // top_hop_length * top_hop_length
+    audio = 0.1 * np.random.default_rng(0).standard_normal(length).astype(np.float32)
     tasks: dict[str, Callable[[], float]] = {}
     for level in range(vqvae.config.num_levels):
-        tasks[f"encode, level {level}"] = partial(_encode, vqvae, level, sound, rate)
-        tasks[f"decode, level {level}"] = partial(_decode, vqvae, level, sound, rate)
-    tasks["encode, all levels, as tokenize does"] = partial(_tokenize, vqvae, sound, rate)
-    return by_turns(tasks, rounds, "x real time")
+        tasks[f"encode, level {level}"] = partial(_encode, vqvae, level, audio)
+        tasks[f"decode, level {level}"] = partial(_decode, vqvae, level, audio)
+    tasks["encode, all levels, as tokenize does"] = partial(_encode_all, vqvae, audio)
+    return measure_in_turns(tasks, rounds, "x real time")
 
 
 @torch.inference_mode()
-def _encode(vqvae: VQVAE, level: int, sound: np.ndarray, rate: int) -> float:
-    audio = torch.from_numpy(sound)[None, None].to(vqvae.device)  # (1, 1, N)
-    began = time.perf_counter()
-    vqvae.level(level).encode(audio).cpu()
-    return len(sound) / rate / (time.perf_counter() - began)
+def _encode(vqvae: VQVAE, level: int, audio: np.ndarray) -> float:
+    batch = torch.from_numpy(audio)[None, None].to(vqvae.device)  # (1, 1, N)
+    start = time.perf_counter()
+    vqvae.level(level).encode(batch).cpu()
+    return _real_time_factor(vqvae, len(audio), start)
 
 
-def _decode(vqvae: VQVAE, level: int, sound: np.ndarray, rate: int) -> float:
-    count = len(sound) // vqvae.config.hop_lengths[level]
-    tokens = np.random.default_rng(0).integers(vqvae.config.codebook_size, size=count)
-    began = time.perf_counter()
-    samples = sum(len(block) for block in codec.decode(vqvae, level, tokens))
-    return samples / rate / (time.perf_counter() - began)
+def _decode(vqvae: VQVAE, level: int, audio: np.ndarray) -> float:
+    num_tokens = len(audio) // vqvae.config.hop_lengths[level]
+    tokens = np.random.default_rng(0).integers(vqvae.config.codebook_size, size=num_tokens)
+    start = time.perf_counter()
+    num_samples = sum(len(block) for block in codec.decode(vqvae, level, tokens))
+    return _real_time_factor(vqvae, num_samples, start)
 
 
-def _tokenize(vqvae: VQVAE, sound: np.ndarray, rate: int) -> float:
-    began = time.perf_counter()
-    codec.encode(vqvae, [sound])
-    return len(sound) / rate / (time.perf_counter() - began)
+def _encode_all(vqvae: VQVAE, audio: np.ndarray) -> float:
+    start = time.perf_counter()
+    codec.encode(vqvae, [audio])
+    return _real_time_factor(vqvae, len(audio), start)
+
+
+def _real_time_factor(vqvae: VQVAE, num_samples: int, start: float) -> float:
+    """Seconds of audio per second since `start`."""
+    return num_samples / vqvae.config.sample_rate / (time.perf_counter() - start)

@@ -1,8 +1,8 @@
-"""Whether a prior makes use of words: its loss on held-out songs, told their words, those of
-another song, or none.
+"""Whether a prior uses the lyrics: its loss on held-out songs with their own lyrics, with those of
+another song, and without any.
 
-All are of the same windows, which follow each other through each song. Nothing else that a prior is
-told differs.
+Each variant is measured on the same windows, which follow each other through each song, with the
+same other conditions.
 """
 
 from __future__ import annotations
@@ -13,12 +13,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-import numpy as np
 import torch
-from measure import Row
-from paired import compared, mean
-from told import told
-from word_times import sung_words, with_words_at_times, with_words_of, without_words
+from measurements import Row, mean_row, paired_rows
+from prior_inputs import condition_window, token_batch
+from word_times import sung_words, with_lyrics_of, with_words_at_own_times, without_lyrics
 
 from jukebox_cli.interfaces.conditioner import Conditioner, Song, Window
 from jukebox_cli.interfaces.errors import InputError
@@ -29,37 +27,41 @@ from jukebox_cli.registry import Registry
 from jukebox_cli.storage.corpus import Corpus, CorpusSong
 from jukebox_cli.storage.model import Model
 
-OWN, OTHERS, PLACED, NONE = (
+OWN, OTHER, OTHER_AT_OWN_TIMES, NONE = (
     "own words",
-    "the next song's words",
-    "the next song's words at the right times",
+    "next song's words",
+    "next song's words at own times",
     "no words",
 )
-TELL: dict[str, Callable[[Song, Song], Song]] = {
+
+#: A song with other lyrics, from the song and the next one.
+VARIANTS: dict[str, Callable[[Song, Song], Song]] = {
     OWN: lambda song, other: song,
-    OTHERS: with_words_of,
-    PLACED: lambda song, other: with_words_at_times(song, [w.text for w in sung_words(other)]),
-    NONE: lambda song, other: without_words(song),
+    OTHER: with_lyrics_of,
+    OTHER_AT_OWN_TIMES: lambda song, other: with_words_at_own_times(
+        song, [word.text for word in sung_words(other)]
+    ),
+    NONE: lambda song, other: without_lyrics(song),
 }
 
 
 @dataclass(frozen=True)
-class Measured:
-    """A window: whether something is sung in it, and bits per token by what was told."""
+class WindowLoss:
+    """The loss of a window for each variant of the lyrics."""
 
-    sung: bool
-    bits: Mapping[str, float]
+    has_singing: bool
+    bits: Mapping[str, float]  # per token
 
 
 @dataclass(frozen=True)
-class Listener:
-    """A top prior that is asked how well it foretells windows."""
+class LossMeter:
+    """Measures the loss of a model's top prior."""
 
     model: Model
     registry: Registry
     corpus: Corpus
     device: torch.device
-    most: int | None = None  # windows of a song, evenly spread; None: all
+    max_windows: int | None = None  # per song, evenly spaced; None: all
 
     @property
     def top(self) -> int:
@@ -70,70 +72,81 @@ class Listener:
         return load_prior(self.model, self.top, self.registry, self.device, "fp32")
 
     @cached_property
-    def parts(self) -> dict[str, Conditioner]:
+    def conditioners(self) -> dict[str, Conditioner]:
         return load_conditioners(self.model, self.top, self.registry)
 
-    def losses(self, entries: Sequence[CorpusSong]) -> list[list[Measured]]:
+    def losses(self, songs: Sequence[CorpusSong]) -> list[list[WindowLoss]]:
         """The windows of each song. The song after the last is the first."""
-        nexts = [*entries[1:], entries[0]]
-        return [self._of_song(entry, other) for entry, other in zip(entries, nexts, strict=True)]
+        following = [*songs[1:], songs[0]]
+        return [self._song_losses(*pair) for pair in zip(songs, following, strict=True)]
 
-    def _of_song(self, entry: CorpusSong, other: CorpusSong) -> list[Measured]:
+    def _song_losses(self, entry: CorpusSong, other: CorpusSong) -> list[WindowLoss]:
         print(f"loss of {entry.name}", file=sys.stderr)
-        songs = {name: tell(entry.song, other.song) for name, tell in TELL.items()}
+        songs = {name: variant(entry.song, other.song) for name, variant in VARIANTS.items()}
         return [
-            Measured(
-                self._is_sung(entry, start),
+            WindowLoss(
+                self._has_singing(entry, start),
                 {name: self._bits(entry, start, song) for name, song in songs.items()},
             )
-            for start in starts(entry.length, self.prior.config.context_length, self.most)
+            for start in window_starts(
+                entry.length, self.prior.config.context_length, self.max_windows
+            )
         ]
 
-    def _is_sung(self, entry: CorpusSong, start: int) -> bool:
+    def _has_singing(self, entry: CorpusSong, start: int) -> bool:
         config, end = self.corpus.config, start + self.prior.config.context_length
-        first, last = (at * config.hop_lengths[-1] / config.sample_rate for at in (start, end))
-        return any(word.start < last and word.end > first for word in sung_words(entry.song))
+        token_seconds = config.hop_lengths[-1] / config.sample_rate
+        return any(
+            word.start < end * token_seconds and word.end > start * token_seconds
+            for word in sung_words(entry.song)
+        )
 
     @torch.inference_mode()
     def _bits(self, entry: CorpusSong, start: int, song: Song) -> float:
-        """Bits per token of a window, told what is known of a song."""
+        """Bits per token of a window with the conditions of `song`."""
         shape = prior_shape(self.model.config, self.top)
-        window = Window(
-            start * shape.hop_length, shape.context_length * shape.hop_length, entry.num_samples
-        )
+        length = shape.context_length
+        window = Window(start * shape.hop_length, length * shape.hop_length, entry.num_samples)
         first = entry.start + start
-        codes = self.corpus.tokens(self.top)[first : first + shape.context_length].astype(np.int64)
-        tokens = torch.from_numpy(codes)[None].to(self.device)  # (1, T)
-        conditions = told(self.prior, self.parts, song, window, shape)
-        return float(self.prior.loss(tokens, conditions).bits)
+        tokens = token_batch(self.corpus.tokens(self.top)[first : first + length], self.device)
+        conditioning = condition_window(self.prior, self.conditioners, song, window, shape)
+        return float(self.prior.loss(tokens, conditioning).bits)
 
 
-def starts(length: int, frames: int, most: int | None) -> list[int]:
-    """Where whole windows begin that follow each other through a song; `most` of them, evenly."""
-    every = list(range(0, length - frames + 1, frames))
-    if most is None or most >= len(every):
-        return every
-    return [every[round(i * (len(every) - 1) / max(1, most - 1))] for i in range(most)]
+def window_starts(length: int, context_length: int, max_windows: int | None) -> list[int]:
+    """The first tokens of consecutive whole windows; at most `max_windows`, evenly spaced."""
+    starts = list(range(0, length - context_length + 1, context_length))
+    if max_windows is None or max_windows >= len(starts):
+        return starts
+    last = len(starts) - 1
+    return [starts[round(i * last / max(1, max_windows - 1))] for i in range(max_windows)]
 
 
-def lyric_loss(songs: Sequence[Sequence[Measured]]) -> list[Row]:
-    """Bits per token, over all windows and over those in which something is sung: by what was
-    told, and how much more the others are than the own words."""
+def lyric_loss_rows(songs: Sequence[Sequence[WindowLoss]]) -> list[Row]:
+    """Bits per token of each variant and their differences to the own lyrics, over all windows and
+    over those with singing. Raises InputError for fewer than two songs."""
     if len(songs) < 2:
         raise InputError("one song has no others to compare it with", "name two songs or more")
-    chosen = {
+    selections = {
         "all windows": songs,
-        "windows with singing": [[w for w in song if w.sung] for song in songs],
+        "windows with singing": [[w for w in song if w.has_singing] for song in songs],
     }
-    return [row for what, each in chosen.items() for row in _rows(what, [s for s in each if s])]
+    return [
+        row
+        for name, selected in selections.items()
+        for row in _rows(name, [song for song in selected if song])
+    ]
 
 
-def _rows(what: str, songs: Sequence[Sequence[Measured]]) -> list[Row]:
+def _rows(selection: str, songs: Sequence[Sequence[WindowLoss]]) -> list[Row]:
     if not songs:
         return []
-    bits = {name: [statistics.mean(w.bits[name] for w in song) for song in songs] for name in TELL}
-    rows = [mean(f"loss, {what}, {name}", "bits/token", each) for name, each in bits.items()]
-    for name in (OTHERS, PLACED, NONE):
-        title = f"loss, {what}, {name} over own"
-        rows += compared(title, "bits/token", bits[name], bits[OWN])
+    bits = {
+        name: [statistics.mean(window.bits[name] for window in song) for song in songs]
+        for name in VARIANTS
+    }
+    rows = [mean_row(f"loss, {selection}, {name}", "bits/token", b) for name, b in bits.items()]
+    for name in (OTHER, OTHER_AT_OWN_TIMES, NONE):
+        title = f"loss, {selection}, {name} minus own words"
+        rows += paired_rows(title, "bits/token", bits[name], bits[OWN])
     return rows

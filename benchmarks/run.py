@@ -1,80 +1,84 @@
-"""All figures of the project in one table.
+"""Figures of speed and sound quality in one table.
 
-    python benchmarks/run.py [--model NAME] [--songs PATH...] [--quick] [--json FILE] [--write FILE]
+It measures, in this order:
 
-`--songs` names held-out songs (recordings, folders or manifests) to measure the codec on; without
-it those rows are left out. `--write benchmarks/results/NAME.md` keeps the table with the facts of
-the machine. `--quick` measures once and little: to see that everything runs.
+    generate_time          duration of `jukebox generate --preset rock.yaml`, stage by stage
+    sampling_speed         tokens per second of each level, for 1 and 16 items
+    codec_speed            encoding and decoding of each level, in multiples of real time
+    training_speed         duration of a training step of each prior
+    startup_time           duration of `jukebox --help`
+    spectral_convergence   reconstruction error of each level, if --songs are named
+
+Other scripts, run on their own: conditioning.py (how well conditions are followed) and
+published_sizes.py (memory and speed of models of the published sizes).
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 
-import machine
 from codec_speed import codec_speed
-from convergence import convergence
-from main_job import main_job
-from measure import Row, keep, page
-from startup import startup
-from training import training
+from generate_time import generate_time
+from machine import machine_facts
+from measurements import Row, add_output_arguments, page, publish
+from sampling_speed import sampling_speed
+from spectral_convergence import spectral_convergence
+from startup_time import startup_time
+from training_speed import training_speed
 
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.registry import load_installed
 from jukebox_cli.storage.model import Model, find_model
-from sampling import sampling
+
+NOTES = (
+    "Medians; what is compared was measured in turns. The rows of spectral convergence are means "
+    "over clips of 3 s, with the means of the best and the worst song."
+)
 
 
-def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--model", default="mini", help="a model's name or folder")
-    parser.add_argument("--preset", default="rock.yaml", help="the main job")
-    parser.add_argument("--songs", nargs="+", type=Path, default=[], help="held-out songs")
-    parser.add_argument("--seconds", type=float, help="only the first so many of each song")
-    parser.add_argument("--rounds", type=int, default=5, help="runs of each measurement")
-    parser.add_argument("--quick", action="store_true", help="one short run of each")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="the rows for programs")
-    parser.add_argument("--write", type=Path, metavar="FILE", help="the table for people")
+def parse_arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", default="mini", help="name or folder of a model")
+    parser.add_argument("--preset", default="rock.yaml", help="what `generate` is measured with")
+    parser.add_argument(
+        "--songs", nargs="+", type=Path, default=[], help="held-out recordings, folders, manifests"
+    )
+    parser.add_argument("--seconds", type=float, help="of each of the songs, from its beginning")
+    parser.add_argument("--rounds", type=int, default=5, help="repetitions of each measurement")
+    parser.add_argument("--quick", action="store_true", help="measure once and little, as a test")
+    add_output_arguments(parser)
     return parser.parse_args()
 
 
-def measure(given: argparse.Namespace, model: Model) -> list[Row]:
-    """Every row of the table, in order."""
-    quick, rounds = given.quick, 1 if given.quick else given.rounds
+def measure(args: argparse.Namespace, model: Model) -> list[Row]:
+    """All rows of the table, in order."""
+    quick, rounds = args.quick, 1 if args.quick else args.rounds
     registry = load_installed(lambda message: print(message, file=sys.stderr))
-    chosen = ["--model", str(model.path.resolve())]
-    rows = main_job(given.preset, chosen, rounds=min(rounds, 3))
-    rows += sampling(model, registry, rounds=rounds, quick=quick)
+    options = ["--model", str(model.path.resolve())]
+    rows = generate_time(args.preset, options, rounds=min(rounds, 3))
+    rows += sampling_speed(model, registry, rounds=rounds, quick=quick)
     rows += codec_speed(model, rounds=rounds, quick=quick)
-    rows += training(model, rounds=min(rounds, 3), quick=quick)
-    rows += startup(rounds=1 if quick else 11)
-    if given.songs:
-        rows += convergence(model, registry, given.songs, given.seconds)
+    rows += training_speed(model, rounds=min(rounds, 3), quick=quick)
+    rows += startup_time(rounds=1 if quick else 11)
+    if args.songs:
+        rows += spectral_convergence(model, registry, args.songs, args.seconds)
     return rows
 
 
-def report(given: argparse.Namespace, facts: dict[str, str], rows: Sequence[Row]) -> str:
-    """The table with all one must know to believe it."""
-    lines = [f"{name}: {fact}" for name, fact in facts.items()]
-    about = (
-        "Medians; what is compared was measured by turns. The rows of spectral convergence are "
-        "means over clips of 3 s, with the best and the worst song."
-    )
-    return page(f"Model `{Path(given.model).name}`", "run.py", lines, about, rows)
-
-
 def main() -> None:
-    """The command."""
-    given = arguments()
-    facts = machine.facts()
+    args = parse_arguments()
+    facts = machine_facts()
     try:
-        rows = measure(given, find_model(given.model))
+        rows = measure(args, find_model(args.model))
     except InputError as error:
         sys.exit(f"error: {error.message}\n\nhint: {error.hint}")
-    keep(given, facts, rows, report(given, facts, rows))
+    title = f"Model `{Path(args.model).name}`"
+    lines = [f"{name}: {fact}" for name, fact in facts.items()]
+    publish(args, facts, rows, page(title, "run.py", lines, NOTES, rows))
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
-"""Whether a prior says what it did when a conditioner was added to it: the largest difference of
-its logits, before anything was trained."""
+"""Whether adding a conditioner changes a prior: the largest difference of its logits, before any
+training of what was added. It should be 0."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from measure import Row
-from told import told
+from measurements import Row
+from prior_inputs import condition_window, token_batch
 from torch import Tensor
 
 from jukebox_cli.interfaces.conditioner import Song, Window
@@ -23,66 +23,53 @@ from jukebox_cli.storage.model import Model
 
 
 @dataclass(frozen=True)
-class Heard:
-    """The beginning of a song: its tokens at every level, its length, and what is known of it."""
+class TokenizedSong:
+    """The beginning of a song as tokens."""
 
-    levels: Sequence[np.ndarray]  # int64 (T,) each
-    samples: int
+    tokens: Sequence[np.ndarray]  # int64 (T,) of each level
+    num_samples: int
     song: Song
 
 
-def surgery(
-    model: Model, registry: Registry, songs: Sequence[Heard], device: torch.device
+def surgery_rows(
+    model: Model, registry: Registry, songs: Sequence[TokenizedSong], device: torch.device
 ) -> list[Row]:
-    """A row for each level and each conditioner that it does not have."""
+    """The largest logit difference for each level and each conditioner that it does not have."""
     rows = []
     for level in range(len(model.config.priors)):
-        before = logits(model, registry, level, songs, device)
+        before = first_window_logits(model, registry, level, songs, device)
         for name in sorted(set(registry.conditioners) - set(model.fitted_conditioners(level))):
-            worst = _worst(model, registry, level, name, songs, before, device)
-            what = f"surgery, level {level}, {name}: largest difference of logits"
-            rows.append(Row(what, max(worst), "", min(worst), max(worst), len(worst)))
+            with tempfile.TemporaryDirectory() as folder:
+                extended = Model(Path(folder) / "extended")
+                conditions = [song.song for song in songs]
+                add_conditioners(model, extended, level, Addition({name: {}}), conditions, registry)
+                after = first_window_logits(extended, registry, level, songs, device)
+            largest = [float((a - b).abs().max()) for a, b in zip(after, before, strict=True)]
+            title = f"surgery, level {level}, {name}: largest logit difference"
+            rows.append(Row(title, max(largest), "", min(largest), max(largest), len(largest)))
     return rows
 
 
-def _worst(
+@torch.inference_mode()
+def first_window_logits(
     model: Model,
     registry: Registry,
     level: int,
-    name: str,
-    songs: Sequence[Heard],
-    before: Sequence[Tensor],
+    songs: Sequence[TokenizedSong],
     device: torch.device,
-) -> list[float]:
-    """The largest difference in each song, to logits before a conditioner was added."""
-    with tempfile.TemporaryDirectory() as folder:
-        grown = Model(Path(folder) / "grown")
-        told = [heard.song for heard in songs]
-        add_conditioners(model, grown, level, Addition({name: {}}), told, registry)
-        after = logits(grown, registry, level, songs, device)
-    return [float((a - b).abs().max()) for a, b in zip(after, before, strict=True)]
-
-
-@torch.inference_mode()
-def logits(
-    model: Model, registry: Registry, level: int, songs: Sequence[Heard], device: torch.device
 ) -> list[Tensor]:
-    """What a prior says of the first window of each song, told what it takes: (T, bins) each."""
+    """The logits of a prior on the first window of each song: (T, vocab_size) each, on the CPU."""
     prior = load_prior(model, level, registry, device, "fp32")
-    shape, hops = prior_shape(model.config, level), model.config.vqvae.hop_lengths
-    parts = load_conditioners(model, level, registry)
-    found = []
-    for heard in songs:
-        window = Window(0, shape.context_length * shape.hop_length, heard.samples)
-        tokens = _tensor(heard.levels[level][: shape.context_length], device)
-        above = None
-        if level + 1 < len(hops):
-            count = shape.context_length * hops[level] // hops[level + 1]
-            above = _tensor(heard.levels[level + 1][:count], device)
-        conditions = told(prior, parts, heard.song, window, shape, above)
-        found.append(prior(tokens, conditions)[0].cpu())
-    return found
-
-
-def _tensor(codes: np.ndarray, device: torch.device) -> Tensor:  # (1, T)
-    return torch.from_numpy(codes.astype(np.int64))[None].to(device)
+    shape, hop_lengths = prior_shape(model.config, level), model.config.vqvae.hop_lengths
+    conditioners = load_conditioners(model, level, registry)
+    logits = []
+    for song in songs:
+        window = Window(0, shape.context_length * shape.hop_length, song.num_samples)
+        tokens = token_batch(song.tokens[level][: shape.context_length], device)
+        upper_tokens = None
+        if level + 1 < len(hop_lengths):
+            num_upper = shape.context_length * hop_lengths[level] // hop_lengths[level + 1]
+            upper_tokens = token_batch(song.tokens[level + 1][:num_upper], device)
+        conditioning = condition_window(prior, conditioners, song.song, window, shape, upper_tokens)
+        logits.append(prior(tokens, conditioning)[0].cpu())
+    return logits

@@ -1,4 +1,4 @@
-"""The words of a song, and when each is sung, as an .lrc file beside a recording says."""
+"""Lyrics with word times, as an .lrc file beside a recording has them, and variants of songs."""
 
 from __future__ import annotations
 
@@ -19,45 +19,44 @@ class Word(NamedTuple):
 
 
 def sung_words(song: Song) -> list[Word]:
-    """The words of a song that have times of their own, in the order of its text."""
+    """The words of a song that have times of their own, in the order of the lyrics."""
     times = song.get("lyrics_times") or []
-    # of a letter with two times, the second: there a rest ended
-    starts: dict[int, float] = {letter: seconds for letter, seconds in times}
-    ends = {letter: following for (letter, _), (_, following) in pairwise(times)}
+    # a character with two times follows a rest; it is sung at the second
+    starts: dict[int, float] = {character: seconds for character, seconds in times}
+    ends = {character: following for (character, _), (_, following) in pairwise(times)}
     return [
-        Word(match[0], starts[letter], ends.get(letter, starts[letter]))
+        Word(match[0], starts[character], ends.get(character, starts[character]))
         for match in re.finditer(r"\S+", song.get("lyrics") or "")
-        if (letter := match.start()) in starts
+        if (character := match.start()) in starts
     ]
 
 
-def normal(text: str) -> list[str]:
-    """The words of a text, so that two who write them differently agree."""
+def normalized_words(text: str) -> list[str]:
+    """The words of a text without case and punctuation."""
     return re.findall(r"[^\W_]+", text.casefold().replace("'", "").replace("\u2019", ""))
 
 
 def without_times(song: Song) -> dict[str, Any]:
-    """The same song, of whose words nobody said when they are sung."""
+    """The song with the same lyrics and no times."""
     return {**song, "lyrics_times": []}
 
 
-def without_words(song: Song) -> dict[str, Any]:
-    """The same song, of which nobody said what is sung."""
+def without_lyrics(song: Song) -> dict[str, Any]:
+    """The song without lyrics."""
     return {key: value for key, value in song.items() if not key.startswith("lyrics")}
 
 
-def with_words_of(song: Song, other: Song) -> dict[str, Any]:
-    """The same song with the words of another, at that one's times."""
-    theirs = {key: value for key, value in other.items() if key.startswith("lyrics")}
-    return {**without_words(song), **theirs}
+def with_lyrics_of(song: Song, other: Song) -> dict[str, Any]:
+    """The song with the lyrics and times of another."""
+    lyrics = {key: value for key, value in other.items() if key.startswith("lyrics")}
+    return {**without_lyrics(song), **lyrics}
 
 
-def with_words_at_times(song: Song, texts: Sequence[str]) -> dict[str, Any]:
-    """The same song with other words, sung when its own are; too few are sung again."""
-    mine = sung_words(song)
+def with_words_at_own_times(song: Song, words: Sequence[str]) -> dict[str, Any]:
+    """The song with other words at the times of its own; too few words are repeated."""
     lyrics, times = "", []
-    for number, word in enumerate(mine):
+    for number, word in enumerate(sung_words(song)):
         times.append([len(lyrics), word.start])
-        lyrics += texts[number % len(texts)] + " "
+        lyrics += words[number % len(words)] + " "
         times.append([len(lyrics), word.end])
-    return {**without_words(song), "lyrics": lyrics, "lyrics_times": times}
+    return {**without_lyrics(song), "lyrics": lyrics, "lyrics_times": times}

@@ -90,11 +90,11 @@ def _embeddings(timing: Timing, shape: PriorShape) -> nn.Module:
     class TimingEmbeddings(nn.Module):
         def __init__(self) -> None:
             super().__init__()
-            bins, width = timing.num_bins, shape.width
+            num_bins, width = timing.num_bins, shape.width
             low, high = (s * shape.sample_rate for s in (timing.min_seconds, timing.max_seconds))
-            self.total = RangeEmbedding(bins, low, high, width)
-            self.position = RangeEmbedding(bins, 0.0, high, width)
-            self.elapsed = RangeEmbedding(bins, 0.0, 1.0, width)
+            self.total = RangeEmbedding(num_bins, low, high, width)
+            self.position = RangeEmbedding(num_bins, 0.0, high, width)
+            self.elapsed = RangeEmbedding(num_bins, 0.0, 1.0, width)
 
         def forward(self, total: Tensor, position: Tensor, elapsed: Tensor) -> Conditioning:
             """total (B, 1), position (B, T), elapsed (B, T) -> per_token (B, T, W)."""

@@ -6,6 +6,7 @@ import importlib
 import re
 
 import pytest
+
 from support.import_graph import CORE, LAYERS
 from support.paths import ROOT
 

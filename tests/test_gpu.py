@@ -14,7 +14,7 @@ import pytest
 import soundfile
 import torch
 
-from jukebox_cli.engine.cuda_graph import make_step
+from jukebox_cli.engine.step import make_step
 from jukebox_cli.model.conditioning import Conditioning, Prefix
 from jukebox_cli.model.loader import load_prior, load_vqvae
 from jukebox_cli.registry import Registry

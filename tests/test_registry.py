@@ -19,9 +19,10 @@ from jukebox_cli import registry as registry_module
 from jukebox_cli.cli import app as app_module
 from jukebox_cli.cli import build_app
 from jukebox_cli.interfaces.conditioner import Conditioner, PriorShape, Song, Window
+from jukebox_cli.interfaces.contract import PluginError
 from jukebox_cli.interfaces.hooks import hookimpl
 from jukebox_cli.interfaces.sampler import Sampler
-from jukebox_cli.registry import CORE_FLAGS, PluginError, Registry, build_dataclass, load_installed
+from jukebox_cli.registry import CORE_FLAGS, Registry, build_dataclass, load_installed
 from jukebox_cli.sampling.request import build_request
 from jukebox_cli.storage.files import read_jsonl
 from jukebox_cli.storage.model import Model
@@ -127,7 +128,7 @@ def test_two_plugins_with_one_name_are_refused_by_name() -> None:
     message, hint = refusal(lambda: Registry({"acme": brings(Mood), "bolt": brings(Other)}))
     assert set(message.split("'")) >= {"acme", "bolt", "mood"}
     assert message.startswith("plugins '")
-    assert message.endswith(" both bring a 'mood'")
+    assert message.endswith(" both define 'mood'")
     assert hint in (switch("acme"), switch("bolt"))
 
 
@@ -150,8 +151,8 @@ def test_two_plugins_with_one_flag_are_refused_by_name() -> None:
             lambda kind=other: Registry({"acme": brings(Mood), "bolt": brings(kind)})
         )
         assert message in (
-            "plugins 'acme' and 'bolt' both want the flag --mood",
-            "plugins 'bolt' and 'acme' both want the flag --mood",
+            "plugins 'acme' and 'bolt' both define the option --mood",
+            "plugins 'bolt' and 'acme' both define the option --mood",
         )
         assert hint in (switch("acme"), switch("bolt"))
 
@@ -163,7 +164,7 @@ def test_a_flag_of_jukebox_itself_is_refused() -> None:
         seed: Annotated[int | None, "A core flag."] = None
 
     assert refusal(lambda: Registry({"acme": brings(Greedy)})) == (
-        "plugins 'acme' and jukebox itself both want the flag --seed",
+        "plugins 'acme' and jukebox itself both define the option --seed",
         switch("acme"),
     )
 
@@ -176,6 +177,12 @@ def test_core_flags_are_those_of_the_commands_that_take_plugin_flags() -> None:
         o.lstrip("-") for c in commands for p in c.params for o in p.opts if o.startswith("--")
     }
     assert names | words <= CORE_FLAGS
+
+
+def test_conditioners_are_listed_with_their_packages(registry: Registry) -> None:
+    package = f"jukebox-cli {registry.versions['jukebox-cli']}"
+    assert registry.packages_of(["artist", "nosuch"]) == {"artist": package}
+    assert Registry({"acme": brings(Mood)}).packages_of(["mood"]) == {}
 
 
 # hooks that are wrong
@@ -192,7 +199,7 @@ def test_a_misspelt_hook_is_told_with_what_was_meant() -> None:
 def test_a_hook_that_is_not_marked_is_told() -> None:
     plugin = SimpleNamespace(jukebox_samplers=lambda: [Noise])
     assert refusal(lambda: Registry({"acme": plugin})) == (
-        "plugin 'acme': jukebox_samplers is not marked as one",
+        "plugin 'acme': jukebox_samplers is not marked as a hook",
         f"write @hookimpl above it; or {switch('acme')}",
     )
 
@@ -215,7 +222,7 @@ def test_a_hook_that_fails_is_told() -> None:
         raise RuntimeError("no licence")
 
     assert refusal(lambda: Registry({"acme": hooked(jukebox_samplers=broken)})) == (
-        "plugin 'acme': jukebox_samplers fails: RuntimeError: no licence",
+        "plugin 'acme': jukebox_samplers raised RuntimeError: no licence",
         switch("acme"),
     )
 
@@ -224,7 +231,7 @@ def test_a_hook_that_fails_is_told() -> None:
 def test_a_hook_that_gives_something_else_is_told(given: Any) -> None:
     message, hint = refusal(lambda: Registry({"acme": hooked(jukebox_samplers=lambda: [given])}))
     assert message == (
-        f"plugin 'acme': jukebox_samplers gives {given!r}, which is no Sampler class with a name"
+        f"plugin 'acme': jukebox_samplers returned {given!r}, not a Sampler class with a name"
     )
     assert hint == switch("acme")
 
@@ -233,15 +240,15 @@ def test_a_clash_is_one_line_and_exit_code_2(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def clash(warn: Callable[[str], None]) -> Registry:
-        raise PluginError("plugins 'a' and 'b' both bring a 'mood'", "b")
+        raise PluginError("plugins 'a' and 'b' both define 'mood'", "b")
 
-    monkeypatch.setattr(app_module, "installed", clash)
+    monkeypatch.setattr(app_module, "load_installed", clash)
     monkeypatch.setattr("sys.argv", ["jukebox", "--help"])
     with pytest.raises(SystemExit) as caught:
         app_module.main()
     assert caught.value.code == 2
     assert capsys.readouterr().err == (
-        f"error: plugins 'a' and 'b' both bring a 'mood'\n\nhint: {switch('b')}\n"
+        f"error: plugins 'a' and 'b' both define 'mood'\n\nhint: {switch('b')}\n"
     )
 
 
@@ -277,7 +284,7 @@ def test_a_plugin_that_fails_to_import_costs_one_warning(
     said: list[str] = []
     registry = load_installed(said.append)
     assert said == [
-        "plugin 'acme' of acme-music can't be loaded and is left out: "
+        "plugin 'acme' of acme-music cannot be loaded and is left out: "
         "ModuleNotFoundError: No module named 'nosuchmodule'"
     ]
     assert list(registry.conditioners) == ["genre"]
@@ -316,7 +323,7 @@ def test_a_blocked_plugin_is_not_even_imported(
 def test_two_packages_with_one_plugin_name_are_refused(points: list[EntryPoint]) -> None:
     points.append(point("genre", "jukebox_plugins.timing", "acme-music"))
     assert refusal(lambda: load_installed(pytest.fail)) == (
-        "packages jukebox-cli and acme-music both bring a plugin 'genre'",
+        "packages jukebox-cli and acme-music both have a plugin 'genre'",
         switch("genre"),
     )
 
@@ -361,11 +368,11 @@ def test_jukebox_event_sees_every_line_of_a_runs_log(
 def test_a_hook_may_take_fewer_arguments() -> None:
     seen = []
     registry = Registry({"acme": hooked(jukebox_event=lambda event: seen.append(event))})
-    registry.manager.hook.jukebox_event(run=Path("x"), event={"event": "level"})
+    registry.notify(Path("x"), {"event": "level"})
     assert seen == [{"event": "level"}]
 
 
-# settings and knobs
+# settings and options
 
 
 def test_a_conditioner_gets_its_fields() -> None:
@@ -406,15 +413,15 @@ def test_a_bad_setting_is_told(name: str, values: dict[str, Any], message: str, 
     assert refusal(lambda: registry.make_conditioner(name, values)) == (message, hint)
 
 
-def test_knobs_switch_samplers_on_in_order(registry: Registry) -> None:
+def test_options_switch_samplers_on_in_order(registry: Registry) -> None:
     chain = registry.make_samplers({"greedy": True, "temperature": 0.5, "top_p": None})
     assert [sampler.name for sampler in chain] == ["temperature", "greedy"]
     assert registry.make_samplers({}) == []
 
 
-def test_a_bad_knob_is_told(registry: Registry) -> None:
+def test_a_bad_option_is_told(registry: Registry) -> None:
     assert refusal(lambda: registry.make_samplers({"temprature": 1})) == (
-        "no sampling knob 'temprature'",
+        "no sampling option 'temprature'",
         "did you mean 'temperature'?",
     )
     assert refusal(lambda: registry.make_samplers({"top_k": "many"})) == (

@@ -148,7 +148,7 @@ def tensor_shapes(
         network: nn.Module = (
             Autoencoder(int(level), config.vqvae)
             if kind == "vqvae"
-            else build_prior(config, int(level), conditioners or {}, empty=True)
+            else build_prior(config, int(level), conditioners or {}, on_meta=True)
         )
     return {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
 

@@ -103,7 +103,7 @@ def open_run(registry: Registry, path: Path, only: str | None = None) -> OpenRun
     """
     run = Run(path)
     run.config  # noqa: B018 - an error now, if it is not a run
-    numbers = run.select_items(parse_number_list(only) if only else None)
+    numbers = run.select_items(None if only is None else parse_number_list(only))
     return OpenRun(run, registry, numbers)
 
 

@@ -1,4 +1,4 @@
-"""Reading, resampling and writing sound. Arrays are float32, mono (N,), in -1 .. 1."""
+"""Reading, resampling and writing audio. Arrays are mono float32 (N,) in the range -1 to 1."""
 
 from __future__ import annotations
 
@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from jukebox_cli.interfaces.errors import InputError
+from jukebox_cli.storage.files import atomic_write
 
 if TYPE_CHECKING:
     import soundfile
 
-
 Audio = np.ndarray  # float32 (N,)
 
-
-#: What `decode --format` can write, and how soundfile calls it.
+#: Formats that `decode --format` can write: soundfile's names of the format and the subtype.
 FORMATS = {
     "wav": ("WAV", "PCM_16"),
     "flac": ("FLAC", "PCM_16"),
@@ -26,52 +25,52 @@ FORMATS = {
     "mp3": ("MP3", "MPEG_LAYER_III"),
 }
 
-
-BLOCK_SIZE = 1 << 18  # samples read at a time
+#: Samples, or bytes, that are read at a time.
+BLOCK_SIZE = 1 << 18
 
 
 def read_audio(path: Path, sample_rate: int) -> Audio:
-    """A whole file as mono at `sample_rate` Hz."""
+    """A whole file as mono at `sample_rate` Hz. Raises InputError as `open_audio`."""
     return np.concatenate(list(stream_audio(path, sample_rate)))
 
 
 def stream_audio(path: Path, sample_rate: int) -> Iterator[Audio]:
-    """A file as mono blocks at `sample_rate` Hz, in bounded memory.
+    """A file as blocks of mono at `sample_rate` Hz, in bounded memory.
 
-    Raises InputError for what is missing, not audio, or empty.
+    Raises InputError as `open_audio`, and for damaged data.
     """
     with open_audio(path) as file:
-        yield from resample_stream(_blocks(file), file.samplerate, sample_rate)
+        yield from resample_stream(_read_blocks(file), file.samplerate, sample_rate)
 
 
-def _blocks(file: soundfile.SoundFile) -> Iterator[Audio]:
-    """The whole file; the last block is a shorter one, if only by being empty."""
+def _read_blocks(file: soundfile.SoundFile) -> Iterator[Audio]:
+    """The whole file in blocks of BLOCK_SIZE samples; the last one is shorter, and can be empty."""
     while True:
-        block = _read(file, BLOCK_SIZE)
+        block = _read_frames(file, BLOCK_SIZE)
         yield block
         if len(block) < BLOCK_SIZE:
             return
 
 
-def resample_stream(blocks: Iterable[Audio], before: int, after: int) -> Iterator[Audio]:
-    """Blocks of mono at `before` Hz as blocks at `after` Hz."""
-    if before == after:
+def resample_stream(blocks: Iterable[Audio], orig_sr: int, target_sr: int) -> Iterator[Audio]:
+    """Blocks of mono at `orig_sr` Hz, resampled to `target_sr` Hz as one stream."""
+    if orig_sr == target_sr:
         yield from blocks
         return
     import soxr
 
-    resample = soxr.ResampleStream(before, after, 1, dtype="float32")
-    held: Audio | None = None  # whether it is the last, the next one tells
+    stream = soxr.ResampleStream(orig_sr, target_sr, 1, dtype="float32")
+    previous: Audio | None = None  # held back, because the last block has to be flushed
     for block in blocks:
-        if held is not None:
-            yield resample.resample_chunk(held)
-        held = block
-    if held is not None:
-        yield resample.resample_chunk(held, last=True)
+        if previous is not None:
+            yield stream.resample_chunk(previous)
+        previous = block
+    if previous is not None:
+        yield stream.resample_chunk(previous, last=True)
 
 
 def open_audio(path: Path) -> soundfile.SoundFile:
-    """The file, opened; InputError when it can't be heard."""
+    """An opened audio file. Raises InputError if it is missing, empty or not audio."""
     import soundfile
 
     if not path.exists():
@@ -86,52 +85,54 @@ def open_audio(path: Path) -> soundfile.SoundFile:
         readable = "wav, flac, ogg, opus, mp3, aiff and more"
         raise InputError(f"{path} is not audio that can be read", f"use {readable}") from None
     if file.frames == 0:
-        raise InputError(f"{path} holds no sound", "it has a header but no samples")
+        raise InputError(f"{path} has no audio", "it has a header but no samples")
     return file
 
 
-def _read(file: soundfile.SoundFile, frames: int, start: int | None = None) -> Audio:
-    """Up to `frames` frames as mono; InputError when they are damaged."""
+def _read_frames(file: soundfile.SoundFile, num_frames: int, start: int | None = None) -> Audio:
+    """Up to `num_frames` frames, mixed down to mono. Raises InputError for damaged data."""
     import soundfile
 
     try:
         if start is not None:
             file.seek(start)
-        block: Audio = file.read(frames, dtype="float32", always_2d=True).mean(axis=1)
+        block: Audio = file.read(num_frames, dtype="float32", always_2d=True).mean(axis=1)
     except soundfile.LibsndfileError as error:
         reason = error.error_string.removeprefix("Error : ").rstrip(".")
         raise InputError(f"{file.name} is damaged: {reason}", "restore it from a copy") from None
     if not np.isfinite(block).all():
-        raise InputError(f"{file.name} holds samples that are not numbers", "export it anew")
+        raise InputError(f"{file.name} has samples that are not numbers", "export it again")
     return block
 
 
 def hash_files(paths: Sequence[Path], *words: str) -> str:
-    """A short hash of what is in the files, and of some words."""
-    total = hashlib.sha256("\n".join(words).encode())
+    """A hash of the contents of files and of words: 16 hexadecimal digits of SHA-256."""
+    digest = hashlib.sha256("\n".join(words).encode())
     for path in paths:
         with path.open("rb") as file:
             while block := file.read(BLOCK_SIZE):
-                total.update(block)
-    return total.hexdigest()[:16]
+                digest.update(block)
+    return digest.hexdigest()[:16]
 
 
 def duration_seconds(path: Path) -> float:
-    """How long a file plays."""
+    """The duration of a file. Raises InputError as `open_audio`."""
     with open_audio(path) as file:
         return float(file.frames / file.samplerate)
 
 
-def read_crop(path: Path, start: float, length: int, sample_rate: int) -> Audio:
-    """`length` samples at `sample_rate` Hz from `start` (0 .. 1, of where a crop can begin).
+def read_crop(path: Path, position: float, length: int, sample_rate: int) -> Audio:
+    """A crop of a file: `length` samples at `sample_rate` Hz.
 
-    Shorter files are padded with silence.
+    position: where it starts, from 0 (the beginning) to 1 (the last place where it fits). A file
+        that is shorter than the crop is padded with silence.
     """
     import soxr
 
     with open_audio(path) as file:
-        wanted = -(-length * file.samplerate // sample_rate)
-        block = _read(file, wanted, int(start * max(0, file.frames - wanted)))
+        num_frames = -(-length * file.samplerate // sample_rate)
+        start = int(position * max(0, file.frames - num_frames))
+        block = _read_frames(file, num_frames, start)
         if file.samplerate != sample_rate:
             block = soxr.resample(block, file.samplerate, sample_rate)
     block = block[:length]
@@ -139,48 +140,50 @@ def read_crop(path: Path, start: float, length: int, sample_rate: int) -> Audio:
 
 
 class _ErrorKeepingFile:
-    """A file to write to that keeps the first error it met: libsndfile drops them."""
+    """A file to write to that keeps the first error, which libsndfile would drop."""
 
     def __init__(self, file: BinaryIO) -> None:
         self.file = file
         self.error: OSError | None = None
 
     def write(self, data: bytes) -> int:
-        return self._try(self.file.write, data)
+        return self._call(self.file.write, data)
 
     def seek(self, offset: int, whence: int = 0) -> int:
-        return self._try(self.file.seek, offset, whence)
+        return self._call(self.file.seek, offset, whence)
 
     def tell(self) -> int:
-        return self._try(self.file.tell)
+        return self._call(self.file.tell)
 
-    def _try(self, do: Callable[..., int], *words: Any) -> int:
+    def _call(self, method: Callable[..., int], *arguments: Any) -> int:
         try:
-            return do(*words)
+            return method(*arguments)
         except OSError as error:
             self.error = self.error or error
             return 0
 
 
 def write_audio(path: Path, blocks: Iterable[Audio], sample_rate: int) -> None:
-    """Streams blocks to a file beside `path`, then moves it there; the suffix picks the format."""
-    from jukebox_cli.storage.files import atomic_write
+    """Write blocks of mono to a file, in the format of its suffix, one of FORMATS.
 
+    Samples outside -1 to 1 are clipped. The file is complete or not there: it is written beside
+    `path` and then moved. Raises OSError if that fails.
+    """
     with atomic_write(path) as part, part.open("wb") as file:
         sink = _ErrorKeepingFile(file)
         try:
-            _write(sink, FORMATS[path.suffix.removeprefix(".")], blocks, sample_rate)
+            _write_blocks(sink, path.suffix.removeprefix("."), blocks, sample_rate)
         finally:
             if sink.error:
                 raise sink.error
 
 
-def _write(
-    sink: _ErrorKeepingFile, kind: tuple[str, str], blocks: Iterable[Audio], sample_rate: int
+def _write_blocks(
+    sink: _ErrorKeepingFile, suffix: str, blocks: Iterable[Audio], sample_rate: int
 ) -> None:
     import soundfile
 
-    name, subtype = kind
+    name, subtype = FORMATS[suffix]
     with soundfile.SoundFile(sink, "w", sample_rate, 1, subtype, format=name) as sound:
         for block in blocks:
             sound.write(np.clip(block, -1.0, 1.0))

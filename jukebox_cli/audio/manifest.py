@@ -1,4 +1,9 @@
-"""Manifests and folders of audio -> songs; every bad row is reported at once."""
+"""Recordings to train on or to continue: audio files, folders of them, and manifests.
+
+A manifest is a .jsonl or .csv file with a row per recording: `audio`, a path relative to the
+manifest; optionally `held_out`; and the inputs of conditioners, by their names. All mistakes are
+reported at once, each with its line.
+"""
 
 from __future__ import annotations
 
@@ -14,79 +19,79 @@ from jukebox_cli.audio.io import duration_seconds
 from jukebox_cli.config.suggest import did_you_mean
 from jukebox_cli.config.yaml_files import read_text
 from jukebox_cli.interfaces.conditioner import Song
-from jukebox_cli.interfaces.contract import read_values
+from jukebox_cli.interfaces.contract import PluginError, read_values
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.registry import Registry
 
-#: Columns of a manifest that are not a conditioner's. Those after `audio` are taken or ignored.
+#: Columns of a manifest that are not inputs of a conditioner; all but `audio` may be missing.
 CORE_COLUMNS = ("audio", "held_out", "seconds")
 
-
+#: Suffixes of the files that are looked for in folders.
 AUDIO_SUFFIXES = frozenset(
-    [
-        ".wav",
-        ".flac",
-        ".ogg",
-        ".oga",
-        ".opus",
-        ".mp3",
-        ".aif",
-        ".aiff",
-        ".aifc",
-        ".au",
-        ".caf",
-        ".w64",
-    ]
+    (
+        *(".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au"),
+        *(".caf", ".w64"),
+    )
 )
 
-
 MANIFEST_SUFFIXES = frozenset((".jsonl", ".csv"))
+
+#: What `held_out` can be, besides true, in a row that is not trained on.
+TRUE_WORDS = ("1", "true", "yes")
 
 
 @dataclass(frozen=True)
 class Recording:
-    """A piece of audio and what is known of it."""
+    """An audio file, the values of all conditioners for it, and whether it is held out from
+    training."""
 
     audio: Path
     song: Song
     held_out: bool = False
 
 
-def read_conditions(registry: Registry, given: Mapping[str, Any], folder: Path) -> dict[str, Any]:
-    """What was said, by flag or column name -> the values of every conditioner, merged."""
-    known = {f.name: name for name, c in registry.conditioners.items() for f in fields(c.Input)}
-    for key in given:
-        if key not in known:
-            hint = did_you_mean(key, known) or f"known are: {', '.join(sorted(known))}"
+def read_conditions(registry: Registry, inputs: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """The values of all conditioners, merged, from inputs by option or column name.
+
+    folder: what relative paths in the inputs start from.
+    Raises InputError for an unknown name and for what a conditioner cannot read.
+    """
+    owners = {f.name: name for name, c in registry.conditioners.items() for f in fields(c.Input)}
+    for key in inputs:
+        if key not in owners:
+            hint = did_you_mean(key, owners) or f"known are: {', '.join(sorted(owners))}"
             raise InputError(f"no condition '{key}'", hint)
     song: dict[str, Any] = {}
     for name in registry.conditioners:
-        mine = {k: v for k, v in given.items() if known[k] == name and v is not None}
-        if mine:
-            song |= read_values(registry.make_conditioner(name, {}), mine, folder)
+        own = {k: v for k, v in inputs.items() if owners[k] == name and v is not None}
+        if own:
+            song |= read_values(registry.make_conditioner(name, {}), own, folder)
     return song
 
 
 def load_recordings(registry: Registry, sources: Sequence[Path]) -> list[Recording]:
-    """Audio files, folders of them, and manifests (.jsonl or .csv), in the order given."""
-    found: list[Recording] = []
+    """The recordings of audio files, folders and manifests, in the order of the sources.
+
+    Raises one InputError for all sources that are missing or have bad rows.
+    """
+    recordings: list[Recording] = []
     problems: list[InputError] = []
     for source in sources:
         try:
-            found.extend(_recordings(registry, source))
+            recordings.extend(_load_source(registry, source))
         except InputError as error:
             problems.append(error)
     if problems:
         raise combine_errors(problems)
-    return found
+    return recordings
 
 
-def validate_audio(pieces: Sequence[Recording]) -> float:
-    """Opens every recording; InputError names all that can't be heard. Gives seconds in all."""
+def validate_audio(recordings: Sequence[Recording]) -> float:
+    """The total duration in seconds. Raises one InputError for all files that cannot be read."""
     total, problems = 0.0, []
-    for piece in pieces:
+    for recording in recordings:
         try:
-            total += duration_seconds(piece.audio)
+            total += duration_seconds(recording.audio)
         except InputError as error:
             problems.append(error)
     if problems:
@@ -95,56 +100,61 @@ def validate_audio(pieces: Sequence[Recording]) -> float:
 
 
 def combine_errors(problems: Sequence[InputError]) -> InputError:
-    """Several problems as one, a line each."""
+    """Several errors as one: a line for each message, and each hint once."""
     hints = list(dict.fromkeys(p.hint for p in problems if p.hint))
     return InputError("\n".join(p.message for p in problems), "; ".join(hints) or None)
 
 
-def _recordings(registry: Registry, source: Path) -> Iterable[Recording]:
+def _load_source(registry: Registry, source: Path) -> Iterable[Recording]:
     if source.is_dir():
         files = sorted(p for p in source.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES)
         if not files:
-            kinds = ", ".join(sorted(AUDIO_SUFFIXES))
-            raise InputError(f"no audio in {source}", f"looked for {kinds}")
-        return [Recording(p, {}) for p in files]
+            suffixes = ", ".join(sorted(AUDIO_SUFFIXES))
+            raise InputError(f"no audio in {source}", f"looked for {suffixes}")
+        return [Recording(path, {}) for path in files]
     if source.suffix.lower() in MANIFEST_SUFFIXES:
-        return list(_manifest(registry, source))
+        return list(_load_manifest(registry, source))
     if not source.exists():
         raise InputError(f"no file {source}", "check the path")
     return [Recording(source, {})]
 
 
-def _manifest(registry: Registry, path: Path) -> Iterator[Recording]:
+def _load_manifest(registry: Registry, path: Path) -> Iterator[Recording]:
+    """The recordings of a manifest. Raises one InputError for all bad rows, after the last one."""
     columns = {f.name for c in registry.conditioners.values() for f in fields(c.Input)}
     problems: list[InputError] = []
-    for number, row in _rows(path):
+    for number, row in _read_rows(path):
         try:
             if isinstance(row, InputError):
                 raise row
-            yield _row(registry, row, path.parent, columns)
+            yield _recording(registry, row, path.parent, columns)
+        except PluginError:
+            raise
         except InputError as error:
             problems.append(InputError(f"{path}:{number}: {error.message}", error.hint))
     if problems:
         raise combine_errors(problems)
 
 
-def _row(registry: Registry, row: Mapping[str, Any], folder: Path, columns: set[str]) -> Recording:
+def _recording(
+    registry: Registry, row: Mapping[str, Any], folder: Path, columns: set[str]
+) -> Recording:
     if not row.get("audio"):
-        raise InputError("no 'audio' in this row", "every row needs a path to a sound file")
+        raise InputError("no 'audio' in this row", "every row needs the path of an audio file")
     audio = folder / str(row["audio"])
     if not audio.is_file():
         raise InputError(f"no file {audio}", "paths are relative to the manifest")
-    given = {k: v for k, v in row.items() if k in columns and v not in (None, "")}
-    held_out = str(row.get("held_out", "")).lower() in ("1", "true", "yes")
-    return Recording(audio, read_conditions(registry, given, folder), held_out)
+    inputs = {k: v for k, v in row.items() if k in columns and v not in (None, "")}
+    held_out = str(row.get("held_out", "")).lower() in TRUE_WORDS
+    return Recording(audio, read_conditions(registry, inputs, folder), held_out)
 
 
-def _rows(path: Path) -> list[tuple[int, dict[str, Any] | InputError]]:
-    """Rows with their line numbers; what is not a row is an error to be told with the others."""
-    text = read_text(path).removeprefix("\ufeff")  # which Excel puts before a table
+def _read_rows(path: Path) -> list[tuple[int, dict[str, Any] | InputError]]:
+    """The rows of a manifest with their line numbers; an error in place of a row that is none."""
+    text = read_text(path).removeprefix("\ufeff")  # which Excel writes before a table
     rows = list(_json_rows(text) if path.suffix.lower() == ".jsonl" else _csv_rows(text))
     if not rows:
-        raise InputError(f"{path} has no rows", "write one for each piece of audio")
+        raise InputError(f"{path} has no rows", "write one for each recording")
     return rows
 
 
@@ -156,7 +166,7 @@ def _json_rows(text: str) -> Iterator[tuple[int, dict[str, Any] | InputError]]:
             except json.JSONDecodeError as error:
                 row = InputError(f"bad JSON: {error.msg}", "correct that line")
             if not isinstance(row, (dict, InputError)):
-                row = InputError("not a row", 'write {"audio": "song.wav"}')
+                row = InputError("not a JSON object", 'write {"audio": "song.wav"}')
             yield number, row
 
 

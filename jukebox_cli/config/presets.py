@@ -1,7 +1,4 @@
-"""What presets and models say, as frozen dataclasses, and how YAML is read into them.
-
-A mistake in a file is reported with the file, the line and the key.
-"""
+"""Built-in presets and those of files."""
 
 from __future__ import annotations
 
@@ -13,19 +10,22 @@ from jukebox_cli.interfaces.errors import InputError
 
 
 def preset_names() -> list[str]:
-    """The built-in presets, without `.yaml`."""
+    """The names of the built-in presets, sorted, without `.yaml`."""
     files = resources.files("jukebox_presets").iterdir()
     return sorted(f.name.removesuffix(".yaml") for f in files if f.name.endswith(".yaml"))
 
 
 def find_preset(name: str) -> Path:
-    """A preset by path, or a built-in one by name with or without `.yaml`."""
+    """The file of a preset: the path `name`, or a built-in preset with or without `.yaml`.
+
+    Raises InputError if there is neither.
+    """
     if Path(name).is_file():
         return Path(name)
     known = preset_names()
-    bare = name.removesuffix(".yaml")
-    if bare in known:
-        return Path(str(resources.files("jukebox_presets").joinpath(f"{bare}.yaml")))
+    stem = name.removesuffix(".yaml")
+    if stem in known:
+        return Path(str(resources.files("jukebox_presets").joinpath(f"{stem}.yaml")))
     if "/" in name or "\\" in name:
         raise InputError(f"no preset file {name}", "check the path, or see `jukebox preset list`")
-    raise unknown_name("preset", bare, known)
+    raise unknown_name("preset", stem, known)

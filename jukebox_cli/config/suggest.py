@@ -1,7 +1,4 @@
-"""What presets and models say, as frozen dataclasses, and how YAML is read into them.
-
-A mistake in a file is reported with the file, the line and the key.
-"""
+"""Names that a person misspelt, and what they probably meant."""
 
 from __future__ import annotations
 
@@ -14,29 +11,32 @@ from jukebox_cli.interfaces.errors import InputError
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:
-    """`did you mean 'x'?` for the closest known word, ignoring case; None when none is close."""
+    """`did you mean 'x'?` for the closest known word, ignoring case; None if none is close."""
     folded = {k.casefold(): k for k in known}
     close = difflib.get_close_matches(word.casefold(), folded, n=1, cutoff=0.5)
     return f"did you mean '{folded[close[0]]}'?" if close else None
 
 
 def unknown_name(what: str, word: str, known: Sequence[str], where: str = "") -> InputError:
-    """The error for a word that is not among the known ones."""
+    """The error for a word that is not among the known ones: `no WHAT 'WORD'WHERE`."""
     hint = did_you_mean(word, known) or f"known are: {join_names(known) or 'none'}"
     return InputError(f"no {what} '{word}'{where}", hint)
 
 
-def join_names(names: Sequence[str], most: int = 40) -> str:
-    """Names with commas between; of thousands the first."""
-    more = f" and {len(names) - most:,} more" if len(names) > most else ""
-    return ", ".join(names[:most]) + more
+def join_names(names: Sequence[str], max_shown: int = 40) -> str:
+    """Names separated by commas; after the first `max_shown`, how many more there are."""
+    more = f" and {len(names) - max_shown:,} more" if len(names) > max_shown else ""
+    return ", ".join(names[:max_shown]) + more
 
 
 def lookup_id(
     what: str, word: str, names: Sequence[str], aliases: Mapping[str, str], *, lenient: bool
 ) -> int:
-    """The place of a word among a model's names, from 1 on; `also` has other names for some of
-    them. One that is not known is 0, if `lenient`, or else an InputError."""
+    """The id of a word in a vocabulary: its index among `names`, counted from 1.
+
+    aliases: other names for some of `names`.
+    lenient: whether an unknown word is 0 instead of an InputError.
+    """
     known = (*names, *aliases)
     found = find_name(word, known)
     if found is not None:
@@ -47,17 +47,19 @@ def lookup_id(
 
 
 def find_name(word: str, known: Iterable[str]) -> str | None:
-    """The known name that a word means, whatever its case; where there is none like it, one that
-    differs in its spaces and marks."""
-    for alike in (str.casefold, _normalize):
-        found = {alike(name): name for name in reversed(list(known))}
-        if alike(word) in found:
-            return found[alike(word)]
+    """The known name that equals a word apart from case, or else apart from case, spaces,
+    punctuation and accents; None if there is none."""
+    names = list(known)
+    for normalize in (str.casefold, _normalize):
+        by_form = {normalize(name): name for name in reversed(names)}
+        if normalize(word) in by_form:
+            return by_form[normalize(word)]
     return None
 
 
 def _normalize(word: str) -> str:
-    """`AC/DC`, `ac_dc` and `Ac Dc` are one name; so are `Beyoncé` and `beyonce`."""
-    plain = unicodedata.normalize("NFKD", word.casefold())
-    kept = "".join(c for c in plain if not unicodedata.combining(c))
-    return " ".join(re.findall(r"[^\W_]+", kept)) or word
+    """A word without case, punctuation and accents: the same for `AC/DC`, `ac_dc` and `Ac Dc`, and
+    for `Beyoncé` and `beyonce`."""
+    decomposed = unicodedata.normalize("NFKD", word.casefold())
+    letters = "".join(c for c in decomposed if not unicodedata.combining(c))
+    return " ".join(re.findall(r"[^\W_]+", letters)) or word

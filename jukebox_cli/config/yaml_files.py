@@ -1,7 +1,4 @@
-"""What presets and models say, as frozen dataclasses, and how YAML is read into them.
-
-A mistake in a file is reported with the file, the line and the key.
-"""
+"""YAML files as config dataclasses. An error names the file, the line and the key."""
 
 from __future__ import annotations
 
@@ -13,6 +10,8 @@ from typing import Any, TypeVar
 import yaml
 
 from jukebox_cli.config.schema import (
+    FORMAT,
+    FormatError,
     ModelConfig,
     PriorConfig,
     SamplingConfig,
@@ -25,40 +24,48 @@ from jukebox_cli.interfaces.errors import InputError
 
 T = TypeVar("T")
 
+YAML_HINT = "check the indentation and the quotes around that line"
+
+#: The config that a key holds, at any depth.
+_CONFIGS_BY_KEY: Mapping[str, type] = {
+    "vqvae": VQVAEConfig,
+    "priors": PriorConfig,
+    "upsampler_conditioner": UpsamplerConditionerConfig,
+    "sampling": SamplingConfig,
+}
+
 
 class _UniqueKeyLoader(yaml.SafeLoader):
-    """YAML that says no key of a mapping twice; plain YAML keeps the last and says nothing."""
+    """Refuses a key that occurs twice in a mapping, of which plain YAML keeps the last."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and key.value in seen:
-                problem = f"'{key.value}' is said twice; keep one"
+                problem = f"'{key.value}' occurs twice; keep one"
                 raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
             seen.add(key.value if isinstance(key, yaml.ScalarNode) else None)
         return super().construct_mapping(node, deep)
 
 
 def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file; mistakes are InputErrors with their line."""
+    """The mapping in a YAML file. Raises InputError with the line of a mistake."""
     try:
         data = yaml.load(read_text(path), _UniqueKeyLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         line = f":{mark.line + 1}" if mark else ""
-        raise InputError(f"{path}{line}: bad YAML: {error.problem}", _YAML_HINT) from None
+        raise InputError(f"{path}{line}: bad YAML: {error.problem}", YAML_HINT) from None
     except (yaml.YAMLError, ValueError) as error:  # control characters; a date such as 2020-99-99
         reason = str(error).splitlines()[0]
-        raise InputError(f"{path}: bad YAML: {reason}", _YAML_HINT) from None
+        raise InputError(f"{path}: bad YAML: {reason}", YAML_HINT) from None
     if not isinstance(data, dict):
         raise InputError(f"{path}: expected 'key: value' lines", "see `jukebox preset show rock`")
     return data
 
 
-_YAML_HINT = "check the indentation and the quotes around that line"
-
-
 def read_text(path: Path) -> str:
+    """The text of a UTF-8 file. Raises InputError if it cannot be read."""
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
@@ -70,29 +77,44 @@ def read_text(path: Path) -> str:
 
 
 def load_config(kind: type[T], path: Path, overrides: Sequence[str] = ()) -> T:
-    """A config of `kind` from a YAML file, with `key.key=value` overrides applied."""
+    """A config of class `kind` from a YAML file, with `key.key=value` overrides applied.
+
+    Raises InputError for a file that cannot be read, of another format, or with unknown keys or bad
+    values.
+    """
     data = read_yaml(path)
     _require_kind(kind, data, path)
-    for setting in overrides:
-        apply_override(data, setting)
+    for override in overrides:
+        apply_override(data, override)
+    _require_format(data, path, overrides)
     return validate_config(kind, data, path, overrides)
 
 
 def _require_kind(kind: type, data: Mapping[str, Any], path: Path) -> None:
-    """InputError for the shape of a model where a song is wanted, and the other way round."""
+    """InputError for a training preset where a song is needed, and the other way round."""
     if kind is SongPreset and "vqvae" in data:
-        hint = "train one with it: `jukebox train vqvae --preset`, or choose another"
-        raise InputError(f"{path} is the shape of a model and no song", hint)
+        hint = "train a model with it: `jukebox train vqvae --preset`, or choose another preset"
+        raise InputError(f"{path} is a training preset, not a song", hint)
     if kind is ModelConfig and "song" in data:
-        hint = "make it with `jukebox generate --preset`, or choose another, such as mini-recipe"
-        raise InputError(f"{path} is a song and not the shape of a model", hint)
+        hint = "use it with `jukebox generate --preset`, or choose another, such as mini-recipe"
+        raise InputError(f"{path} is a song, not a training preset", hint)
+
+
+def _require_format(data: Mapping[str, Any], path: Path, overrides: Sequence[str]) -> None:
+    """InputError for a file of another format, before its keys are read as those of this one."""
+    number = data.get("format", FORMAT)
+    if isinstance(number, int) and number != FORMAT:
+        error = FormatError(number)
+        raise InputError(f"{origin_of(path, overrides, 'format')}: {error}", error.hint)
 
 
 def validate_config(
     kind: type[T], data: Mapping[str, Any], path: Path, overrides: Sequence[str] = ()
 ) -> T:
-    """Checks a mapping against a config's fields; `path` is the file to blame, but for what the
-    overrides say."""
+    """A config from a mapping, checked against the fields of its class.
+
+    An error names the override, or else the line of `path`, that a bad value came from.
+    """
     from pydantic import TypeAdapter, ValidationError
 
     try:
@@ -109,40 +131,35 @@ def _validation_error(
 ) -> InputError:
     keys = ".".join(str(p) for p in place)
     if problem in ("unexpected_keyword_argument", "extra_forbidden"):
-        names = _names_at(kind, place[:-1])
-        return unknown_name(
-            "key", keys, [".".join(map(str, (*place[:-1], n))) for n in names], f" in {where}"
-        )
+        known = [".".join(map(str, (*place[:-1], n))) for n in _keys_at(kind, place[:-1])]
+        return unknown_name("key", keys, known, f" in {where}")
     message = message.removeprefix("Value error, ")
     return InputError(f"{where}: {keys + ': ' if keys else ''}{message}", "correct that value")
 
 
-def _names_at(kind: type, place: Sequence[int | str]) -> list[str]:
-    """The keys a config allows at a place such as ('priors', 0)."""
-    parts = {"vqvae": VQVAEConfig, "priors": PriorConfig, "upper": UpsamplerConditionerConfig}
-    parts["sampling"] = SamplingConfig
-    named = [p for p in place if isinstance(p, str)]
-    owner = parts[named[-1]] if named and named[-1] in parts else kind
-    return [f.name for f in fields(owner)]
+def _keys_at(kind: type, place: Sequence[int | str]) -> list[str]:
+    """The keys that a config allows at a place such as ('priors', 0)."""
+    names = [p for p in place if isinstance(p, str)]
+    return [f.name for f in fields(_CONFIGS_BY_KEY.get(names[-1], kind) if names else kind)]
 
 
 def origin_of(path: Path, overrides: Sequence[str], *place: int | str) -> str:
-    """Who says what is at a place: `--set 'key=value'`, or `my.yaml:3`."""
-    for setting in reversed(overrides):
-        keys = setting.partition("=")[0].split(".")
+    """Where the value at a place comes from: `--set 'key=value'`, or `my.yaml:3`."""
+    for override in reversed(overrides):
+        keys = override.partition("=")[0].split(".")
         if keys == [str(p) for p in place[: len(keys)]]:
-            return f"--set '{setting}'"
+            return f"--set '{override}'"
     return location_of(path, *place)
 
 
 def location_of(path: Path, *place: int | str) -> str:
-    """`my.yaml:3`: where a key stands in a YAML file; the file alone where it has no such key."""
+    """`my.yaml:3`, the line of a key in a YAML file; the file alone if it has no such key."""
     line = _line_of(path, place)
     return f"{path}:{line}" if line else str(path)
 
 
 def _line_of(path: Path, place: Sequence[int | str]) -> int | None:
-    """The line of a YAML file that a place such as ('priors', 0, 'width') stands on."""
+    """The line of a YAML file at a place such as ('priors', 0, 'width')."""
     try:
         node = yaml.compose(path.read_text(encoding="utf-8"))
     except (OSError, yaml.YAMLError):
@@ -161,25 +178,30 @@ def _line_of(path: Path, place: Sequence[int | str]) -> int | None:
     return line
 
 
-def apply_override(data: dict[str, Any], setting: str) -> None:
-    """`priors.0.width=64` into nested mappings and lists; the value is YAML."""
-    keys, sign, text = setting.partition("=")
+def apply_override(data: dict[str, Any], override: str) -> None:
+    """Set a value in nested mappings and lists: `priors.0.width=64`. The value is YAML.
+
+    Raises InputError if the override cannot be read or its place does not exist.
+    """
+    keys, sign, text = override.partition("=")
     if not sign:
-        raise InputError(f"can't read --set '{setting}'", "write it as key=value")
+        raise InputError(f"can't read --set '{override}'", "write it as key=value")
     *parents, last = keys.split(".")
-    here: Any = data
+    parent: Any = data
     try:
         for key in parents:
-            here = here[int(key)] if isinstance(here, list) else here.setdefault(key, {})
-        here[int(last) if isinstance(here, list) else last] = yaml.safe_load(text)
+            is_list = isinstance(parent, list)
+            parent = parent[int(key)] if is_list else parent.setdefault(key, {})
+        parent[int(last) if isinstance(parent, list) else last] = yaml.safe_load(text)
     except (ValueError, IndexError, TypeError, AttributeError):
-        raise InputError(f"--set '{setting}' leads nowhere", "see `jukebox preset show`") from None
+        hint = "see `jukebox preset show`"
+        raise InputError(f"--set '{override}': no such place in the preset", hint) from None
     except yaml.YAMLError:
-        raise InputError(f"--set '{setting}': bad YAML after '='", _YAML_HINT) from None
+        raise InputError(f"--set '{override}': bad YAML after '='", YAML_HINT) from None
 
 
 def dump_yaml(config: object) -> str:
-    """A config dataclass as YAML that `load` reads back."""
+    """A config dataclass as YAML, which `load_config` reads back."""
     return yaml.safe_dump(_to_plain(asdict(config)), sort_keys=False, width=100)  # type: ignore[call-overload]
 
 

@@ -1,0 +1,8 @@
+"""How one position after another of a window is computed while sampling.
+
+`model.prior.Prior.step` is the plain torch reference: it defines the logits at a position, and
+tests hold every implementation to it. It belongs to the model because it shares parameters and
+helper functions with `forward`, and because training, forced alignment and tests use it without
+sampling. This package holds implementations that are faster on some device; `step.make_step`
+chooses one, and the sampler knows only the function that it returns.
+"""

@@ -1,12 +1,16 @@
-"""A prior, position after position of one window. On a GPU a step is recorded once and replayed:
-to launch its hundreds of small kernels one by one takes far longer than they run.
+"""The steps of a window as a CUDA graph.
 
-Shapes: B batch, K bins and letters.
+A step launches hundreds of small kernels, and launching them one by one takes far longer than they
+run. So one step is recorded as a graph and replayed at every other position, which launches all of
+them at once. A graph has fixed tensors: the position and the last token are read from tensors that
+are overwritten before each replay, which is why `Prior.step_batch` accepts a position as a tensor.
+
+Shapes: B batch, K codes of the codebook, V characters of the prefix's vocabulary.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -15,49 +19,49 @@ from jukebox_cli.model.conditioning import Conditioning
 from jukebox_cli.model.kv_cache import LayerCache
 from jukebox_cli.model.prior import Prior
 
-#: The token before it (B,) and a position -> its logits (B, K), which the next step may overwrite.
-StepFunction = Callable[[Tensor, int], Tensor]
-
-
-def make_step(prior: Prior, conditions: Conditioning, caches: Sequence[LayerCache]) -> StepFunction:
-    """The steps of a window; its caches must stay where they are."""
-    if prior.position_embedding.device.type == "cuda":
-        return CudaGraphStep(prior, conditions, caches)
-    return lambda last, n: prior.step(last, n, conditions, caches)
-
 
 class CudaGraphStep:
-    """`Prior.step` as a CUDA graph, which begins with the second position: the first is special."""
+    """`Prior.step` for one window: `step(last, n)` -> logits (B, K + V).
+
+    The result is overwritten by the next call. Position 0 has no previous token and is computed
+    without the graph; the graph is recorded at the first other position.
+    """
 
     def __init__(
         self, prior: Prior, conditions: Conditioning, caches: Sequence[LayerCache]
     ) -> None:
         self.prior, self.conditions, self.caches = prior, conditions, caches
         self.graph: torch.cuda.CUDAGraph | None = None
+        self.last: Tensor  # (B,), input of the graph
+        self.n: Tensor  # (1,), input of the graph
+        self.logits: Tensor  # (B, K + V), output of the graph
 
     def __call__(self, last: Tensor, n: int) -> Tensor:
         if n == 0:
             return self.prior.step(last, n, self.conditions, self.caches)
         if self.graph is None:
-            self.graph = self._record(last, n)
+            self.last, self.n = last.clone(), torch.tensor([n], device=last.device)
+            self.graph = self._record()
         self.last.copy_(last)
         self.n.fill_(n)
         self.graph.replay()
         return self.logits
 
-    def _record(self, last: Tensor, n: int) -> torch.cuda.CUDAGraph:
-        """Once for real, since what a library does at first can't be recorded, then for the graph.
-        Whatever they write, the replay of the same position writes again."""
-        self.last, self.n = last.clone(), torch.tensor([n], device=last.device)
-        aside = torch.cuda.Stream()
-        aside.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(aside):
+    def _record(self) -> torch.cuda.CUDAGraph:
+        """Record a step at the current position.
+
+        It is run once before, on another stream, because what libraries do at their first call
+        can't be recorded. Both write the caches of this position, and so does its replay.
+        """
+        stream = torch.cuda.Stream()
+        stream.wait_stream(torch.cuda.current_stream())
+        with torch.cuda.stream(stream):
             self._step()
-        torch.cuda.current_stream().wait_stream(aside)
+        torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
         with torch.cuda.graph(graph):
             self.logits = self._step()
         return graph
 
     def _step(self) -> Tensor:
-        return self.prior.step_at(self.last, self.n, self.conditions, self.caches)
+        return self.prior.step_batch(self.last, self.n, self.conditions, self.caches)

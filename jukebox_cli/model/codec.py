@@ -1,11 +1,12 @@
-"""Audio <-> tokens, in chunks that overlap by exactly what a token or a sample depends on.
+"""Audio <-> tokens, in chunks.
 
-So a file of any length takes the same memory, and no seam can be told from the unchunked result.
+Chunks overlap by exactly the receptive field of the network, so that the result is that of one pass
+over the whole, and a file of any length takes the same memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -15,59 +16,58 @@ from torch import nn
 from jukebox_cli.audio.io import Audio
 from jukebox_cli.model.vqvae import VQVAE
 
-CHUNK_SAMPLES = 1 << 16  # samples one pass makes or reads, without the overlap
+#: Samples that one pass of a network reads or writes, without the overlap.
+CHUNK_SAMPLES = 1 << 16
 
 
 class ReceptiveField(NamedTuple):
-    """How far a network looks back and ahead of the place of what it is making, in inputs."""
+    """How many inputs before and after its own place an output depends on."""
 
     before: int
     after: int
 
 
 def receptive_field(network: nn.Module) -> ReceptiveField:
-    """The reach of the convolutions of `network`, which run one after the other.
+    """The receptive field of the convolutions of `network`, taken as one sequence.
 
-    Output i of a stride s stands at input i * s; output j of a transposed one at input j // s.
+    The place of output i is input i * s for a convolution of stride s, and input i // s for a
+    transposed convolution.
     """
-    back = ahead = 0
+    before = after = 0
     layers = [m for m in network.modules() if isinstance(m, (nn.Conv1d, nn.ConvTranspose1d))]
     for layer in reversed(layers):
         stride, padding = layer.stride[0], int(layer.padding[0])
         span = (layer.kernel_size[0] - 1) * layer.dilation[0]
-        if isinstance(layer, nn.ConvTranspose1d):  # output j reads inputs (j + padding - k) / s
-            back = (back + span - padding) // stride
-            ahead = (stride - 1 + ahead + padding) // stride
+        if isinstance(layer, nn.ConvTranspose1d):  # output i reads inputs (i + padding - k) / s
+            before = (before + span - padding) // stride
+            after = (stride - 1 + after + padding) // stride
         else:  # output i reads inputs i * s - padding + k * dilation
-            back, ahead = back * stride + padding, ahead * stride + span - padding
-    return ReceptiveField(back, ahead)
+            before, after = before * stride + padding, after * stride + span - padding
+    return ReceptiveField(before, after)
 
 
 @torch.inference_mode()
-def encode(vqvae: VQVAE, audio: Iterable[Audio], chunk: int = CHUNK_SAMPLES) -> list[np.ndarray]:
+def encode(
+    vqvae: VQVAE, audio: Iterable[Audio], chunk_samples: int = CHUNK_SAMPLES
+) -> list[np.ndarray]:
     """Blocks of mono audio -> the tokens of each level, int64 (T,), level 0 first.
 
     The end is padded with silence to a whole token of the top level.
     """
-    hops = vqvae.config.hop_lengths
-    networks = [vqvae.level(level) for level in range(len(hops))]
-    sides = [
-        ReceptiveField(_round_up(near.before, hops[-1]), _round_up(near.after, hops[-1]))
-        for near in (receptive_field(network.encoder) for network in networks)
+    hop_lengths = vqvae.config.hop_lengths
+    longest = hop_lengths[-1]
+    contexts = [
+        ReceptiveField(_round_up(field.before, longest), _round_up(field.after, longest))
+        for field in (
+            receptive_field(vqvae.level(level).encoder) for level in range(len(hop_lengths))
+        )
     ]
-    back, ahead = max(side.before for side in sides), max(side.after for side in sides)
-    parts: list[list[np.ndarray]] = [[] for _ in hops]
-    for before, middle, after in _chunks_with_context(
-        audio, _round_up(chunk, hops[-1]), back, ahead
-    ):
-        for network, hop, side, part in zip(networks, hops, sides, parts, strict=True):
-            left = before[max(0, len(before) - side.before) :]
-            samples = np.concatenate([left, middle, after[: side.after]])
-            samples = np.pad(samples, (0, -len(samples) % hops[-1]))
-            x = torch.from_numpy(samples)[None, None].to(vqvae.device)  # (1, 1, N)
-            first, count = len(left) // hop, _round_up(len(middle), hops[-1]) // hop
-            part.append(network.encode(x)[0, first : first + count].cpu().numpy())
-    return [np.concatenate(p) if p else np.zeros(0, np.int64) for p in parts]
+    chunks = _chunks_with_context(audio, _round_up(chunk_samples, longest), _largest(contexts))
+    tokens: list[list[np.ndarray]] = [[] for _ in hop_lengths]
+    for chunk in chunks:
+        for level, context in enumerate(contexts):
+            tokens[level].append(_encode_chunk(vqvae, level, chunk, context))
+    return [np.concatenate(t) if t else np.zeros(0, np.int64) for t in tokens]
 
 
 @torch.inference_mode()
@@ -75,43 +75,69 @@ def decode(
     vqvae: VQVAE,
     level: int,
     tokens: np.ndarray,
-    samples: int | None = None,
-    chunk: int = CHUNK_SAMPLES,
+    num_samples: int | None = None,
+    chunk_samples: int = CHUNK_SAMPLES,
 ) -> Iterator[Audio]:
-    """Tokens (T,) of one level -> blocks of audio, `samples` in all (T * hop when None)."""
-    network, hop = vqvae.level(level), vqvae.config.hop_lengths[level]
-    back, ahead = receptive_field(network.decoder)
-    left = len(tokens) * hop if samples is None else samples
-    size = max(1, chunk // hop)
+    """Tokens (T,) of one level -> blocks of audio, `num_samples` in total (default: all)."""
+    network, hop_length = vqvae.level(level), vqvae.config.hop_lengths[level]
+    before, after = receptive_field(network.decoder)
+    remaining = len(tokens) * hop_length if num_samples is None else num_samples
+    size = max(1, chunk_samples // hop_length)
     for start in range(0, len(tokens), size):
-        first = max(0, start - back)
-        codes = torch.from_numpy(tokens[first : start + size + ahead].astype(np.int64))
+        first = max(0, start - before)
+        codes = torch.from_numpy(tokens[first : start + size + after].astype(np.int64))
         audio = network.decode(codes[None].to(vqvae.device))[0, 0].float().cpu().numpy()
-        block = audio[(start - first) * hop :][: min(size * hop, left)]
-        left -= len(block)
+        block = audio[(start - first) * hop_length :][: min(size * hop_length, remaining)]
+        remaining -= len(block)
         yield block
 
 
-def _round_up(number: int, unit: int) -> int:
-    """`number`, rounded up to a multiple of `unit`."""
-    return -(-number // unit) * unit
+class ChunkWithContext(NamedTuple):
+    """A chunk of a stream of audio and the samples around it."""
+
+    before: Audio
+    middle: Audio
+    after: Audio
+
+
+def _encode_chunk(
+    vqvae: VQVAE, level: int, chunk: ChunkWithContext, context: ReceptiveField
+) -> np.ndarray:
+    """The tokens (T,) of a chunk at a level whose encoder needs `context` samples around it."""
+    hop_length, longest = vqvae.config.hop_lengths[level], vqvae.config.hop_lengths[-1]
+    left = chunk.before[max(0, len(chunk.before) - context.before) :]
+    samples = np.concatenate([left, chunk.middle, chunk.after[: context.after]])
+    samples = np.pad(samples, (0, -len(samples) % longest))
+    x = torch.from_numpy(samples)[None, None].to(vqvae.device)  # (1, 1, N)
+    first, count = len(left) // hop_length, _round_up(len(chunk.middle), longest) // hop_length
+    return vqvae.level(level).encode(x)[0, first : first + count].cpu().numpy()
 
 
 def _chunks_with_context(
-    blocks: Iterable[Audio], chunk: int, back: int, ahead: int
-) -> Iterator[tuple[Audio, Audio, Audio]]:
-    """Cuts a stream into chunks, each with up to `back` samples before and `ahead` after it."""
+    blocks: Iterable[Audio], size: int, context: ReceptiveField
+) -> Iterator[ChunkWithContext]:
+    """Cut a stream into chunks of `size` samples, each with up to `context` samples around it."""
     stream = iter(blocks)
-    held = np.zeros(0, np.float32)
-    at, ended = 0, False
+    buffer = np.zeros(0, np.float32)
+    start, ended = 0, False  # where the next chunk starts in the buffer
     while True:
-        while not ended and len(held) < at + chunk + ahead:
+        while not ended and len(buffer) < start + size + context.after:
             block = next(stream, None)
             ended = block is None
-            held = held if block is None else np.concatenate([held, block])
-        middle = held[at : at + chunk]
+            buffer = buffer if block is None else np.concatenate([buffer, block])
+        end = start + size
+        middle = buffer[start:end]
         if not len(middle):
             return
-        yield held[max(0, at - back) : at], middle, held[at + chunk : at + chunk + ahead]
-        used = max(0, at + chunk - back)
-        held, at = held[used:], at + chunk - used
+        before = buffer[max(0, start - context.before) : start]
+        yield ChunkWithContext(before, middle, buffer[end : end + context.after])
+        drop = max(0, end - context.before)
+        buffer, start = buffer[drop:], end - drop
+
+
+def _largest(fields: Sequence[ReceptiveField]) -> ReceptiveField:
+    return ReceptiveField(max(f.before for f in fields), max(f.after for f in fields))
+
+
+def _round_up(number: int, multiple: int) -> int:
+    return -(-number // multiple) * multiple

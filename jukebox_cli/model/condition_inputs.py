@@ -1,5 +1,7 @@
-"""Songs -> the arrays a prior's conditioners want, window by window. No torch: bad values are
-found here, before any weights are loaded."""
+"""From songs to the arrays that a prior's conditioner networks take, window by window.
+
+Without torch, so that invalid values are reported before any weights are loaded.
+"""
 
 from __future__ import annotations
 
@@ -16,12 +18,12 @@ from jukebox_cli.model.plugin_calls import encode_song, require_same_shapes, sta
 from jukebox_cli.registry import Registry, blocked_hint, blocked_plugins
 from jukebox_cli.storage.model import Model
 
-#: Arrays by conditioner and name, each with a leading batch axis.
+#: Arrays by conditioner and argument name, each with a leading batch axis.
 ConditionArrays = dict[str, dict[str, np.ndarray]]
 
 
 def prior_shape(config: ModelConfig, level: int) -> PriorShape:
-    """What a level's conditioners feed."""
+    """The sizes of a level's prior that its conditioners need to know."""
     prior, vqvae = config.priors[level], config.vqvae
     return PriorShape(
         prior.width, prior.context_length, vqvae.hop_lengths[level], vqvae.sample_rate
@@ -32,7 +34,7 @@ def load_conditioners(model: Model, level: int, registry: Registry) -> dict[str,
     """The fitted conditioners of a level, by name. InputError if the plugin of one is absent."""
     fitted: Mapping[str, Options] = model.fitted_conditioners(level)
     require_plugins(model, level, fitted, registry)
-    return {name: registry.make_conditioner(name, fields) for name, fields in fitted.items()}
+    return {name: registry.make_conditioner(name, options) for name, options in fitted.items()}
 
 
 def require_plugins(model: Model, level: int, names: Iterable[str], registry: Registry) -> None:
@@ -59,12 +61,18 @@ def fit_conditioner(conditioner: Conditioner, songs: Sequence[Song]) -> Conditio
 
 
 def encode_window(
-    parts: Mapping[str, Conditioner], songs: Sequence[Song], window: Window, shape: PriorShape
+    conditioners: Mapping[str, Conditioner],
+    songs: Sequence[Song],
+    window: Window,
+    shape: PriorShape,
 ) -> ConditionArrays:
-    """One window of several songs."""
+    """The arrays of every conditioner for one window of each song, stacked along a batch axis.
+
+    InputError for values that the model does not know, PluginError if `encode` fails.
+    """
     return {
-        name: stack_songs(part, [encode_song(part, song, window, shape) for song in songs])
-        for name, part in parts.items()
+        name: stack_songs(conditioner, [encode_song(conditioner, s, window, shape) for s in songs])
+        for name, conditioner in conditioners.items()
     }
 
 
@@ -78,13 +86,19 @@ def require_same_arrays(
 
 
 def require_used_conditions(
-    model: Model, registry: Registry, parts: Sequence[Mapping[str, Conditioner]], song: Song
+    model: Model,
+    registry: Registry,
+    conditioners: Sequence[Mapping[str, Conditioner]],
+    song: Song,
 ) -> None:
-    """InputError for a value that no level of the model has a use for."""
-    used = {name for level in parts for name in level}
-    for name, kind in registry.conditioners.items():
-        given = [f.name for f in fields(kind.Input) if f.name in song]
-        if given and name not in used:
-            flag = "--" + given[0].replace("_", "-")
-            takes = ", ".join(sorted(used)) or "no conditions"
-            raise InputError(f"model '{model.name}' has no use for {flag}", f"it takes {takes}")
+    """InputError for a value of the song that no level of the model uses.
+
+    `conditioners` are those of each level.
+    """
+    used = {name for level in conditioners for name in level}
+    for name, conditioner in registry.conditioners.items():
+        present = [field.name for field in fields(conditioner.Input) if field.name in song]
+        if present and name not in used:
+            flag = "--" + present[0].replace("_", "-")
+            accepted = ", ".join(sorted(used)) or "no conditions"
+            raise InputError(f"model '{model.name}' has no use for {flag}", f"it takes {accepted}")

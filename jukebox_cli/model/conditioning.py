@@ -1,7 +1,10 @@
-"""How conditions reach a prior, sorted by what they do to it, and parts plugins are made of.
+"""The tensors that condition a prior, sorted by how they enter it, and how they are combined.
 
-Shapes: B batch, T tokens of a window, S memory positions, P prefix positions, V letters that a
-prefix is written in, W the prior's width.
+A conditioner's network returns a `Conditioning`; the prior gets the sum of all of them and knows
+nothing of the plugins they come from.
+
+Shapes: B batch, T tokens of a window, S memory positions, P prefix positions, V characters of the
+prefix's vocabulary, W the prior's width.
 """
 
 from __future__ import annotations
@@ -15,74 +18,82 @@ import torch
 from torch import Tensor
 
 Addable = TypeVar("Addable", Tensor, "Prefix")
+ArrayOrTensor = np.ndarray | Tensor
 
 
 @dataclass(frozen=True)
 class Prefix:
-    """What goes before the sequence, in letters of its own, and is predicted as the sequence is.
+    """Characters that precede the music in the prior's sequence and are predicted like it.
 
-    The single encoder-decoder of the paper (appendix B.2): one transformer reads the letters and
-    goes on with the music, over one vocabulary.
-
-    loss_weights: how much the prediction of a letter counts in training, where that of a token counts 1.
-    output_weight: what the output layer has for the letters, where it is not their embeddings.
+    This is the paper's single encoder-decoder (appendix B.2): one transformer reads the lyrics and
+    continues with the music, over a joint vocabulary.
     """
 
-    ids: Tensor  # int64 (B, P)
-    embeddings: Tensor  # (V, W), their embeddings
-    loss_weights: Tensor  # (P,)
-    output_weight: Tensor | None = None  # (V, W)
+    ids: Tensor  # (B, P) int64, below V
+    embeddings: Tensor  # (V, W), of the characters
+    #: (P,): weight of each character's cross-entropy in the loss; a music token has weight 1.
+    loss_weights: Tensor
+    #: (V, W): output layer for the characters; None: their embeddings.
+    output_weight: Tensor | None = None
 
     def __add__(self, other: Prefix) -> Prefix:
+        """One prefix after the other; each keeps a vocabulary of its own."""
         if (self.output_weight is None) != (other.output_weight is None):
-            raise ValueError("both prefixes of a prior or none must have an output layer")
-        out = None
+            raise ValueError("either both prefixes or neither must have an output_weight")
+        output_weight = None
         if self.output_weight is not None and other.output_weight is not None:
-            out = torch.cat([self.output_weight, other.output_weight])
+            output_weight = torch.cat([self.output_weight, other.output_weight])
         return Prefix(
             torch.cat([self.ids, other.ids + len(self.embeddings)], dim=1),
             torch.cat([self.embeddings, other.embeddings]),
             torch.cat([self.loss_weights, other.loss_weights]),
-            out,
+            output_weight,
         )
 
     def item(self, item: int) -> Prefix:
+        """The prefix of one item, with a batch axis of 1."""
         return replace(self, ids=self.ids[item : item + 1])
 
-    def to_dtype(self, kind: torch.dtype) -> Prefix:
-        out = None if self.output_weight is None else self.output_weight.to(kind)
+    def to_dtype(self, dtype: torch.dtype) -> Prefix:
+        """The prefix with its floating-point tensors converted."""
+        output_weight = None if self.output_weight is None else self.output_weight.to(dtype)
         return replace(
             self,
-            embeddings=self.embeddings.to(kind),
-            loss_weights=self.loss_weights.to(kind),
-            output_weight=out,
+            embeddings=self.embeddings.to(dtype),
+            loss_weights=self.loss_weights.to(dtype),
+            output_weight=output_weight,
         )
 
 
 @dataclass(frozen=True)
 class Conditioning:
-    """Tensors that steer a prior; a prior knows these and no plugin. Joined with `+`.
+    """Tensors that condition a prior. All fields are optional; `+` combines two conditioners.
 
-    start: added up, the first input of the sequence, in place of a token before it.
-    per_token: added up, joins the input at every position.
-    memory, memory_mask: laid end to end, what encoder-decoder attention looks at (True: look).
-    query_encoding: added up, joins what each position asks a memory with.
-    attention_target: in training, where the first head of a layer is to look from each position: shares
-        of what that counts, where a bit of the music counts 1; it pays their cross-entropy.
-    prefix: laid end to end, goes before the sequence.
-    loss: an auxiliary loss to train with, in bits per token of the music, added up.
+    `start`, `per_token`, `query_encoding` and `loss` are summed; `memory`, `memory_mask`,
+    `attention_target` and `prefix` are concatenated along S or P.
     """
 
-    start: Tensor | None = None  # (B, W)
-    per_token: Tensor | None = None  # (B, T, W)
-    memory: Tensor | None = None  # (B, S, W)
-    memory_mask: Tensor | None = None  # (B, S), bool
-    query_encoding: Tensor | None = None  # (B, T, W)
-    attention_target: Tensor | None = None  # (B, T, S)
+    #: (B, W): the first input of the sequence, in place of the embedding of a previous token.
+    start: Tensor | None = None
+    #: (B, T, W): added to the input at every position of the music.
+    per_token: Tensor | None = None
+    #: (B, S, W): what cross-attention layers attend to.
+    memory: Tensor | None = None
+    #: (B, S) bool, True: attend; None: attend to all.
+    memory_mask: Tensor | None = None
+    #: (B, T, W): added to the input of cross-attention queries.
+    query_encoding: Tensor | None = None
+    #: (B, T, S): where the first head of each cross-attention layer should attend in training. The
+    #: sum over S weighs the position's cross-entropy; a bit of the music has weight 1.
+    attention_target: Tensor | None = None
+    #: Characters that precede the music.
     prefix: Prefix | None = None
-    loss: Tensor | None = None  # ()
+    #: (): an auxiliary training loss, in bits per token of the music.
+    loss: Tensor | None = None
 
     def __add__(self, other: Conditioning) -> Conditioning:
+        """The conditions of both. A memory without mask or attention target gets the neutral one
+        if the other memory has one."""
         return Conditioning(
             start=_add(self.start, other.start),
             per_token=_add(self.per_token, other.per_token),
@@ -97,40 +108,40 @@ class Conditioning:
         )
 
     def item(self, item: int) -> Conditioning:
-        """The conditions of one item of the batch, still with a batch axis."""
-        tensors = {name: getattr(self, name) for name in _TENSORS}
-        rows: dict[str, Any] = {
-            n: None if t is None else t[item : item + 1] for n, t in tensors.items()
+        """The conditions of one item, with a batch axis of 1 and without an auxiliary loss."""
+        tensors = {name: getattr(self, name) for name in _BATCHED_FIELDS}
+        of_item: dict[str, Any] = {
+            name: None if t is None else t[item : item + 1] for name, t in tensors.items()
         }
-        return Conditioning(**rows, prefix=None if self.prefix is None else self.prefix.item(item))
+        prefix = None if self.prefix is None else self.prefix.item(item)
+        return Conditioning(**of_item, prefix=prefix)
 
-    def to_dtype(self, kind: torch.dtype) -> Conditioning:
-        """What joins the prior, in the precision of its weights."""
-        named = {name: getattr(self, name) for name in _JOINING}
-        cast: dict[str, Any] = {n: None if t is None else t.to(kind) for n, t in named.items()}
-        return replace(
-            self, **cast, prefix=None if self.prefix is None else self.prefix.to_dtype(kind)
-        )
-
-
-_JOINING = ("start", "per_token", "memory", "query_encoding")
-
-
-_TENSORS = (*_JOINING, "memory_mask", "attention_target")
+    def to_dtype(self, dtype: torch.dtype) -> Conditioning:
+        """The conditions with everything that meets the prior's activations converted."""
+        tensors = {name: getattr(self, name) for name in _ACTIVATION_FIELDS}
+        converted: dict[str, Any] = {
+            name: None if t is None else t.to(dtype) for name, t in tensors.items()
+        }
+        prefix = None if self.prefix is None else self.prefix.to_dtype(dtype)
+        return replace(self, **converted, prefix=prefix)
 
 
-ArrayOrTensor = np.ndarray | Tensor
+#: Fields that are added to or attended by the prior's activations and so share their dtype.
+_ACTIVATION_FIELDS = ("start", "per_token", "memory", "query_encoding")
+
+#: Fields with a batch axis.
+_BATCHED_FIELDS = (*_ACTIVATION_FIELDS, "memory_mask", "attention_target")
 
 
-def to_device(numbers: ArrayOrTensor, device: torch.device | str) -> Tensor:
-    """Them on a device; nobody waits for what comes from pinned memory."""
-    return torch.as_tensor(numbers).to(device, non_blocking=True)
+def to_device(array: ArrayOrTensor, device: torch.device | str) -> Tensor:
+    """Copy an array to `device`. Asynchronous if its memory is pinned."""
+    return torch.as_tensor(array).to(device, non_blocking=True)
 
 
 def arrays_to_device(
     arrays: Mapping[str, Mapping[str, ArrayOrTensor]], device: torch.device | str
 ) -> dict[str, dict[str, Tensor]]:
-    """What conditioners made of a window, on a device."""
+    """Copy the arrays of every conditioner (see `condition_inputs.encode_window`) to `device`."""
     return {
         name: {key: to_device(array, device) for key, array in each.items()}
         for name, each in arrays.items()
@@ -138,10 +149,10 @@ def arrays_to_device(
 
 
 def stack_conditionings(items: Sequence[Conditioning]) -> Conditioning:
-    """The conditions of single items as those of a batch."""
-    columns = {name: [getattr(item, name) for item in items] for name in _TENSORS}
+    """The conditions of single items, each with a batch axis of 1, as those of a batch."""
+    columns = {name: [getattr(item, name) for item in items] for name in _BATCHED_FIELDS}
     tensors: dict[str, Any] = {
-        n: None if c[0] is None else torch.cat(c) for n, c in columns.items()
+        name: None if column[0] is None else torch.cat(column) for name, column in columns.items()
     }
     prefixes = [item.prefix for item in items if item.prefix is not None]
     if not prefixes:
@@ -150,37 +161,39 @@ def stack_conditionings(items: Sequence[Conditioning]) -> Conditioning:
     return Conditioning(**tensors, prefix=replace(prefixes[0], ids=ids))
 
 
-def sum_conditionings(conditions: Iterable[Conditioning]) -> Conditioning:
-    return sum(conditions, Conditioning())
+def sum_conditionings(conditionings: Iterable[Conditioning]) -> Conditioning:
+    """The sum of any number of conditionings; empty for none."""
+    return sum(conditionings, Conditioning())
 
 
 def _add(a: Addable | None, b: Addable | None) -> Addable | None:
     return b if a is None else a if b is None else a + b
 
 
+def _concatenate(a: Tensor | None, b: Tensor | None, *, dim: int = 1) -> Tensor | None:
+    return b if a is None else a if b is None else torch.cat([a, b], dim=dim)
+
+
 def _fill_missing(
-    default: Callable[[Tensor, Tensor], Tensor], *both: Conditioning, field: str
+    default: Callable[[Tensor, Tensor], Tensor], *conditionings: Conditioning, field: str
 ) -> list[Tensor | None]:
-    """What two memories have, where one has some: the other, what is usual."""
-    own: list[Tensor | None] = [getattr(each, field) for each in both]
-    known = next((tensor for tensor in own if tensor is not None), None)
+    """Values of `field` for each memory. If only some have it, the others get
+    `default(memory, known)` with one of the known values."""
+    values: list[Tensor | None] = [getattr(each, field) for each in conditionings]
+    known = next((value for value in values if value is not None), None)
     if known is None:
-        return own
+        return values
     return [
-        default(each.memory, known) if each.memory is not None and mine is None else mine
-        for each, mine in zip(both, own, strict=True)
+        default(each.memory, known) if each.memory is not None and value is None else value
+        for each, value in zip(conditionings, values, strict=True)
     ]
 
 
 def _full_mask(memory: Tensor, known: Tensor) -> Tensor:
-    """The mask of a memory that has none."""
+    """The mask (B, S) of a memory that may be attended everywhere."""
     return torch.ones_like(memory[..., 0], dtype=torch.bool)
 
 
 def _no_attention_target(memory: Tensor, known: Tensor) -> Tensor:
-    """The guide to a memory that has none: it leads elsewhere."""
+    """The all-zero attention target (B, T, S) of a memory that comes without one."""
     return known.new_zeros(*known.shape[:2], memory.shape[1])
-
-
-def _concatenate(a: Tensor | None, b: Tensor | None, *, dim: int = 1) -> Tensor | None:
-    return b if a is None else a if b is None else torch.cat([a, b], dim=dim)

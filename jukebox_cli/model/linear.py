@@ -1,4 +1,4 @@
-"""Products with weights that are the same to the bit whatever an item is computed beside.
+"""Linear layers whose result for an item is the same to the bit whatever the batch around it.
 
 Shapes: B batch, T positions.
 """
@@ -11,7 +11,10 @@ from torch import Tensor, nn
 
 
 class BatchInvariantLinear(nn.Module):
-    """x @ weight + bias, with weight (in, out): the layout that is fastest for one position."""
+    """x @ weight + bias.
+
+    The weight is stored as (in, out), which is fastest when a single position is computed.
+    """
 
     def __init__(self, in_features: int, out_features: int, std: float = 0.02) -> None:
         super().__init__()
@@ -19,51 +22,54 @@ class BatchInvariantLinear(nn.Module):
         self.bias = nn.Parameter(torch.zeros(out_features))
 
     def forward(self, x: Tensor) -> Tensor:  # (B, T, in) -> (B, T, out)
-        half = self.weight.dtype == torch.float16
-        return F.linear(x, (self.weight.to(x.dtype) if half else self.weight).T, self.bias)
+        """Project every position with one matrix product; rounding may depend on B and T."""
+        is_fp16 = self.weight.dtype == torch.float16
+        return F.linear(x, (self.weight.to(x.dtype) if is_fp16 else self.weight).T, self.bias)
 
     def step(self, x: Tensor) -> Tensor:  # (B, 1, in) -> (B, 1, out)
+        """Project one position of each item; rounding does not depend on B."""
         return batch_invariant_linear(x, self.weight, self.bias)
 
     def store_weight_as_fp16(self) -> None:
-        """Keeps the weight in fp16, while all else stays as it is; not for training.
+        """Convert the weight to fp16 for inference; the bias and the activations stay fp32.
 
-        It takes half the memory, and on a CPU, where a position takes as long as its weights take
-        to be read, half the time or less.
+        Halves the memory. On a CPU, where the time of a step is the time to read the weights, it
+        also takes half as long or less.
         """
-        rows = self.weight.detach().half().T.contiguous()  # (out, in): as it is read fastest
-        self.weight = nn.Parameter(rows.T, requires_grad=False)
+        transposed = self.weight.detach().half().T.contiguous()  # (out, in), as `step` reads it
+        self.weight = nn.Parameter(transposed.T, requires_grad=False)
 
 
 def batch_invariant_linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """(B, 1, in) @ (in, out) + (out), every item by itself.
+    """(B, 1, in) @ (in, out) + (out) -> (B, 1, out), with every item computed by itself.
 
-    A batched product of single rows: one matrix product over the batch may round differently for
-    different B, and then a song would depend on which others are made beside it.
+    A single matrix product over the batch may round differently for different B, and an item's
+    tokens would then depend on which items are sampled beside it. So this is a batched product of
+    single rows, or, with an fp16 weight, one matrix-vector product per item.
     """
-    batch, (inner, size) = x.shape[0], weight.shape
+    batch, (in_features, out_features) = x.shape[0], weight.shape
     if weight.dtype == torch.float16 and x.dtype != torch.float16:
-        rows = [torch.mv(weight.T, row) for row in x[:, 0].half()]
-        return bias + torch.stack(rows).unsqueeze(1).to(x.dtype)
-    if inner % PAD_MULTIPLE or size % PAD_MULTIPLE:
+        products = [torch.mv(weight.T, row) for row in x[:, 0].half()]
+        return bias + torch.stack(products).unsqueeze(1).to(x.dtype)
+    if in_features % PAD_MULTIPLE or out_features % PAD_MULTIPLE:
         x, weight, bias = (
             pad_to_multiple(x, 1),
             pad_to_multiple(weight, 2),
             pad_to_multiple(bias, 1),
         )
     product = torch.baddbmm(bias.expand(batch, 1, -1), x, weight.expand(batch, -1, -1))
-    return product if product.shape[2] == size else product[..., :size]
+    return product if product.shape[2] == out_features else product[..., :out_features]
 
 
-#: Sizes that are multiples of this have no odd end.
+#: Rows with a multiple of this many numbers are processed by vector instructions alone.
 PAD_MULTIPLE = 8
 
 
-def pad_to_multiple(x: Tensor, dims: int, unit: int = PAD_MULTIPLE) -> Tensor:
-    """`x` with zeros after it, so that its last `dims` sizes are multiples of `unit`.
+def pad_to_multiple(x: Tensor, num_dims: int, multiple: int = PAD_MULTIPLE) -> Tensor:
+    """`x`, its last `num_dims` dimensions padded with zeros at the end to multiples of `multiple`.
 
-    Vector instructions round the odd end of a row differently from its middle, and which numbers
-    are at an odd end would depend on an item's place in the batch.
+    Vector instructions round the remainder of a row differently from its body, and which numbers
+    belong to a remainder would depend on the item's place in the batch.
     """
-    missing = [side for size in reversed(x.shape[-dims:]) for side in (0, -size % unit)]
-    return F.pad(x, missing) if any(missing) else x
+    padding = [side for size in reversed(x.shape[-num_dims:]) for side in (0, -size % multiple)]
+    return F.pad(x, padding) if any(padding) else x

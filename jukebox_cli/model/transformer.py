@@ -1,6 +1,6 @@
-"""A stack of blocks, each with attention of its own pattern (paper, appendix A).
+"""A stack of transformer layers, each with its own attention pattern (paper, appendix A).
 
-Shapes: B batch, T positions, W width, H heads, S positions of a memory or a prefix.
+Shapes: B batch, T positions, S memory or prefix positions, W width, H heads.
 """
 
 from __future__ import annotations
@@ -13,47 +13,51 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from jukebox_cli.interfaces.errors import InputError
-from jukebox_cli.model.attention import CrossAttention, Memory, SelfAttention
+from jukebox_cli.model.attention import SelfAttention
+from jukebox_cli.model.cross_attention import CrossAttention, Memory
 from jukebox_cli.model.kv_cache import CrossAttentionCache, KVCache, LayerCache, Layout, Position
 from jukebox_cli.model.linear import BatchInvariantLinear, pad_to_multiple
 
+#: Element-wise functions process this many numbers at once at most.
+VECTOR_LENGTH = 64
+
 
 class TransformerLayer(nn.Module):
-    """x + a + m with a = attention(norm(x)), m = mlp(norm(x + a)); `scale` multiplies a + m."""
+    """x + scale * (a + m) with a = attention(norm(x)) and m = mlp(norm(x + a)).
+
+    The MLP sees the attention's output, but both are added to the residual stream at once, as in
+    the original implementation.
+    """
 
     def __init__(
         self,
-        pattern: str,
-        layout: Layout,
+        attention: SelfAttention | CrossAttention,
         width: int,
-        inner: int,
-        hidden: int,
-        heads: int,
-        scale: float,
+        mlp_width: int,
+        residual_scale: float,
         out_std: float,
     ) -> None:
         super().__init__()
         self.attention_norm = nn.LayerNorm(width)
-        self.attention: SelfAttention | CrossAttention = (
-            CrossAttention(width, inner, heads, out_std)
-            if pattern == "cross_attention"
-            else SelfAttention(pattern, layout, width, inner, heads, out_std)
-        )
+        self.attention = attention
         self.mlp_norm = nn.LayerNorm(width)
-        self.mlp_in = BatchInvariantLinear(width, hidden)
-        self.mlp_out = BatchInvariantLinear(hidden, width, out_std)
-        self.scale = scale
+        self.mlp_in = BatchInvariantLinear(width, mlp_width)
+        self.mlp_out = BatchInvariantLinear(mlp_width, width, out_std)
+        self.residual_scale = residual_scale
 
     def forward(
         self, x: Tensor, cache: LayerCache | None = None, memory: Memory | None = None
     ) -> Tensor:
-        seen = _require_memory(memory) if isinstance(self.attention, CrossAttention) else cache
-        a = self.attention(self.attention_norm(x), seen)
+        """(B, T, W) -> (B, T, W) for the first T positions, whole rows; fills a self-attention
+        cache. Cross-attention layers need a memory."""
+        context = require_memory(memory) if isinstance(self.attention, CrossAttention) else cache
+        a = self.attention(self.attention_norm(x), context)
         m = self.mlp_out(quick_gelu(self.mlp_in(self.mlp_norm(x + a))))
-        out: Tensor = x + self.scale * (a + m)
+        out: Tensor = x + self.residual_scale * (a + m)
         return out
 
     def step(self, x: Tensor, n: Position, cache: LayerCache) -> Tensor:
+        """The output at position `n` alone: (B, 1, W) -> (B, 1, W)."""
         normed = self.attention_norm(x)
         if isinstance(self.attention, CrossAttention):
             assert isinstance(cache, CrossAttentionCache)
@@ -61,21 +65,28 @@ class TransformerLayer(nn.Module):
         else:
             assert isinstance(cache, KVCache)
             a = self.attention.step(normed, n, cache)
-        hidden = self.mlp_in.step(self.mlp_norm(x + a))
-        size = hidden.shape[2]
-        active = quick_gelu(hidden if size % 64 == 0 else pad_to_multiple(hidden, 1, unit=64))[
-            ..., :size
-        ]
-        return x + self.scale * (a + self.mlp_out.step(active))
+        hidden = _batch_invariant_quick_gelu(self.mlp_in.step(self.mlp_norm(x + a)))
+        return x + self.residual_scale * (a + self.mlp_out.step(hidden))
 
 
 def quick_gelu(x: Tensor) -> Tensor:
-    """x * sigmoid(1.702 x), Jukebox's activation (Hendrycks & Gimpel 2016, section 2)."""
+    """x * sigmoid(1.702 x), an approximation of GELU (Hendrycks & Gimpel 2016, section 2)."""
     return x * torch.sigmoid(1.702 * x)
 
 
+def _batch_invariant_quick_gelu(x: Tensor) -> Tensor:
+    """`quick_gelu` of (B, 1, N), rounded the same for any B (see `pad_to_multiple`)."""
+    size = x.shape[2]
+    padded = x if size % VECTOR_LENGTH == 0 else pad_to_multiple(x, 1, multiple=VECTOR_LENGTH)
+    return quick_gelu(padded)[..., :size]
+
+
 class Transformer(nn.Module):
-    """A stack of blocks whose patterns repeat; `scale` multiplies what each adds."""
+    """`depth` layers over a sequence of prefix and context; the patterns repeat over the layers.
+
+    It works on embeddings; positions are embedded by its user. `context_length` plus
+    `prefix_length` must be a multiple of `rows`.
+    """
 
     def __init__(
         self,
@@ -93,34 +104,30 @@ class Transformer(nn.Module):
     ) -> None:
         super().__init__()
         self.layout = Layout(rows, (prefix_length + context_length) // rows, prefix_length)
-        self.heads, self.head = heads, attention_width // heads
+        self.heads, self.head_dim = heads, attention_width // heads
         out_std = 0.02 / sqrt(2 * depth)
-        self.layers = nn.ModuleList(
-            TransformerLayer(
-                attention_patterns[d % len(attention_patterns)],
-                self.layout,
-                width,
-                attention_width,
-                mlp_width,
-                heads,
-                residual_scale,
-                out_std,
-            )
-            for d in range(depth)
-        )
+
+        def make_layer(pattern: str) -> TransformerLayer:
+            attention = make_attention(pattern, self.layout, width, attention_width, heads, out_std)
+            return TransformerLayer(attention, width, mlp_width, residual_scale, out_std)
+
+        patterns = [attention_patterns[i % len(attention_patterns)] for i in range(depth)]
+        self.layers = nn.ModuleList(make_layer(pattern) for pattern in patterns)
 
     def layer_list(self) -> list[TransformerLayer]:
+        """`layers`, typed."""
         return [layer for layer in self.layers if isinstance(layer, TransformerLayer)]
 
     def make_caches(self, batch: int, memory: Memory | None = None) -> list[LayerCache]:
-        """Empty caches for a batch, one a layer; those of memory layers are full."""
+        """A cache per layer: empty for self-attention, complete for cross-attention."""
         like = next(self.parameters())
-        rows = batch * self.heads
         return [
-            b.attention.cache(_require_memory(memory))
-            if isinstance(b.attention, CrossAttention)
-            else KVCache(b.attention.pattern, self.layout, rows, self.head, like)
-            for b in self.layer_list()
+            layer.attention.make_cache(require_memory(memory))
+            if isinstance(layer.attention, CrossAttention)
+            else KVCache(
+                layer.attention.pattern, self.layout, batch * self.heads, self.head_dim, like
+            )
+            for layer in self.layer_list()
         ]
 
     def forward(
@@ -130,34 +137,53 @@ class Transformer(nn.Module):
         memory: Memory | None = None,
         num_layers: int | None = None,
     ) -> Tensor:
-        """(B, T, W) -> (B, T, W): the first T positions at once, whole rows or not.
+        """(B, T, W) -> (B, T, W) for the first T positions, after the first `num_layers` layers.
 
-        `upto` stops before that layer.
+        T need not be a multiple of `columns`: the last row is padded. Caches are filled with the
+        positions. InputError if a cross-attention layer has no memory.
         """
         total = x.shape[1]
         x = F.pad(x, (0, 0, 0, -total % self.layout.columns))
-        for i, block in enumerate(self.layer_list()[:num_layers]):
-            x = block(x, None if caches is None else caches[i], memory)
+        for i, layer in enumerate(self.layer_list()[:num_layers]):
+            x = layer(x, None if caches is None else caches[i], memory)
         return x[:, :total]
 
     def attention_weights(self, x: Tensor, layer: int, memory: Memory | None = None) -> Tensor:
-        """Where the heads of a `memory` or `prefix` layer look, given (B, T, W): (B, H, T, S),
-        for a prefix only from the music."""
-        block = self.layer_list()[layer]
-        x = block.attention_norm(self(x, memory=memory, upto=layer))
-        if isinstance(block.attention, CrossAttention):
-            return block.attention.memory_attention_weights(x, _require_memory(memory))
-        return block.attention.prefix_attention_weights(x)
+        """Attention weights of one layer for the input (B, T, W).
+
+        For a cross-attention layer (B, H, T, S) over the memory, for a `prefix` layer
+        (B, H, T - S, S) from the music over the prefix.
+        """
+        chosen = self.layer_list()[layer]
+        x = chosen.attention_norm(self(x, memory=memory, num_layers=layer))
+        if isinstance(chosen.attention, CrossAttention):
+            return chosen.attention.memory_attention_weights(x, require_memory(memory))
+        return chosen.attention.prefix_attention_weights(x)
 
     def step(self, x: Tensor, n: Position, caches: Sequence[LayerCache]) -> Tensor:
-        """(B, 1, W) -> (B, 1, W): position n, after positions 0 .. n - 1."""
-        for block, cache in zip(self.layers, caches, strict=True):
-            x = block.step(x, n, cache)  # type: ignore[operator]
+        """The output at position `n` alone: (B, 1, W) -> (B, 1, W).
+
+        The caches must hold positions 0 .. n - 1; position `n` is added to them.
+        """
+        for layer, cache in zip(self.layers, caches, strict=True):
+            x = layer.step(x, n, cache)  # type: ignore[operator]
         return x
 
 
-def _require_memory(memory: Memory | None) -> Memory:
+def make_attention(
+    pattern: str, layout: Layout, width: int, attention_width: int, heads: int, out_std: float
+) -> SelfAttention | CrossAttention:
+    """The attention of a layer with this pattern (see `config.schema.ATTENTION_PATTERNS`)."""
+    if pattern == "cross_attention":
+        return CrossAttention(width, attention_width, heads, out_std)
+    return SelfAttention(pattern, layout, width, attention_width, heads, out_std)
+
+
+def require_memory(memory: Memory | None) -> Memory:
+    """The memory; InputError if there is none."""
     if memory is None:
-        hint = "give the prior a conditioner that makes one, such as lyrics, or other patterns"
-        raise InputError("layers of pattern 'memory' have no memory to attend to", hint)
+        raise InputError(
+            "the prior has cross_attention layers, but no conditioner gives them a memory",
+            "add a conditioner that does, such as lyrics, or change its attention_patterns",
+        )
     return memory

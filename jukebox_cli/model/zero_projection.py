@@ -1,7 +1,6 @@
-"""The prior of a level: tokens + Conditioning -> logits (paper, section 4).
+"""The zero-initialised projection through which an added conditioner enters a trained prior.
 
-Position n predicts token n from the tokens before it: the sequence is shifted right by one, and
-the first input is the conditioners' `start`, or a learned vector where there is none.
+Shapes: B batch, T tokens of a window, W the prior's width.
 """
 
 from __future__ import annotations
@@ -15,16 +14,19 @@ from jukebox_cli.model.conditioning import Conditioning
 
 
 class ZeroProjection(nn.Module):
-    """How a conditioner comes into a prior that was trained without it: through a matrix of zeros,
-    so that it changes nothing until it has learned something (Zhang et al. 2023, section 3.1)."""
+    """Projects `start` (B, W) and `per_token` (B, T, W) with a matrix that is initially zero.
+
+    A new conditioner then changes no logit until it has been trained (Zhang et al. 2023,
+    section 3.1). A memory passes unchanged: the cross-attention layers that are added with it have
+    zero-initialised output projections of their own.
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.zeros(width, width))
 
-    def forward(self, made: Conditioning) -> Conditioning:
-        """A memory comes as it is: the layers that look at it begin with zeros of their own."""
+    def forward(self, conditions: Conditioning) -> Conditioning:
         start, per_token = (
-            part if part is None else part @ self.weight for part in (made.start, made.per_token)
+            x if x is None else x @ self.weight for x in (conditions.start, conditions.per_token)
         )
-        return replace(made, start=start, per_token=per_token)
+        return replace(conditions, start=start, per_token=per_token)

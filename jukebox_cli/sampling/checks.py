@@ -41,9 +41,9 @@ def validate_job(job: Job, until: str = "audio") -> None:
                 require_same_arrays(parts, first, arrays)
     _require_weights(job, until)
     if job.device not in ("auto", "cpu") or job.precision == "bf16":
-        from jukebox_cli.model.devices import pick_device, pick_precision
+        from jukebox_cli.model.devices import pick_device, pick_dtype
 
-        pick_precision(job.precision, pick_device(job.device), large=False)
+        pick_dtype(job.precision, pick_device(job.device), large=False)
 
 
 def _require_weights(job: Job, until: str) -> None:

@@ -29,7 +29,7 @@ def decode_items(job: Job, level: int = 0, suffix: str = "wav") -> list[str]:
                 "finish it with `jukebox upsample`, or choose others: --only, --level",
             )
     if missing:
-        from jukebox_cli.audio import io as audio
+        from jukebox_cli.audio.io import write_audio
         from jukebox_cli.model import codec
         from jukebox_cli.model.devices import pick_device
         from jukebox_cli.model.loader import load_vqvae
@@ -42,7 +42,7 @@ def decode_items(job: Job, level: int = 0, suffix: str = "wav") -> list[str]:
             tokens = job.run.read_tokens(level, item)
             assert tokens is not None
             blocks = codec.decode(vqvae, level, tokens.tokens, job.num_samples(item))
-            audio.write_audio(files[item], _with_progress(blocks, tick), rate)
+            write_audio(files[item], _with_progress(blocks, tick), rate)
         job.log_event("decoded", level=level, items=missing, format=suffix)
     return [str(files[i]) for i in job.items]
 

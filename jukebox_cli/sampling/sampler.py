@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from jukebox_cli.engine.cuda_graph import make_step
+from jukebox_cli.engine.step import make_step
 from jukebox_cli.interfaces.sampler import GuidanceSampler, Sampler
 from jukebox_cli.model.conditioning import Conditioning
 from jukebox_cli.model.prior import Prior

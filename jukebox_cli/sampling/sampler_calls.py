@@ -80,7 +80,7 @@ class LogitMaxima:
         self.maxima[:, position] = logits.amax(dim=-1)
 
     def first_invalid(self, end: int) -> int | None:
-        """The first position before `end` at which no token could be drawn. Waits for the device."""
+        """The first position before `end` where no token could be drawn. Waits for the device."""
         invalid = (~self.maxima[:, :end].isfinite()).any(dim=0).nonzero()
         return int(invalid[0]) if len(invalid) else None
 

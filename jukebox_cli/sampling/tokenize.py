@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from jukebox_cli.audio import io as audio
+from jukebox_cli.audio.io import Audio, stream_audio
 from jukebox_cli.audio.manifest import Recording
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.model import codec
@@ -28,9 +28,9 @@ def encode_file(
     limit = None if seconds is None else round(seconds * rate)
     length = 0
 
-    def counted() -> Iterator[audio.Audio]:
+    def counted() -> Iterator[Audio]:
         nonlocal length
-        for block in audio.stream_audio(path, rate):
+        for block in stream_audio(path, rate):
             block = block if limit is None else block[: limit - length]
             length += len(block)
             tick(len(block))

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from jukebox_cli.audio import io as audio
+from jukebox_cli.audio.io import duration_seconds, read_crop
 from jukebox_cli.interfaces.errors import InputError
 
 
@@ -34,7 +34,7 @@ class Crops:
         """
         if not paths:
             raise InputError("no audio to train on", "name audio files, folders or a manifest")
-        durations = tuple(audio.duration_seconds(path) for path in paths)
+        durations = tuple(duration_seconds(path) for path in paths)
         return cls(tuple(paths), durations, length, sample_rate, seed)
 
     def batch(self, step: int, batch_size: int) -> Tensor:
@@ -44,7 +44,7 @@ class Crops:
         probabilities = np.array(self.durations) / sum(self.durations)
         files = rng.choice(len(self.paths), batch_size, p=probabilities)
         crops = [
-            audio.read_crop(self.paths[i], float(rng.random()), self.length, self.sample_rate)
+            read_crop(self.paths[i], float(rng.random()), self.length, self.sample_rate)
             for i in files
         ]
         return torch.from_numpy(np.stack(crops))[:, None]

@@ -15,7 +15,7 @@ from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.model.condition_inputs import fit_conditioner, load_conditioners, prior_shape
 from jukebox_cli.model.conditioning import arrays_to_device, to_device
 from jukebox_cli.model.loader import build_prior
-from jukebox_cli.model.prior import Loss
+from jukebox_cli.model.prior_loss import PriorLoss
 from jukebox_cli.model.surgery import Addition, add_conditioners, is_added_parameter
 from jukebox_cli.registry import Registry
 from jukebox_cli.storage.corpus import Corpus, CorpusSong
@@ -76,7 +76,7 @@ class PriorTask:
         """The weights in fp16."""
         return {k: v.detach().half() for k, v in self.module.state_dict().items()}
 
-    def _loss(self, batch: Batch) -> Loss:
+    def _loss(self, batch: Batch) -> PriorLoss:
         upper = None if batch.upper_tokens is None else to_device(batch.upper_tokens, self.device)
         arrays = arrays_to_device(batch.conditions, self.device)
         conditioning = self.module.condition(arrays, upper)

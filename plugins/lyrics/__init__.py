@@ -2,8 +2,9 @@
 
 Source: Dhariwal et al. 2020, "Lyrics Conditioning".
 
-    text         text file -> characters, section names and times
-    lrc          LRC files: reading and writing lines with times
+    text         text and LRC files -> characters, section names and times
+    lrc          the way back, and alignments as LRC files
+    timed_text   the lyrics of an item as a report shows them
     charset      characters -> ids, and the part of the text that one window sees
     conditioner  the plugin's class, which joins these
     network      the text encoder, and the prefix of a single encoder-decoder

@@ -235,7 +235,7 @@ class Lyrics(Conditioner):
         return first_equivalent(self, song, _candidates(song)) or unavailable_option("lyrics")
 
     def timed_text(self, song: Song, run: Path, item: int) -> TimedText | None:
-        """The lyrics, with the times that `jukebox align` found or that were asked for."""
+        """The lyrics of an item, with the times that `jukebox align` found or that were given."""
         from .timed_text import timed_lyrics
 
         return timed_lyrics(song, run, item)

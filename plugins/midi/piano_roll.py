@@ -59,13 +59,13 @@ def piano_roll(
     roll[-1] = 1.0
     tokens_per_second = shape.sample_rate / shape.hop_length
     first_token = window.start / shape.hop_length
-    decay = midi.onset_decay * tokens_per_second
+    decay_tokens = midi.onset_decay * tokens_per_second
     for instrument in instruments:
         for start, end, pitch, velocity in instrument["notes"]:
             onset, release = (s * tokens_per_second - first_token for s in (start, end))
             if release > 0 and onset < shape.context_length:
                 rows = _note_rows(midi, instrument, int(pitch))
-                _add_note(roll, rows, onset, release, velocity / 127, decay)
+                _add_note(roll, rows, onset, release, velocity / 127, decay_tokens)
     return roll
 
 
@@ -80,13 +80,18 @@ def _note_rows(midi: Midi, instrument: Instrument, pitch: int) -> NoteRows:
 
 
 def _add_note(
-    roll: np.ndarray, rows: NoteRows, onset: float, release: float, strength: float, decay: float
+    roll: np.ndarray,
+    rows: NoteRows,
+    onset: float,
+    release: float,
+    strength: float,
+    decay_tokens: float,
 ) -> None:
     """Add a note from `onset` to `release`, in tokens and fractions of them, to a piano roll."""
     num_tokens = roll.shape[1]
     first, last = int(np.floor(onset)), min(int(np.ceil(release)), num_tokens)
     if rows.sounding is not None:
         roll[rows.sounding, max(first, 0) : last] = 1.0
-    tokens = np.arange(max(first, 0), min(first + int(DECAYS * decay) + 1, num_tokens))
-    level = strength * np.exp(-(tokens - first) / max(decay, 1e-6), dtype=np.float32)
+    tokens = np.arange(max(first, 0), min(first + int(DECAYS * decay_tokens) + 1, num_tokens))
+    level = strength * np.exp(-(tokens - first) / max(decay_tokens, 1e-6), dtype=np.float32)
     roll[rows.onset, tokens] = np.maximum(roll[rows.onset, tokens], level)

@@ -225,6 +225,20 @@ def test_a_song_is_made_with_all_of_it(command: Command, trained: Model, tmp_pat
     assert "jukebox-energy: 0.1.0" in (tmp_path / "calm" / "run.yaml").read_text()
 
 
+def test_a_model_trained_with_it_says_which_package_it_needs(
+    command: Command, trained: Model, tmp_path: Path
+) -> None:
+    assert trained.conditioner_packages(2)["energy"] == "jukebox-energy 0.1.0"
+    words = ("generate", "--model", trained.path, "--out", tmp_path / "x", "--seconds", "0.5")
+    needs = "error: model 'energetic' needs the conditioner 'energy'\n\nhint: "
+    absent = command(*words, PYTHONPATH="")
+    assert absent.stderr == f"{needs}install jukebox-energy 0.1.0, which it was trained with\n"
+    blocked = command(*words, JUKEBOX_BLOCK="energy")
+    assert blocked.stderr == f"{needs}JUKEBOX_BLOCK=energy switches it off: leave that out\n"
+    assert absent.returncode == blocked.returncode == 2
+    assert not (tmp_path / "x").exists()
+
+
 def test_a_model_without_it_refuses_the_flag(command: Command, tiny: Model, tmp_path: Path) -> None:
     result = command("generate", "--model", tiny.path, "--out", tmp_path / "x", "--energy", "0.5")
     assert result.returncode == 2

@@ -105,12 +105,12 @@ def test_every_bad_row_is_told_at_once_with_its_line(folder: Path, registry: Reg
         f"{path}:2: no 'audio' in this row",
         f"{path}:4: no file {folder}/nosuch.wav",
         f"{path}:5: bad JSON: Expecting ',' delimiter",
-        f"{path}:6: not a row",
+        f"{path}:6: not a JSON object",
         f"{path}:7: can't read genre 7",
         f"{path}:8: can't read artist ['x']",
     ]
     assert hint == (
-        "every row needs a path to a sound file; paths are relative to the manifest; "
+        "every row needs the path of an audio file; paths are relative to the manifest; "
         'correct that line; write {"audio": "song.wav"}; write genres separated by commas; '
         "write a name, in quotes"
     )
@@ -152,7 +152,7 @@ def test_the_problems_of_several_sources_are_told_together(
 @pytest.mark.parametrize("name", ["songs.csv", "songs.jsonl"])
 def test_a_manifest_needs_rows(name: str, folder: Path, registry: Registry) -> None:
     (folder / name).write_text("audio,genre\n" if name.endswith("csv") else "\n")
-    expected = [f"{folder / name} has no rows"], "write one for each piece of audio"
+    expected = [f"{folder / name} has no rows"], "write one for each recording"
     assert refusal(registry, folder / name) == expected
 
 
@@ -187,6 +187,6 @@ def test_audio_is_added_up_and_all_that_can_not_be_heard_is_told(folder: Path) -
     assert caught.value.message.splitlines() == [
         f"{folder}/text.wav is not audio that can be read",
         f"{folder}/empty.wav is empty",
-        f"{folder}/none.wav holds no sound",
+        f"{folder}/none.wav has no audio",
         f"no file {folder}/nosuch.wav",
     ]

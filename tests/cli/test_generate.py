@@ -369,12 +369,12 @@ def test_a_condition_that_the_model_has_no_use_for(place: Path, refused: Refused
         ),
         (
             "vqvae: {codebook_size: 5}\n",
-            "p.yaml is the shape of a model and no song",
-            "train one with it: `jukebox train vqvae --preset`, or choose another",
+            "p.yaml is a training preset, not a song",
+            "train a model with it: `jukebox train vqvae --preset`, or choose another preset",
         ),
         (
             "seed: 1\nsampling:\n  options: [{}, {}, {temp: 1}]\n",
-            "p.yaml:3: no sampling knob 'temp'",
+            "p.yaml:3: no sampling option 'temp'",
             "did you mean 'temperature'?",
         ),
     ],
@@ -397,7 +397,7 @@ def test_a_preset_that_will_not_do(
             "sampling.hop_fraction.0=0",
             "the hop of level 0 must be more than 0 and at most 1, not 0",
         ),
-        ("sampling.options=[{temp: 1}]", "no sampling knob 'temp'"),
+        ("sampling.options=[{temp: 1}]", "no sampling option 'temp'"),
         ("song.artist=311", "can't read artist 311"),
     ],
 )

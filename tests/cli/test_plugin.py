@@ -15,5 +15,10 @@ def test_plugin_list(jukebox: Jukebox) -> None:
         "package": "jukebox-cli",
         "options": "--genre",
     } in rows
-    assert {"kind": "sampler", "name": "top-k", "package": "jukebox-cli", "options": "--top-k"} in rows
+    assert {
+        "kind": "sampler",
+        "name": "top-k",
+        "package": "jukebox-cli",
+        "options": "--top-k",
+    } in rows
     assert len(stdout_of(jukebox("plugin", "list")).splitlines()) == len(rows)

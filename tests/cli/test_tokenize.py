@@ -105,7 +105,7 @@ BAD_SOUNDS = [
         "text.wav is not audio that can be read",
         "use wav, flac, ogg, opus, mp3, aiff and more",
     ),
-    ("none.wav", "none.wav holds no sound", "it has a header but no samples"),
+    ("none.wav", "none.wav has no audio", "it has a header but no samples"),
 ]
 
 
@@ -140,7 +140,7 @@ def test_all_bad_sounds_are_told_at_once(place: Path, jukebox: Jukebox) -> None:
     [
         ("cut.flac", "cut.flac is damaged: flac decoder lost sync", "restore it from a copy"),
         ("one-44.wav", "one-44.wav is too short: nothing is left at 8000 Hz", "use a longer one"),
-        ("nan.wav", "nan.wav holds samples that are not numbers", "export it anew"),
+        ("nan.wav", "nan.wav has samples that are not numbers", "export it again"),
     ],
 )
 def test_sound_that_turns_out_bad_while_it_is_read(

@@ -52,7 +52,7 @@ def test_training_that_can_not_begin_makes_no_model(
     ("text", "error"),
     [
         ("seconds: 3\n", "no key 'seconds' in p.yaml:1"),
-        ("seconds: 3\nsong: {}\n", "p.yaml is a song and not the shape of a model"),
+        ("seconds: 3\nsong: {}\n", "p.yaml is a song, not a training preset"),
     ],
 )
 def test_a_preset_of_a_song_is_none_of_a_model(

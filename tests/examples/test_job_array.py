@@ -80,7 +80,9 @@ def test_without_a_scheduler(environment: dict[str, str], plain: Run, tmp_path: 
     assert_same(made, plain)
 
 
-def test_a_deleted_file_is_made_again(environment: dict[str, str], plain: Run, tmp_path: Path) -> None:
+def test_a_deleted_file_is_made_again(
+    environment: dict[str, str], plain: Run, tmp_path: Path
+) -> None:
     shutil.copytree(plain.path, tmp_path / "made")
     made = Run(tmp_path / "made")
     made.token_file(0, 1).unlink()

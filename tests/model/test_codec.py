@@ -1,4 +1,4 @@
-"""Audio <-> tokens in chunks: no seam may be heard, and little may be held in memory."""
+"""Audio <-> tokens in chunks: results equal those of one pass, and memory stays bounded."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from jukebox_cli.config.schema import VQVAEConfig
 from jukebox_cli.model import codec
 from jukebox_cli.model.vqvae import VQVAE
 
-HOPS = (4, 8, 16)
+HOP_LENGTHS = (4, 8, 16)
 
 
 @cache
-def network() -> VQVAE:
+def make_vqvae() -> VQVAE:
     config = VQVAEConfig(
         sample_rate=8000,
         strides=((2, 2), (2,), (2,)),
@@ -40,167 +40,181 @@ def network() -> VQVAE:
 
 
 @cache
-def sound(length: int) -> np.ndarray:
+def make_audio(length: int) -> np.ndarray:
     return np.random.default_rng(length).normal(size=length).astype(np.float32)
 
 
 @cache
 @torch.inference_mode()
-def tokens_at_once(level: int, length: int) -> np.ndarray:
-    padded = np.pad(sound(length), (0, -length % HOPS[-1]))
-    return network().level(level).encode(torch.from_numpy(padded)[None, None])[0].numpy()
+def encode_at_once(level: int, length: int) -> np.ndarray:
+    padded = np.pad(make_audio(length), (0, -length % HOP_LENGTHS[-1]))
+    return make_vqvae().level(level).encode(torch.from_numpy(padded)[None, None])[0].numpy()
 
 
 @torch.inference_mode()
-def audio_at_once(level: int, tokens: np.ndarray) -> np.ndarray:
-    return network().level(level).decode(torch.from_numpy(tokens)[None])[0, 0].numpy()
+def decode_at_once(level: int, tokens: np.ndarray) -> np.ndarray:
+    return make_vqvae().level(level).decode(torch.from_numpy(tokens)[None])[0, 0].numpy()
 
 
 def blocks(audio: np.ndarray, sizes: list[int]) -> Iterator[np.ndarray]:
-    """The audio in blocks of these sizes, over and over."""
-    at = 0
-    while at < len(audio):
+    """The audio in blocks of these sizes, repeated."""
+    start = 0
+    while start < len(audio):
         for size in sizes:
-            yield audio[at : at + size]
-            at += size
+            yield audio[start : start + size]
+            start += size
 
 
-lengths, chunks = st.integers(1, 2000), st.integers(1, 1000)
+lengths, chunk_sizes = st.integers(1, 2000), st.integers(1, 1000)
 
 
 @settings(max_examples=50, deadline=None)
-@given(lengths, chunks, st.lists(st.integers(0, 700), min_size=1).filter(any))
+@given(lengths, chunk_sizes, st.lists(st.integers(0, 700), min_size=1).filter(any))
 @example(1, 1, [1])
 @example(16, 16, [16])
 @example(15, 1000, [1])
 @example(2000, 16, [1999])
 @example(777, 33, [0, 5, 0])
-def test_tokens_in_chunks_are_those_of_all_at_once(length, chunk, sizes):
-    levels = codec.encode(network(), blocks(sound(length), sizes), chunk)
-    for level, tokens in enumerate(levels):
-        np.testing.assert_array_equal(tokens, tokens_at_once(level, length))
+def test_encoding_in_chunks_equals_encoding_at_once(
+    length: int, chunk_samples: int, block_sizes: list[int]
+) -> None:
+    audio = blocks(make_audio(length), block_sizes)
+    for level, tokens in enumerate(codec.encode(make_vqvae(), audio, chunk_samples)):
+        np.testing.assert_array_equal(tokens, encode_at_once(level, length))
         assert tokens.dtype == np.int64
-        assert len(tokens) == -(-length // 16) * (16 // HOPS[level])
+        assert len(tokens) == -(-length // 16) * (16 // HOP_LENGTHS[level])
 
 
 @settings(max_examples=50, deadline=None)
-@given(lengths, chunks, st.integers(0, 2))
+@given(lengths, chunk_sizes, st.integers(0, 2))
 @example(1, 1, 0)
 @example(1, 1000, 2)
 @example(1999, 16, 1)
-def test_audio_in_chunks_is_that_of_all_at_once(length, chunk, level):
-    tokens = tokens_at_once(level, length)
-    made = np.concatenate(list(codec.decode(network(), level, tokens, length, chunk)))
-    assert made.dtype == np.float32
-    np.testing.assert_allclose(made, audio_at_once(level, tokens)[:length], atol=1e-6, rtol=0)
+def test_decoding_in_chunks_equals_decoding_at_once(
+    length: int, chunk_samples: int, level: int
+) -> None:
+    tokens = encode_at_once(level, length)
+    decoded = codec.decode(make_vqvae(), level, tokens, length, chunk_samples)
+    audio = np.concatenate(list(decoded))
+    assert audio.dtype == np.float32
+    np.testing.assert_allclose(audio, decode_at_once(level, tokens)[:length], atol=1e-6, rtol=0)
 
 
 @pytest.mark.parametrize("level", [0, 1, 2])
-def test_tokens_without_a_length_are_all_made_audio(level):
-    tokens = tokens_at_once(level, 100)
-    made = np.concatenate(list(codec.decode(network(), level, tokens, chunk=32)))
-    assert len(made) == 112
-    np.testing.assert_allclose(made, audio_at_once(level, tokens), atol=1e-6, rtol=0)
+def test_without_a_length_all_tokens_are_decoded(level: int) -> None:
+    tokens = encode_at_once(level, 100)
+    audio = np.concatenate(list(codec.decode(make_vqvae(), level, tokens, chunk_samples=32)))
+    assert len(audio) == 112
+    np.testing.assert_allclose(audio, decode_at_once(level, tokens), atol=1e-6, rtol=0)
 
 
-def test_nothing_becomes_nothing():
-    assert [len(tokens) for tokens in codec.encode(network(), [])] == [0, 0, 0]
-    assert list(codec.decode(network(), 0, np.zeros(0, np.int64))) == []
+def test_empty_audio_has_no_tokens_and_no_tokens_are_empty_audio() -> None:
+    assert [len(tokens) for tokens in codec.encode(make_vqvae(), [])] == [0, 0, 0]
+    assert list(codec.decode(make_vqvae(), 0, np.zeros(0, np.int64))) == []
 
 
-def always_on(part: nn.Module) -> nn.Module:
-    """Weights so that no rectifier is ever shut, and what is connected has a gradient."""
+def make_linear(network: nn.Module) -> nn.Module:
+    """Set weights such that no rectifier is ever closed: every connected input has a gradient."""
     with torch.no_grad():
-        for parameter in part.parameters():
+        for parameter in network.parameters():
             parameter.fill_(0.1)
-    return part.double()
+    return network.double()
 
 
-def felt(made: Tensor, x: Tensor) -> tuple[int, int]:
-    """The first and the last input that changes what was made."""
-    (slope,) = torch.autograd.grad(made.sum(), x, retain_graph=True)
-    places = slope[0].abs().sum(0).nonzero()[:, 0]
-    return int(places[0]), int(places[-1])
+def influencing_inputs(outputs: Tensor, x: Tensor) -> tuple[int, int]:
+    """The first and the last input that the outputs depend on."""
+    (gradient,) = torch.autograd.grad(outputs.sum(), x, retain_graph=True)
+    positions = gradient[0].abs().sum(0).nonzero()[:, 0]
+    return int(positions[0]), int(positions[-1])
 
 
-@pytest.mark.parametrize("strides", [((2,),), ((4, 2),), ((2, 2), (2,)), ((8,), (4,), (2,))])
-@pytest.mark.parametrize("depth", [1, 3])
-def test_a_token_depends_on_just_the_samples_in_reach(strides, depth):
+STRIDES = [((2,),), ((4, 2),), ((2, 2), (2,)), ((8,), (4,), (2,))]
+Strides = tuple[tuple[int, ...], ...]
+
+
+def make_config(strides: Strides, depth: int) -> VQVAEConfig:
     levels = len(strides)
-    config = VQVAEConfig(
+    return VQVAEConfig(
         strides=strides, embedding_dim=2, widths=(2,) * levels, depths=(depth,) * levels
     )
-    encoder = always_on(VQVAE(config).level(levels - 1).encoder)
-    hop, near = config.hop_lengths[-1], codec.receptive_field(encoder)
-    tokens = 2 * (near.before + near.after) // hop + 3
-    x = torch.ones(1, 1, tokens * hop, dtype=torch.double, requires_grad=True)
-    middle = tokens // 2
-    wanted = middle * hop - near.before, middle * hop + near.after
-    assert felt(encoder(x)[0, :, middle], x) == wanted
 
 
-@pytest.mark.parametrize("strides", [((2,),), ((4, 2),), ((2, 2), (2,)), ((8,), (4,), (2,))])
+@pytest.mark.parametrize("strides", STRIDES)
 @pytest.mark.parametrize("depth", [1, 3])
-def test_a_sample_depends_on_just_the_tokens_in_reach(strides, depth):
-    levels = len(strides)
-    config = VQVAEConfig(
-        strides=strides, embedding_dim=2, widths=(2,) * levels, depths=(depth,) * levels
-    )
-    decoder = always_on(VQVAE(config).level(levels - 1).decoder)
-    hop, near = config.hop_lengths[-1], codec.receptive_field(decoder)
-    tokens = 2 * (near.before + near.after) + 3
-    x = torch.ones(1, 2, tokens, dtype=torch.double, requires_grad=True)
-    middle = tokens // 2
-    of_one_token = decoder(x)[0, 0, middle * hop : (middle + 1) * hop]
-    assert felt(of_one_token, x) == (middle - near.before, middle + near.after)
+def test_a_token_depends_on_exactly_the_samples_of_its_receptive_field(
+    strides: Strides, depth: int
+) -> None:
+    config = make_config(strides, depth)
+    encoder = make_linear(VQVAE(config).level(len(strides) - 1).encoder)
+    hop_length, field = config.hop_lengths[-1], codec.receptive_field(encoder)
+    num_tokens = 2 * (field.before + field.after) // hop_length + 3
+    x = torch.ones(1, 1, num_tokens * hop_length, dtype=torch.double, requires_grad=True)
+    middle = num_tokens // 2
+    expected = middle * hop_length - field.before, middle * hop_length + field.after
+    assert influencing_inputs(encoder(x)[0, :, middle], x) == expected
 
 
-class Watch:
-    """How much the networks are given at once, and how much of the source was taken by then."""
+@pytest.mark.parametrize("strides", STRIDES)
+@pytest.mark.parametrize("depth", [1, 3])
+def test_a_sample_depends_on_exactly_the_tokens_of_its_receptive_field(
+    strides: Strides, depth: int
+) -> None:
+    config = make_config(strides, depth)
+    decoder = make_linear(VQVAE(config).level(len(strides) - 1).decoder)
+    hop_length, field = config.hop_lengths[-1], codec.receptive_field(decoder)
+    num_tokens = 2 * (field.before + field.after) + 3
+    x = torch.ones(1, 2, num_tokens, dtype=torch.double, requires_grad=True)
+    middle = num_tokens // 2
+    samples = decoder(x)[0, 0, middle * hop_length : (middle + 1) * hop_length]
+    assert influencing_inputs(samples, x) == (middle - field.before, middle + field.after)
+
+
+class Recorder:
+    """Records the length of each network's inputs and how much of the source was read by then."""
 
     def __init__(self) -> None:
-        self.widths: list[int] = []
-        self.taken = 0
-        self.taken_at: list[int] = []
+        self.lengths: list[int] = []
+        self.num_read = 0
+        self.num_read_before: list[int] = []
 
     def source(self, total: int, size: int) -> Iterator[np.ndarray]:
-        for block in blocks(sound(total), [size]):
-            self.taken += len(block)
+        for block in blocks(make_audio(total), [size]):
+            self.num_read += len(block)
             yield block
 
-    def __call__(self, module: nn.Module, given: tuple[Tensor]) -> None:
-        self.widths.append(given[0].shape[2])
-        self.taken_at.append(self.taken)
+    def __call__(self, module: nn.Module, inputs: tuple[Tensor]) -> None:
+        self.lengths.append(inputs[0].shape[2])
+        self.num_read_before.append(self.num_read)
 
 
 @pytest.fixture
-def watch() -> Iterator[Watch]:
-    seen = Watch()
-    levels = [network().level(level) for level in range(3)]
-    parts = [part for level in levels for part in (level.encoder, level.decoder)]
-    hooks = [part.register_forward_pre_hook(seen) for part in parts]
-    yield seen
+def recorder() -> Iterator[Recorder]:
+    recorder = Recorder()
+    levels = [make_vqvae().level(level) for level in range(3)]
+    networks = [network for level in levels for network in (level.encoder, level.decoder)]
+    hooks = [network.register_forward_pre_hook(recorder) for network in networks]
+    yield recorder
     for hook in hooks:
         hook.remove()
 
 
-def test_encoding_holds_no_more_than_a_chunk_and_its_surroundings(watch):
-    chunk, size = 160, 10
-    reaches = [codec.receptive_field(network().level(level).encoder) for level in range(3)]
-    back, ahead = (-(-max(sides) // 16) * 16 for sides in zip(*reaches, strict=True))
-    codec.encode(network(), watch.source(2000, size), chunk)
-    assert max(watch.widths) <= back + chunk + ahead < 2000
-    for number, taken in enumerate(watch.taken_at[::3]):
-        assert taken <= (number + 1) * chunk + ahead + size
-    assert watch.taken == 2000
+def test_encoding_holds_no_more_than_a_chunk_and_its_context(recorder: Recorder) -> None:
+    chunk, block = 160, 10
+    fields = [codec.receptive_field(make_vqvae().level(level).encoder) for level in range(3)]
+    before, after = (-(-max(sides) // 16) * 16 for sides in zip(*fields, strict=True))
+    codec.encode(make_vqvae(), recorder.source(2000, block), chunk)
+    assert max(recorder.lengths) <= before + chunk + after < 2000
+    for i, num_read in enumerate(recorder.num_read_before[::3]):
+        assert num_read <= (i + 1) * chunk + after + block
+    assert recorder.num_read == 2000
 
 
-def test_decoding_makes_a_block_when_it_is_asked_for(watch):
-    tokens, chunk = tokens_at_once(0, 2000), 160
-    watch.widths.clear()
-    near = codec.receptive_field(network().level(0).decoder)
-    made = codec.decode(network(), 0, tokens, 2000, chunk)
-    assert len(next(made)) == chunk
-    assert len(watch.widths) == 1
-    assert [len(block) for block in made] == [chunk] * 11 + [80]
-    assert max(watch.widths) <= near.before + chunk // 4 + near.after < 500
+def test_a_block_is_decoded_when_it_is_asked_for(recorder: Recorder) -> None:
+    tokens, chunk = encode_at_once(0, 2000), 160
+    recorder.lengths.clear()
+    field = codec.receptive_field(make_vqvae().level(0).decoder)
+    decoded = codec.decode(make_vqvae(), 0, tokens, 2000, chunk)
+    assert len(next(decoded)) == chunk
+    assert len(recorder.lengths) == 1
+    assert [len(block) for block in decoded] == [chunk] * 11 + [80]
+    assert max(recorder.lengths) <= field.before + chunk // 4 + field.after < 500

@@ -1,4 +1,4 @@
-"""Networks from a model's folder: on which device, in which precision."""
+"""Networks from a model's folder: their weights, dtypes and alignment."""
 
 from __future__ import annotations
 
@@ -8,79 +8,99 @@ from pathlib import Path
 import pytest
 import torch
 
-from jukebox_cli.interfaces.errors import InputError
-from jukebox_cli.model import devices
-from jukebox_cli.model.devices import pick_precision
 from jukebox_cli.model.linear import BatchInvariantLinear
-from jukebox_cli.model.loader import load_prior
+from jukebox_cli.model.loader import (
+    ALIGNMENT,
+    build_prior,
+    is_large,
+    load_prior,
+    load_vqvae,
+    load_weights,
+)
 from jukebox_cli.registry import Registry
 from jukebox_cli.storage.model import Model
-from support.results import Result
+from jukebox_cli.storage.tensors import load_tensors
+from support.results import Result, refusal
 from support.run_files import all_tokens
 
-CPU, CUDA, MPS = (torch.device(name) for name in ("cpu", "cuda", "mps"))
+CPU = torch.device("cpu")
 Jukebox = Callable[..., Result]
 
 
-@pytest.mark.parametrize(
-    ("device", "large", "fast", "wanted"),
-    [
-        (CPU, False, True, torch.float32),
-        (CPU, True, True, torch.float16),
-        (CUDA, False, True, torch.bfloat16),
-        (CUDA, True, False, torch.float16),
-        (MPS, True, False, torch.float32),
-    ],
-)
-def test_what_a_device_draws_in_by_itself(
-    device: torch.device,
-    large: bool,
-    fast: bool,
-    wanted: torch.dtype,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(devices, "fast_bfloat16", lambda device: fast)
-    assert pick_precision("auto", device, large) == wanted
+def test_a_loaded_prior_has_the_weights_of_its_file(tiny: Model, registry: Registry) -> None:
+    prior, stored = load_prior(tiny, 0, registry, CPU), load_tensors(tiny.weights("prior-0"))
+    weights = prior.state_dict()
+    assert weights.keys() == stored.keys()
+    assert all(torch.equal(weights[name], stored[name]) for name in stored)
+    assert all(p.data_ptr() % ALIGNMENT == 0 for p in prior.parameters())
+    assert not prior.training
 
 
-def test_a_precision_can_be_chosen() -> None:
-    assert pick_precision("fp32", CPU, large=True) == torch.float32
-    assert pick_precision("fp16", CPU, large=False) == torch.float16
-    assert pick_precision("bf16", CUDA, large=False) == torch.bfloat16
-    with pytest.raises(InputError, match="a CPU draws in fp32 or fp16, not in bf16") as caught:
-        pick_precision("bf16", CPU, large=True)
-    assert caught.value.hint == "use --precision fp16"
+def test_the_loaded_autoencoders_have_the_weights_of_their_files(tiny: Model) -> None:
+    vqvae = load_vqvae(tiny, CPU)
+    assert not vqvae.training
+    for level in range(3):
+        stored = load_tensors(tiny.weights(f"vqvae-{level}"))
+        weights = vqvae.level(level).state_dict()
+        assert weights.keys() == stored.keys()
+        assert all(torch.equal(weights[name], stored[name]) for name in stored)
 
 
-def test_on_a_cpu_only_what_is_read_at_every_position_is_in_fp16(
+def test_weights_of_another_shape_are_an_error(tiny: Model) -> None:
+    vqvae, stored = load_vqvae(tiny, CPU), load_tensors(tiny.weights("vqvae-0"))
+    stored["codebook.vectors"] = torch.zeros(3, 8)
+    message, hint = refusal(load_weights, vqvae.level(0), stored, tiny)
+    assert message.startswith("the weights of model 'tiny' do not fit: size mismatch for codebook")
+    assert hint == "its config.yaml and its weights are not of one model"
+
+
+def test_on_meta_only_the_networks_of_conditioners_have_memory(
     tiny: Model, registry: Registry
 ) -> None:
+    conditioners = {"artist": registry.make_conditioner("artist", {"names": ["Ada"]})}
+    prior = build_prior(tiny.config, 0, conditioners, on_meta=True)
+    in_memory = {name for name, p in prior.named_parameters() if not p.is_meta}
+    assert in_memory == {"conditioners.artist.embedding.weight"}
+
+
+def test_on_a_cpu_fp16_is_for_the_weights_of_linear_layers(tiny: Model, registry: Registry) -> None:
     prior = load_prior(tiny, 0, registry, CPU, "fp16")
-    large = {id(part.weight) for part in prior.modules() if isinstance(part, BatchInvariantLinear)}
-    kinds = {(id(p) in large, p.dtype) for p in prior.parameters()}
-    assert kinds == {(True, torch.float16), (False, torch.float32)}
+    linear = {id(m.weight) for m in prior.modules() if isinstance(m, BatchInvariantLinear)}
+    dtypes = {(id(p) in linear, p.dtype) for p in prior.parameters()}
+    assert dtypes == {(True, torch.float16), (False, torch.float32)}
 
 
-def test_a_song_is_drawn_in_the_precision_that_was_asked_for(
+def test_a_prior_is_large_by_its_parameters(
+    tiny: Model, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    prior = load_prior(tiny, 0, registry, CPU)
+    count = sum(p.numel() for p in prior.parameters())
+    for threshold, expected in ((count, True), (count + 1, False)):
+        monkeypatch.setattr("jukebox_cli.model.loader.LARGE_PARAMETERS", threshold)
+        assert is_large(prior) is expected
+
+
+def test_a_run_is_sampled_in_the_chosen_precision(
     tiny: Model, tmp_path: Path, jukebox: Jukebox
 ) -> None:
-    make = ("generate", "--model", tiny.path, "--seconds", 0.2, "--items", 2, "--until", "tokens")
-    for name, words in {
-        "plain": (),
-        "single": ("--precision", "fp32"),
-        "half": ("--precision", "fp16"),
-        "alone": ("--precision", "fp16", "--batch", 1),
+    command = ("generate", "--model", tiny.path, "--seconds", 0.2, "--items", 2)
+    for name, options in {
+        "default": (),
+        "fp32": ("--precision", "fp32"),
+        "fp16": ("--precision", "fp16"),
+        "fp16-alone": ("--precision", "fp16", "--batch", 1),
     }.items():
-        assert jukebox(*make, *words, "--out", tmp_path / name, "-q").code == 0
+        run = tmp_path / name
+        assert jukebox(*command, "--until", "tokens", *options, "--out", run, "-q").code == 0
     tokens = {path.name: all_tokens(path) for path in tmp_path.iterdir() if path.is_dir()}
-    assert tokens["plain"] == tokens["single"] != tokens["half"] == tokens["alone"]
+    assert tokens["default"] == tokens["fp32"] != tokens["fp16"] == tokens["fp16-alone"]
 
 
-def test_a_precision_that_a_cpu_has_not_is_refused_before_anything_is_written(
+def test_a_precision_that_a_cpu_lacks_is_an_error_before_anything_is_written(
     tiny: Model, here: Path, jukebox: Jukebox
 ) -> None:
-    words = ("--model", tiny.path, "--precision", "bf16", "--device", "cpu", "--out", "run")
-    result = jukebox("generate", *words)
-    error = "error: a CPU draws in fp32 or fp16, not in bf16\n\nhint: use --precision fp16\n"
+    options = ("--model", tiny.path, "--precision", "bf16", "--device", "cpu", "--out", "run")
+    result = jukebox("generate", *options)
+    error = "error: a CPU samples in fp32 or fp16, not in bf16\n\nhint: use --precision fp16\n"
     assert result == Result(2, "", error)
     assert not Path("run").exists()

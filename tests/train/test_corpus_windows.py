@@ -17,6 +17,7 @@ from jukebox_cli.interfaces.conditioner import Conditioner, PriorShape, Song, Wi
 from jukebox_cli.storage.corpus import Corpus
 from jukebox_cli.storage.model import Model
 from jukebox_cli.train.corpus_windows import CFG_DROPOUT, CONDITION_DROPOUT, CorpusWindows
+from support.results import refusal
 from support.training import new_corpus
 
 SAMPLE_RATE, CONTEXT_LENGTH = 8000, 32
@@ -165,3 +166,35 @@ def test_songs_are_augmented_in_training_alone(tmp_path: Path, model: Model, aug
     first, second = (windows.batch(7, 100).conditions["artist"]["ids"] for _ in range(2))
     assert set(first.flatten()) == ({0, 1, 2} if augment else {1})  # 0: no artist
     assert np.array_equal(first, second)
+
+
+def test_an_error_in_augmenting_names_the_plugin(
+    tmp_path: Path, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def augment(self: RandomArtist, song: Song, rng: np.random.Generator) -> Song:
+        raise ZeroDivisionError("empty")
+
+    monkeypatch.setattr(RandomArtist, "augment", augment)
+    conditioners = {"artist": RandomArtist(names=("Ada", "Bob"))}
+    windows = windows_of_one_song(tmp_path / "c", model, {"artist": "Ada"}, conditioners, True)
+    message, _ = refusal(windows.batch, 0, 10)
+    assert message.endswith("augment() raised ZeroDivisionError: empty")
+
+
+def test_arrays_of_different_shapes_name_the_plugin(
+    tmp_path: Path, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def encode(
+        self: WindowRecorder, song: Song, window: Window, shape: PriorShape
+    ) -> dict[str, np.ndarray]:
+        return {"window": np.zeros(3 if window.start else 4)}
+
+    monkeypatch.setattr(WindowRecorder, "encode", encode)
+    windows = windows_of(numbered_corpus(tmp_path / "c", model, [200]), 1)
+    message, _ = refusal(windows.batch, 0, 100)
+    assert message in (
+        "plugin 'window': encode() returned 'window' of shape (3,) for one window and (4,) for "
+        "another",
+        "plugin 'window': encode() returned 'window' of shape (4,) for one window and (3,) for "
+        "another",
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 import torch
 from jukebox_plugins.artist import Artist
 
+from jukebox_cli.interfaces.conditioner import Song
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.registry import Registry
 from jukebox_cli.storage.corpus import Corpus
@@ -84,6 +86,26 @@ def test_conditioners_are_fitted_once(model: Model, corpus: Corpus, registry: Re
     task = prepare_prior_task(model, 0, corpus, registry)
     assert model.fitted_conditioners(0) == fitted
     assert len(task.windows.songs) == 5
+
+
+def test_the_packages_of_fitted_conditioners_are_kept(
+    model: Model, corpus: Corpus, registry: Registry
+) -> None:
+    prepare_prior_task(model, 0, corpus, registry)
+    package = f"jukebox-cli {registry.versions['jukebox-cli']}"
+    assert model.conditioner_packages(0) == dict.fromkeys(model.fitted_conditioners(0), package)
+
+
+def test_an_error_in_fitting_names_the_plugin_and_writes_nothing(
+    model: Model, corpus: Corpus, registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fit(self: Artist, songs: Sequence[Song]) -> Artist:
+        raise KeyError("artist")
+
+    monkeypatch.setattr(Artist, "fit", fit)
+    message, _ = refusal(model, 0, corpus, registry)
+    assert message == "plugin 'artist' (package jukebox-cli): fit() raised KeyError: 'artist'"
+    assert model.fitted_conditioners(0) == {}
 
 
 def test_held_out_songs_are_not_trained_on(

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 from jukebox_plugins.lyrics.conditioner import Lyrics
 from jukebox_plugins.lyrics.text import parse_lyrics
-from jukebox_plugins.openai.prior_layout import CHARSET
 
 from jukebox_cli.interfaces.command_options import CommandOptions, read_options
 from jukebox_cli.interfaces.conditioner import PriorShape, Window
@@ -18,6 +17,8 @@ from jukebox_cli.interfaces.errors import InputWarning
 from support.results import refusal
 
 SHAPE = PriorShape(width=12, context_length=16, hop_length=128, sample_rate=8000)
+#: The charset of the original.
+ORIGINAL = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.,:;!?-+'\"()[] \t\n"
 
 # reading
 
@@ -91,9 +92,9 @@ def shown(ids: np.ndarray, charset: str) -> str:
 
 def original_window(text: str, start: int, samples: int, **song: Any) -> str:
     """The characters of a window of 2000 samples, without centering."""
-    lyrics = Lyrics(max_characters=8, rows=4, center_window=False, charset=CHARSET)
+    lyrics = Lyrics(max_characters=8, rows=4, center_window=False, charset=ORIGINAL)
     arrays = lyrics.encode({"lyrics": text, **song}, Window(start, 2000, samples), SHAPE)
-    return shown(arrays["ids"], CHARSET)
+    return shown(arrays["ids"], ORIGINAL)
 
 
 def test_the_characters_of_a_window_are_spread_evenly_over_the_song() -> None:

@@ -59,7 +59,9 @@ def test_decoded_audio_is_within_a_ten_thousandth(golden, level):
 def test_logits_are_close(golden, level):
     prior, conditions = golden.priors[level], golden.conditions(level)
     logits = prior(golden[f"prior.{level}.z"], conditions)
-    theirs = torch.cat([logits[..., prior.bins :], logits[..., : prior.bins]], dim=2)
+    theirs = torch.cat(
+        [logits[..., prior.codebook_size :], logits[..., : prior.codebook_size]], dim=2
+    )
     torch.testing.assert_close(theirs, golden[f"prior.{level}.logits"], **CLOSE)
 
 
@@ -89,7 +91,7 @@ def test_losses_are_close(golden, level):
     prior, lyrics = golden.priors[level], golden.info["priors"][level]
     loss = prior.loss(golden[f"prior.{level}.z"], golden.conditions(level))
     torch.testing.assert_close(loss.bits[None], golden[f"prior.{level}.gen_loss"], **CLOSE)
-    frames, letters = prior.config.frames, lyrics["n_tokens"]
+    frames, letters = prior.config.context_length, lyrics["n_tokens"]
     whole = loss.total[None] * frames / (frames + letters)
     torch.testing.assert_close(whole, golden[f"prior.{level}.loss"], **CLOSE)
     if letters:
@@ -103,20 +105,20 @@ def test_losses_are_close(golden, level):
 def test_greedy_tokens_of_a_window_are_equal(golden, level, given):
     prior, conditions = golden.priors[level], golden.conditions(level)
     wanted = golden[f"prior.{level}.greedy" + ("_primed" if given == "a third" else "")]
-    first = prior.config.frames // 3 if given == "a third" else 0
+    first = prior.config.context_length // 3 if given == "a third" else 0
     tokens = golden[f"prior.{level}.z"].clone()
-    caches = prior.caches(len(tokens), conditions)
+    caches = prior.make_caches(len(tokens), conditions)
     prior.prefill(tokens[:, :first], conditions, caches)
-    for n in range(first, prior.config.frames):
+    for n in range(first, prior.config.context_length):
         tokens[:, n] = prior.step(tokens[:, n - 1], n, conditions, caches).argmax(1)
-    assert torch.equal(torch.where(tokens < prior.bins, tokens, 0), wanted)
+    assert torch.equal(torch.where(tokens < prior.codebook_size, tokens, 0), wanted)
 
 
 @torch.inference_mode()
 def test_the_alignment_layer_looks_at_the_same_letters(sung):
-    layer, head = sung.model.learned(2)["lyrics"]["align"]
+    layer, head = sung.model.fitted_conditioners(2)["lyrics"]["align"]
     assert head == sung.info["priors"][2]["alignment_head"]
-    looks = sung.priors[2].looks(sung["prior.2.z"], sung.conditions(2), layer)
+    looks = sung.priors[2].attention_weights(sung["prior.2.z"], sung.conditions(2), layer)
     torch.testing.assert_close(looks, sung["alignment"], **CLOSE)
 
 
@@ -133,7 +135,7 @@ def test_a_whole_song_is_equal_token_for_token(golden, tmp_path, given):
     job = Job(Run(tmp_path / "run"), golden.model, golden.registry, (0, 1), config, asked)
     job.run.write_item_specs(asked)
     for level in LEVELS:
-        first = golden.info["prime_samples"] // codec.hops[level] if given == "primed" else 0
+        first = golden.info["prime_samples"] // codec.hop_lengths[level] if given == "primed" else 0
         for item in (0, 1):
             tokens = golden[f"z.{level}"][item, :first].numpy()
             job.run.write_tokens(level, item, Tokens(tokens, first), codec)

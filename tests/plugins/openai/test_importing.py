@@ -102,7 +102,7 @@ def test_files_of_before_pytorch_1_6_are_read_alike(here: Path, registry: Regist
 def test_tensors_are_in_memory_one_after_another(
     zipped: bool, here: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """benchmarks/published.py shows it with files of a published size."""
+    """benchmarks/published_sizes.py shows it with files of a published size."""
     alive: dict[int, int] = {}
     most: list[int] = []
 

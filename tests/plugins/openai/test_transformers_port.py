@@ -288,7 +288,7 @@ def test_logits_and_losses_are_close(both, level):
     theirs, bits, spelling = both.their_logits(level, tokens)
     conditions = both.conditions(level)
     logits = prior(tokens, conditions)
-    if prior.config.prefix:  # its letters come first
+    if prior.config.prefix_length:  # its letters come first
         logits = torch.cat([logits[..., BINS:], logits[..., :BINS]], dim=2)
     assert theirs.std() > 0.3
     torch.testing.assert_close(logits, theirs, **CLOSE)
@@ -307,7 +307,7 @@ def test_greedy_tokens_are_equal(both, level, given):
     theirs = both.their_prior(level).sample(
         2, tokens[:, :given].clone(), both.above(level), both.metadata(level), top_k=1
     )
-    caches = prior.caches(2, conditions)
+    caches = prior.make_caches(2, conditions)
     prior.prefill(tokens[:, :given], conditions, caches)
     for n in range(given, 64):
         tokens[:, n] = prior.step(tokens[:, n - 1], n, conditions, caches).argmax(1)
@@ -329,12 +329,12 @@ def test_weights_are_the_same_in_shards_and_old_files(form, tmp_path, registry):
 
 
 def test_names_and_letters_are_those_of_its_vocabulary(both):
-    learned = both.model.learned(2)
+    learned = both.model.fitted_conditioners(2)
     assert learned["artist"]["names"] == ["ada", "bo", "cy", "di", "ed"]
     assert learned["genre"]["names"] == ["rock", "jazz", "folk"]
     if "lyrics" in learned:
-        assert learned["lyrics"]["alphabet"] == ALPHABET
-    assert both.model.config.sampling.hop == (0.5, 0.5, 0.25)
+        assert learned["lyrics"]["charset"] == ALPHABET
+    assert both.model.config.sampling.hop_fraction == (0.5, 0.5, 0.25)
 
 
 def test_words_get_the_ids_that_its_tokenizer_gives_them(tmp_path, registry):

@@ -1,0 +1,38 @@
+"""Presets are found by path and by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from jukebox_cli.config.presets import find_preset, preset_names
+from jukebox_cli.config.yaml_files import read_text
+from jukebox_cli.interfaces.errors import InputError
+
+
+def test_a_preset_is_found_by_path_and_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "my.yaml"
+    path.write_text("format: 2\n")
+    assert find_preset(str(path)) == path
+    assert "mini-recipe" in preset_names()
+    assert find_preset("mini-recipe") == find_preset("mini-recipe.yaml")
+    assert read_text(find_preset("mini-recipe"))
+
+
+@pytest.mark.parametrize(
+    ("name", "message", "hint"),
+    [
+        ("mini-recpie", "no preset 'mini-recpie'", "did you mean 'mini-recipe'?"),
+        ("mini-recpie.yaml", "no preset 'mini-recpie'", "did you mean 'mini-recipe'?"),
+        (
+            "no/such.yaml",
+            "no preset file no/such.yaml",
+            "check the path, or see `jukebox preset list`",
+        ),
+    ],
+)
+def test_a_preset_that_is_not_there_is_told(name: str, message: str, hint: str) -> None:
+    with pytest.raises(InputError) as caught:
+        find_preset(name)
+    assert (caught.value.message, caught.value.hint) == (message, hint)
