@@ -22,7 +22,6 @@ from jukebox_cli.interfaces.timed_text import TimedText
 from jukebox_cli.registry import Registry
 from jukebox_cli.sampling.items import parse_number_list
 from jukebox_cli.sampling.request import Request, resolve_sampling
-from jukebox_cli.sampling.run_setup import reopen_job
 from jukebox_cli.storage.files import corruption_errors, read_jsonl
 from jukebox_cli.storage.model import Model
 from jukebox_cli.storage.run import Run, RunConfig
@@ -217,6 +216,8 @@ class OpenRun:
         :param name: where it is now, if not where it was: a folder or a name.
         :raises InputError: if it is not there, or another model.
         """
+        from jukebox_cli.sampling.run_setup import reopen_job
+
         return reopen_job(self.path, self.registry, None, name).model
 
     def read_events(self) -> list[dict[str, Any]]:
