@@ -328,7 +328,7 @@ def test_mistakes_on_the_command_line_are_told(
     [
         ({"added": ("midi",)}, "added are conditioners, and 'midi' is not among them"),
         ({"added_joints": ("midi",)}, "added are conditioners, and 'midi' is not among them"),
-        ({"added_layers": (3,), "depth": 3}, "added_layers are from 0 to 2"),
+        ({"added_layers": (3,), "depth": 3}, "added_layers must be from 0 to 2"),
     ],
 )
 def test_a_config_that_adds_what_is_not_there_is_refused(knobs: Any, told: str) -> None:
