@@ -26,8 +26,8 @@ T = TypeVar("T")
 CORE_FLAGS = frozenset(
     [
         *("preset", "model", "out", "seconds", "items", "only", "seed", "until", "device", "batch"),
-        *("precision", "set", "set_", "json", "as_json", "quiet", "audio", "prime", "run"),
-        *("help", "said"),
+        *("precision", "set", "overrides", "json", "as_json", "quiet", "audio", "prime", "run"),
+        *("help", "ctx"),
     ]
 )
 
