@@ -136,8 +136,8 @@ def _unsaid(registry: Registry, key: str) -> Words:
     """A flag for what can't be put into one, as far as is known, and what to do about it."""
     inputs = {field.name for c in registry.conditioners.values() for field in fields(c.Input)}
     if key not in inputs:
-        return Words(notes=(f"What song.json has for “{key}”; no flag here says it.",))
+        return Words(notes=(f"What the run has for “{key}”; no flag here says it.",))
     file = "song.mid" if key == "midi" else key
     name = flag(key, file)
-    note = f"What {' '.join(name)} was read from; song.json keeps what was read, but not the file."
+    note = f"What {' '.join(name)} was read from; the run keeps what was read, but not the file."
     return Words((name,), notes=(note,))

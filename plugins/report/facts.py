@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from jukebox_cli.api import Song
+from jukebox_cli.config.token_grid import TokenGrid
 from jukebox_cli.storage.files import corruption_errors, read_jsonl
-from jukebox_cli.storage.run import ItemSpecs, Run, RunConfig
+from jukebox_cli.storage.run import Run, RunConfig
+from jukebox_cli.storage.segments import ItemSpec, Segment
 
 from . import notes
 
@@ -55,6 +57,14 @@ class Longer:
 
 
 @dataclass(frozen=True)
+class Beginning:
+    """What a run began with: samples of an item, 0 if all of them are recordings; and its song."""
+
+    num_samples: int
+    song: Song
+
+
+@dataclass(frozen=True)
 class Facts:
     """A run as it is on disk."""
 
@@ -70,8 +80,16 @@ class Facts:
         return self.run.config
 
     @cached_property
-    def asked(self) -> ItemSpecs:
-        return self.run.item_specs()
+    def asked(self) -> Beginning:
+        spec = self.run.item(self.run.items()[0])
+        samples = next((end for segment, end in spec.spans() if not segment.prompt), 0)
+        return Beginning(samples, spec.segments[0].conditions)
+
+    @property
+    def audio_hash(self) -> str:
+        """The hash of the recording that the first item begins with; empty without one."""
+        prompt = self.run.item(self.run.items()[0]).prompt
+        return prompt.audio_hash if prompt else ""
 
     @property
     def model(self) -> str:
@@ -91,9 +109,16 @@ class Facts:
     @cached_property
     def longer(self) -> list[Longer]:
         """The times that any of these items were made longer, oldest first."""
-        mine = {item.number for item in self.items}
-        with corruption_errors(self.run.log_file):
-            return [_longer(e, mine) for e in self.events if mine & _continued(e)]
+        specs = self.run.read_items(item.number for item in self.items)
+        times: dict[tuple[int, int, int | None], dict[int, float]] = {}
+        for item, spec in specs.items():
+            before: Segment | None = None
+            for number, (segment, end) in enumerate(spec.spans()):
+                if before is not None and before.prompt is None:
+                    key = (number, segment.seed, before.seed)
+                    times.setdefault(key, {})[item] = self.seconds(end)
+                before = segment
+        return [Longer(ends, seed, was) for (_, seed, was), ends in sorted(times.items())]
 
     @cached_property
     def primed(self) -> tuple[str, float]:
@@ -115,35 +140,23 @@ def facts(path: Path, items: Sequence[int] | None) -> Facts:
     """The facts of a run's items, of all when `items` is None. InputError for what isn't there."""
     run = Run(path)
     levels = len(run.config.hop_fraction)
-    chosen, asked = run.select_items(items), run.item_specs()
-    return Facts(run, tuple(_item(run, asked, number, levels) for number in chosen))
+    specs = run.read_items(run.select_items(items))
+    return Facts(run, tuple(_item(run, spec, number, levels) for number, spec in specs.items()))
 
 
-def _continued(event: Mapping[str, Any]) -> set[int]:
-    """The items that an event tells to be made longer."""
-    return set(event["items"]) if event.get("event") == "continue" else set()
-
-
-def _longer(event: Mapping[str, Any], items: Set[int]) -> Longer:
-    seconds = zip(event["items"], event["seconds"], strict=True)
-    ends, before = {i: float(s) for i, s in seconds if i in items}, event.get("before")
-    return Longer(ends, int(event["seed"]), None if before is None else int(before))
-
-
-def _item(run: Run, asked: ItemSpecs, number: int, levels: int) -> Item:
-    samples, song = asked.for_item(number)
+def _item(run: Run, spec: ItemSpec, number: int, levels: int) -> Item:
+    samples, song = spec.num_samples, spec.conditions
     there = [level for level in run.levels_with_tokens(number) if level < levels]
     hops = {level: _hop(run.token_file(level, number)) for level in there}
     top = max(hops.values(), default=1)
-    parts = [
-        _part(run, number, n, hop, -(-samples // top) * (top // hop)) for n, hop in hops.items()
-    ]
+    parts = [_part(run, number, n, TokenGrid((hop, top)), spec) for n, hop in hops.items()]
     return Item(number, samples, song, tuple(parts))
 
 
-def _part(run: Run, item: int, level: int, hop: int, total: int) -> Part:
-    tokens = run.read_tokens(level, item)
-    have, given = (len(tokens.tokens), tokens.primed) if tokens else (0, 0)
+def _part(run: Run, item: int, level: int, grid: TokenGrid, spec: ItemSpec) -> Part:
+    have, prompt = run.num_tokens(level, item), spec.prompt
+    given = min(have, grid.num_tokens(0, prompt.num_samples)) if prompt else 0
+    total, hop = grid.num_tokens(0, spec.num_samples), grid.hop_lengths[0]
     return Part(item, level, hop, have, total, given, _audio(run, item, level))
 
 

@@ -82,7 +82,7 @@ def _first(facts: Facts, registry: Registry, model: Model | None) -> Words:
     if facts.asked.num_samples == 0:
         return _tokenize(facts)
     begin, samples = Words((("generate",),)), facts.asked.num_samples
-    if facts.config.audio_hash:
+    if facts.audio_hash:
         begin, primed = _recording(facts)
         samples -= primed
     core = Words(tuple(_core(facts, samples)))

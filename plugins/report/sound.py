@@ -63,7 +63,7 @@ class Source:
         tokens = self.facts.run.read_tokens(part.level, part.item)
         assert self.vqvae is not None
         assert tokens is not None
-        decoded = codec.decode(self.vqvae, part.level, tokens.tokens, item.samples)
+        decoded = codec.decode(self.vqvae, part.level, tokens, item.samples)
         return resample_stream(decoded, self.facts.config.sample_rate, rate)
 
 
