@@ -131,7 +131,7 @@ def test_a_whole_song_is_equal_token_for_token(golden: Golden, tmp_path: Path, m
     options = ({"greedy": True},) * len(LEVELS)
     request = Request(str(golden.model.path), 1.0, (0, 1), 0, {}, hop_fraction, options)
     samples = golden.info["sample_length"]
-    specs = ItemSpecs(samples, {}, {item: (samples, golden.song(item)) for item in (0, 1)})
+    specs = ItemSpecs(samples, {}, {item: (samples, dict(golden.song(item))) for item in (0, 1)})
     config = new_config(golden.model, golden.registry, request)
     job = Job(Run(tmp_path / "run"), golden.model, golden.registry, (0, 1), config, specs)
     job.run.write_item_specs(specs)
