@@ -8,21 +8,25 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jukebox_cli.config.schema import Options, SamplingConfig, SongPreset
+from jukebox_cli.config.token_grid import TokenGrid
 from jukebox_cli.config.yaml_files import dump_yaml
+from jukebox_cli.interfaces.command_options import CommandOptions, summarize
 from jukebox_cli.interfaces.conditioner import Conditioner, Song
+from jukebox_cli.interfaces.contract import plugin_errors
+from jukebox_cli.interfaces.timed_text import TimedText
 from jukebox_cli.registry import Registry
 from jukebox_cli.sampling.items import parse_number_list
 from jukebox_cli.sampling.request import Request, resolve_sampling
-from jukebox_cli.sampling.run_setup import reopen_job
 from jukebox_cli.storage.files import corruption_errors, read_jsonl
 from jukebox_cli.storage.model import Model
 from jukebox_cli.storage.run import Run, RunConfig
+from jukebox_cli.storage.segments import ItemSpec, Parent, Prompt, Segment
 
 if TYPE_CHECKING:
     import numpy as np
@@ -31,8 +35,11 @@ __all__ = [
     "LevelSampling",
     "LevelTokens",
     "OpenRun",
+    "Parent",
+    "Prompt",
     "RunConfig",
     "RunItem",
+    "Segment",
     "open_run",
     "resolve_level_sampling",
     "sampling_preset",
@@ -48,12 +55,17 @@ class RunItem:
 
     number: of the item, from 0.
     num_samples: its length in audio samples at the model's sample rate.
-    song: the values of all conditioners.
+    segments: how its tokens came to be, one entry for each stretch that was asked for at a time.
     """
 
     number: int
     num_samples: int
-    song: Song
+    segments: tuple[Segment, ...]
+
+    @property
+    def song(self) -> Song:
+        """The values of all conditioners: those of the last segment."""
+        return self.segments[-1].conditions
 
 
 @dataclass(frozen=True)
@@ -61,8 +73,7 @@ class LevelTokens:
     """The tokens of an item at one level, as far as they exist.
 
     tokens: int64 (T,), from the beginning of the item.
-    num_primed: how many at the beginning were not sampled, but come from a recording or from the
-        run that was continued.
+    num_primed: how many at the beginning were not sampled, but come from a recording.
     num_tokens: how many the item has when it is complete.
     hop_length: audio samples per token.
     """
@@ -127,12 +138,18 @@ class OpenRun:
     @cached_property
     def song(self) -> Song:
         """The values of all conditioners that the run began with; items can differ."""
-        return self._run.item_specs().song
+        return self._first_spec.segments[0].conditions if self._first_spec else {}
 
     @cached_property
     def num_samples(self) -> int:
         """The length of every item when the run began, in samples; 0 for a run of recordings."""
-        return self._run.item_specs().num_samples
+        spans = self._first_spec.spans() if self._first_spec else ()
+        return next((end for segment, end in spans if segment.prompt is None), 0)
+
+    @property
+    def _first_spec(self) -> ItemSpec | None:
+        """The item that stands for how the run began."""
+        return next((self._run.item(item) for item in self._run.items()), None)
 
     @cached_property
     def items(self) -> tuple[RunItem, ...]:
@@ -140,8 +157,8 @@ class OpenRun:
 
         :raises InputError: if a file of theirs is damaged.
         """
-        specs = self._run.item_specs()
-        return tuple(RunItem(n, *specs.for_item(n)) for n in self._numbers)
+        specs = self._run.read_items(self._numbers)
+        return tuple(RunItem(n, spec.num_samples, spec.segments) for n, spec in specs.items())
 
     def levels_with_tokens(self, item: RunItem) -> list[int]:
         """The levels that have tokens of an item, ascending."""
@@ -158,8 +175,10 @@ class OpenRun:
             return None
         hop = self._hop_length(level, item)
         top = max(self._hop_length(n, item) for n in self.levels_with_tokens(item))
-        total = -(-item.num_samples // top) * (top // hop)
-        return LevelTokens(item.number, level, tokens.tokens, tokens.primed, total, hop)
+        grid, prompt = TokenGrid((hop, top)), item.segments[0].prompt
+        num_primed = min(len(tokens), grid.num_tokens(0, prompt.num_samples)) if prompt else 0
+        total = grid.num_tokens(0, item.num_samples)
+        return LevelTokens(item.number, level, tokens, num_primed, total, hop)
 
     def audio_file(self, level: int, item: RunItem) -> Path | None:
         """A lossless audio file of an item at a level that is complete and not older than its
@@ -167,10 +186,46 @@ class OpenRun:
         there = (s for s in _LOSSLESS if self._run.has_audio(item.number, level, s))
         return next((self._run.audio_file(item.number, level, s) for s in there), None)
 
-    def conditioners(self) -> dict[str, Conditioner]:
-        """All installed conditioners by name, not fitted: for `read`, `describe`, `to_options`."""
-        registry = self.registry
-        return {name: registry.make_conditioner(name, {}) for name in registry.conditioners}
+    def describe(self, song: Song) -> dict[str, str]:
+        """Label -> text of a song's values, from `Conditioner.describe` of every conditioner.
+
+        Values that no installed conditioner has are summarised under their names.
+        """
+        lines: dict[str, str] = {}
+        for conditioner in self._conditioners:
+            with plugin_errors(conditioner, "describe"):
+                lines |= conditioner.describe(song)
+        unknown = {name: song[name] for name in self._unknown_values(song)}
+        return lines | {name.replace("_", " "): summarize(v) for name, v in unknown.items()}
+
+    def to_options(self, song: Song, previous: Song | None = None) -> CommandOptions:
+        """The options of `jukebox generate` that ask for a song again, from
+        `Conditioner.to_options` of every conditioner, with notes about what no option can give.
+
+        :param previous: the song that the item had before; then only the options of conditioners
+            whose values differ, for `jukebox continue`.
+        """
+        found = CommandOptions()
+        for conditioner in self._conditioners:
+            with plugin_errors(conditioner, "to_options"):
+                options = conditioner.to_options(song)
+                if previous is None or options != conditioner.to_options(previous):
+                    found += options
+        notes = (
+            f"The value of “{name}”: no option gives it." for name in self._unknown_values(song)
+        )
+        return found + CommandOptions(notes=tuple(notes))
+
+    def timed_texts(self, item: RunItem) -> list[TimedText]:
+        """The texts of an item, such as lyrics, from `Conditioner.timed_text`.
+
+        :raises InputError: if a file with their times is damaged.
+        """
+        texts = []
+        for conditioner in self._conditioners:
+            with plugin_errors(conditioner, "timed_text"):
+                texts.append(conditioner.timed_text(item.song, self.path, item.number))
+        return [text for text in texts if text is not None]
 
     def find_model(self, name: str | None = None) -> Model:
         """The model that the run was made with.
@@ -178,17 +233,31 @@ class OpenRun:
         :param name: where it is now, if not where it was: a folder or a name.
         :raises InputError: if it is not there, or another model.
         """
+        from jukebox_cli.sampling.run_setup import reopen_job
+
         return reopen_job(self.path, self.registry, None, name).model
 
     def read_events(self) -> list[dict[str, Any]]:
         """The lines of the run's log, oldest first; see the hook `jukebox_event`."""
         return read_jsonl(self._run.log_file) if self._run.log_file.is_file() else []
 
-    def log_event(self, kind: str, **fields: Any) -> None:
+    def log_event(self, kind: str, **details: Any) -> None:
         """Append an event with its time to the run's log, and pass it to every `jukebox_event`."""
-        event: Mapping[str, Any] = {"time": round(time.time(), 3), "event": kind, **fields}
+        event: Mapping[str, Any] = {"time": round(time.time(), 3), "event": kind, **details}
         self._run.log(event)
-        self.registry.manager.hook.jukebox_event(run=self.path, event=event)
+        self.registry.notify(self.path, event)
+
+    @cached_property
+    def _conditioners(self) -> list[Conditioner]:
+        """All installed conditioners, not fitted."""
+        registry = self.registry
+        return [registry.make_conditioner(name, {}) for name in registry.conditioners]
+
+    def _unknown_values(self, song: Song) -> list[str]:
+        """The names of values that no installed conditioner has: a conditioner's are those of its
+        options, and names that begin with one of them and an underscore."""
+        own = {f.name for each in self._conditioners for f in fields(each.Input)}
+        return [n for n in song if not any(n == o or n.startswith(f"{o}_") for o in own)]
 
     def _hop_length(self, level: int, item: RunItem) -> int:
         """Audio samples per token, from the metadata of a token file."""

@@ -28,7 +28,7 @@ from .hmm import (
     self_transition_probs,
     speedup,
 )
-from .timed_text import ALIGNMENT_FORMAT
+from .timed_text import FORMAT
 
 if TYPE_CHECKING:
     from jukebox_cli.api.nn import Prior
@@ -136,7 +136,7 @@ def align(context: AlignmentContext, item: RunItem, head: Head) -> dict[str, Any
     by_character = _onsets_by_character(onsets[1:-1], encoded, song["lyrics"])
     sections = song.get("lyrics_sections") or ()
     return {
-        "format": ALIGNMENT_FORMAT,
+        "format": FORMAT,
         "item": item.number,
         "level": context.level,
         "layer": head[0],

@@ -6,6 +6,7 @@ tests/golden/README.md describes each array.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,9 @@ from jukebox_cli.registry import Registry
 from jukebox_cli.sampling.job import Job
 from jukebox_cli.sampling.level import sample_level
 from jukebox_cli.sampling.request import Request
-from jukebox_cli.sampling.run_setup import new_config
-from jukebox_cli.storage.run import ItemSpecs, Run, Tokens
+from jukebox_cli.sampling.run_setup import new_config, new_item
+from jukebox_cli.storage.run import Run, RunConfig
+from jukebox_cli.storage.segments import ItemSpec, Prompt
 from support.golden import CPU, LEVELS, VARIANTS, Golden, import_golden
 
 WITH_LYRICS = ("5b_lyrics", "1b_lyrics")
@@ -123,6 +125,16 @@ def test_the_alignment_head_attends_to_the_same_characters(golden_with_lyrics: G
     torch.testing.assert_close(weights, golden["alignment"], **CLOSE)
 
 
+def whole_song(golden: Golden, config: RunConfig, item: int, num_primed: int) -> ItemSpec:
+    """An item of the golden data that begins with so many samples of a recording."""
+    samples = golden.info["sample_length"]
+    spec = new_item(golden.model, config, samples, golden.song(item))
+    if not num_primed:
+        return spec
+    prompt = replace(spec.segments[0], prompt=Prompt("", num_primed))
+    return ItemSpec(num_primed, (prompt,)).extended(samples)
+
+
 @pytest.mark.parametrize("mode", ["ancestral", "primed"])
 def test_a_whole_song_is_equal_token_for_token(golden: Golden, tmp_path: Path, mode: str) -> None:
     """All levels, window after window, through the code of the commands."""
@@ -130,24 +142,23 @@ def test_a_whole_song_is_equal_token_for_token(golden: Golden, tmp_path: Path, m
     hop_fraction = tuple(golden.info["hop_fraction"])
     options = ({"greedy": True},) * len(LEVELS)
     request = Request(str(golden.model.path), 1.0, (0, 1), 0, {}, hop_fraction, options)
-    samples = golden.info["sample_length"]
-    specs = ItemSpecs(samples, {}, {item: (samples, dict(golden.song(item))) for item in (0, 1)})
     config = new_config(golden.model, golden.registry, request)
+    num_primed = golden.info["prime_samples"] if mode == "primed" else 0
+    specs = {item: whole_song(golden, config, item, num_primed) for item in (0, 1)}
     job = Job(Run(tmp_path / "run"), golden.model, golden.registry, (0, 1), config, specs)
-    job.run.write_item_specs(specs)
+    for item, spec in specs.items():
+        job.run.write_item(item, spec)
     for level in LEVELS:
-        prompt_samples = golden.info["prime_samples"] if mode == "primed" else 0
-        prompt = prompt_samples // vqvae.hop_lengths[level]
+        prompt = num_primed // vqvae.hop_lengths[level]
         for item in (0, 1):
-            tokens = golden[f"z.{level}"][item, :prompt].numpy()
-            job.run.write_tokens(level, item, Tokens(tokens, prompt), vqvae)
+            job.run.write_tokens(level, item, golden[f"z.{level}"][item, :prompt].numpy(), vqvae)
     for level in reversed(LEVELS):
         sample_level(job, level)
         for item in (0, 1):
             sampled = job.run.read_tokens(level, item)
             assert sampled is not None
             expected = golden[f"{mode}.{level}"][item].numpy()
-            np.testing.assert_array_equal(sampled.tokens, expected)
+            np.testing.assert_array_equal(sampled, expected)
 
 
 def test_lyrics_are_encoded_and_cut_as_they_were(golden_with_lyrics: Golden) -> None:
