@@ -29,7 +29,7 @@ from jukebox_cli.model.devices import pick_device
 from jukebox_cli.sampling import tokenize as tokenizing
 from jukebox_cli.sampling.run_setup import recording_run_config
 from jukebox_cli.storage.corpus import Corpus
-from jukebox_cli.storage.run import ItemSpecs, Run
+from jukebox_cli.storage.run import Run
 
 T = TypeVar("T")
 
@@ -182,9 +182,10 @@ def _align(evaluation: Evaluation, recordings: Sequence[Recording]) -> list[list
     if not run.exists:
         tokenized = _tokenize(evaluation)
         shutil.copytree(tokenized.path / "tokens", run.path / "tokens", dirs_exist_ok=True)
-        specs = tokenized.item_specs()
-        songs = {n: (specs.for_item(n)[0], dict(r.song)) for n, r in enumerate(known)}
-        run.write_item_specs(ItemSpecs(0, {}, songs))
+        for item, recording in enumerate(known):
+            spec = tokenized.item(item)
+            segment = replace(spec.segments[0], conditions=dict(recording.song))
+            run.write_item(item, spec.with_segment(0, segment))
         run.write_config(config)
     files = [run.alignment_file(item) for item in range(len(known))]
     if not all(file.exists() for file in files):

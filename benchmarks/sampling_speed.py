@@ -16,9 +16,9 @@ from jukebox_cli.registry import Registry
 from jukebox_cli.sampling.job import Advance, Job
 from jukebox_cli.sampling.level import sample_level
 from jukebox_cli.sampling.request import Request
-from jukebox_cli.sampling.run_setup import new_config
+from jukebox_cli.sampling.run_setup import new_config, new_item
 from jukebox_cli.storage.model import Model
-from jukebox_cli.storage.run import ItemSpecs, Run, Tokens
+from jukebox_cli.storage.run import Run
 
 BATCH_SIZES = (1, 16)
 
@@ -59,8 +59,8 @@ def _job(
     model: Model, registry: Registry, batch_size: int, folder: Path, level: int, num_tokens: int
 ) -> tuple[Job, list[tuple[float, int]]]:
     """A job without tokens at a level, and a list that gets the time and number of new tokens."""
-    hop_lengths = model.config.vqvae.hop_lengths
-    samples = -(-num_tokens * hop_lengths[level] // hop_lengths[-1]) * hop_lengths[-1]
+    grid = model.config.vqvae.token_grid
+    num_samples = grid.ceil_samples(grid.num_samples(level, num_tokens))
     config = new_config(model, registry, Request(model.name, 1.0, (0,), 0, {}))
     reports: list[tuple[float, int]] = []
 
@@ -68,7 +68,7 @@ def _job(
         reports.append((time.perf_counter(), 0))
         return lambda count: reports.append((time.perf_counter(), count))
 
-    specs = ItemSpecs(samples, {})
+    specs = dict.fromkeys(range(batch_size), new_item(model, config, num_samples, {}))
     job = Job(Run(folder), model, registry, range(batch_size), config, specs)
     job = replace(job, batch_size=batch_size, progress=start_progress)
     if level < job.top_level:
@@ -82,4 +82,4 @@ def _write_random_tokens(job: Job, level: int) -> None:
     rng = np.random.default_rng(0)
     for item in job.items:
         tokens = rng.integers(codec.codebook_size, size=job.num_tokens(level, item))
-        job.run.write_tokens(level, item, Tokens(tokens, 0), codec)
+        job.run.write_tokens(level, item, tokens, codec)

@@ -23,10 +23,10 @@ from jukebox_cli.sampling import pipeline
 from jukebox_cli.sampling.checks import validate_job
 from jukebox_cli.sampling.job import Advance, Job, StartProgress
 from jukebox_cli.sampling.request import Request
-from jukebox_cli.sampling.run_setup import create_run, new_config, require_same_run
+from jukebox_cli.sampling.run_setup import create_run, new_config, new_item, require_same_run
 from jukebox_cli.sampling.tokenize import encode_file
 from jukebox_cli.storage.model import Model
-from jukebox_cli.storage.run import ItemSpecs, Run
+from jukebox_cli.storage.run import Run
 
 
 @dataclass(frozen=True)
@@ -94,19 +94,21 @@ class SongVersions:
         the next call completes it.
         """
         songs = [self.conditions(recording) for recording in recordings]
-        items = {number: (self.num_samples, song) for number, song in enumerate(songs)}
         settings = json.dumps([self.seconds, self.seed, songs], sort_keys=True)
         run = Run(self.model_folder() / f"generated-{name}-{_short_hash(settings)}")
-        request = Request(self.model.name, self.seconds, tuple(items), self.seed, {})
+        request = Request(self.model.name, self.seconds, tuple(range(len(songs))), self.seed, {})
         config = new_config(self.model, self.registry, request)
-        specs = ItemSpecs(self.num_samples, {}, items)
+        specs = {
+            item: new_item(self.model, config, self.num_samples, song)
+            for item, song in enumerate(songs)
+        }
         job = Job(run, self.model, self.registry, request.items, config, specs)
         job = replace(job, device=self.device, progress=_print_progress(run))
-        require_same_run(run, config, specs, request.items)
+        require_same_run(run, config, specs)
         validate_job(job)
         create_run(job)
         pipeline.complete_run(job)
-        return [run.audio_file(number) for number in items]
+        return [run.audio_file(number) for number in request.items]
 
     def uses(self, conditioner: str) -> bool:
         """Whether a level of the model has a conditioner."""

@@ -113,21 +113,22 @@ def iterate_windows(
     """
     import torch
 
-    from jukebox_cli.sampling.job import Job, audio_window
-    from jukebox_cli.sampling.level import window_conditioning
+    from jukebox_cli.sampling.conditioning import ConditionedItem, SongConditioner, audio_window
+    from jukebox_cli.sampling.job import Job
 
-    files = run._run
-    job = Job(files, model, run.registry, (item.number,), run.config, files.item_specs())
+    spec = {item.number: run._run.item(item.number)}
+    job = Job(run._run, model, run.registry, (item.number,), run.config, spec)
     known = run.read_tokens(level, item)
     assert known is not None, "the item has no tokens at this level"
-    conditions = window_conditioning(job, level, prior, [(item.number, item.song)])
-    for window in job.token_windows(level, item.number, 0):
+    conditioned = ConditionedItem(item.number, item.song, item.num_samples)
+    conditioner = SongConditioner(job, level, prior, [conditioned])
+    for window in job.token_windows(level, item.number):
         tokens = torch.from_numpy(known.tokens[window.start : window.end])[None]
         yield ConditionedWindow(
             tokens.to(prior.position_embedding.device),
             window.sample_from - window.start,
-            audio_window(job, level, item.number, window),
-            conditions(window),
+            audio_window(conditioner.shape, window, item.num_samples),
+            conditioner.conditioning(window),
         )
 
 

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jukebox_cli.config.schema import Options, SamplingConfig, SongPreset
+from jukebox_cli.config.token_grid import TokenGrid
 from jukebox_cli.config.yaml_files import dump_yaml
 from jukebox_cli.interfaces.command_options import CommandOptions, summarize
 from jukebox_cli.interfaces.conditioner import Conditioner, Song
@@ -25,6 +26,7 @@ from jukebox_cli.sampling.request import Request, resolve_sampling
 from jukebox_cli.storage.files import corruption_errors, read_jsonl
 from jukebox_cli.storage.model import Model
 from jukebox_cli.storage.run import Run, RunConfig
+from jukebox_cli.storage.segments import ItemSpec, Parent, Prompt, Segment
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,8 +35,11 @@ __all__ = [
     "LevelSampling",
     "LevelTokens",
     "OpenRun",
+    "Parent",
+    "Prompt",
     "RunConfig",
     "RunItem",
+    "Segment",
     "open_run",
     "resolve_level_sampling",
     "sampling_preset",
@@ -50,12 +55,17 @@ class RunItem:
 
     number: of the item, from 0.
     num_samples: its length in audio samples at the model's sample rate.
-    song: the values of all conditioners.
+    segments: how its tokens came to be, one entry for each stretch that was asked for at a time.
     """
 
     number: int
     num_samples: int
-    song: Song
+    segments: tuple[Segment, ...]
+
+    @property
+    def song(self) -> Song:
+        """The values of all conditioners: those of the last segment."""
+        return self.segments[-1].conditions
 
 
 @dataclass(frozen=True)
@@ -63,8 +73,7 @@ class LevelTokens:
     """The tokens of an item at one level, as far as they exist.
 
     tokens: int64 (T,), from the beginning of the item.
-    num_primed: how many at the beginning were not sampled, but come from a recording or from the
-        run that was continued.
+    num_primed: how many at the beginning were not sampled, but come from a recording.
     num_tokens: how many the item has when it is complete.
     hop_length: audio samples per token.
     """
@@ -129,12 +138,18 @@ class OpenRun:
     @cached_property
     def song(self) -> Song:
         """The values of all conditioners that the run began with; items can differ."""
-        return self._run.item_specs().song
+        return self._first_spec.segments[0].conditions if self._first_spec else {}
 
     @cached_property
     def num_samples(self) -> int:
         """The length of every item when the run began, in samples; 0 for a run of recordings."""
-        return self._run.item_specs().num_samples
+        spans = self._first_spec.spans() if self._first_spec else ()
+        return next((end for segment, end in spans if segment.prompt is None), 0)
+
+    @property
+    def _first_spec(self) -> ItemSpec | None:
+        """The item that stands for how the run began."""
+        return next((self._run.item(item) for item in self._run.items()), None)
 
     @cached_property
     def items(self) -> tuple[RunItem, ...]:
@@ -142,8 +157,8 @@ class OpenRun:
 
         :raises InputError: if a file of theirs is damaged.
         """
-        specs = self._run.item_specs()
-        return tuple(RunItem(n, *specs.for_item(n)) for n in self._numbers)
+        specs = self._run.read_items(self._numbers)
+        return tuple(RunItem(n, spec.num_samples, spec.segments) for n, spec in specs.items())
 
     def levels_with_tokens(self, item: RunItem) -> list[int]:
         """The levels that have tokens of an item, ascending."""
@@ -160,8 +175,10 @@ class OpenRun:
             return None
         hop = self._hop_length(level, item)
         top = max(self._hop_length(n, item) for n in self.levels_with_tokens(item))
-        total = -(-item.num_samples // top) * (top // hop)
-        return LevelTokens(item.number, level, tokens.tokens, tokens.primed, total, hop)
+        grid, prompt = TokenGrid((hop, top)), item.segments[0].prompt
+        num_primed = min(len(tokens), grid.num_tokens(0, prompt.num_samples)) if prompt else 0
+        total = grid.num_tokens(0, item.num_samples)
+        return LevelTokens(item.number, level, tokens, num_primed, total, hop)
 
     def audio_file(self, level: int, item: RunItem) -> Path | None:
         """A lossless audio file of an item at a level that is complete and not older than its

@@ -60,7 +60,7 @@ def complete_job(job: Job, until: Until, output: OutputOptions) -> None:
     data = {
         "run": str(job.run.path),
         "items": list(job.items),
-        "seed": job.config.seed,
+        "seed": job.seed(job.items[0]) if job.items else job.config.seed,
         "audio": audio,
     }
     print_result(data, str(job.run.path), output.as_json)

@@ -11,6 +11,8 @@ from itertools import accumulate
 from math import prod
 from typing import Any, ClassVar
 
+from jukebox_cli.config.token_grid import TokenGrid
+
 #: The version of all files that jukebox writes.
 FORMAT = 2
 
@@ -71,6 +73,11 @@ class VQVAEConfig:
     def hop_lengths(self) -> tuple[int, ...]:
         """Audio samples per token, for each level."""
         return tuple(accumulate((prod(s) for s in self.strides), lambda a, b: a * b))
+
+    @property
+    def token_grid(self) -> TokenGrid:
+        """How the tokens of all levels lie over the audio."""
+        return TokenGrid(self.hop_lengths)
 
     @property
     def num_levels(self) -> int:

@@ -84,7 +84,7 @@ def options_with_file(field: str, value: object, suffix: str = ".txt") -> Comman
 def unavailable_option(field: str, file_name: str | None = None) -> CommandOptions:
     """The option for a field that was read from a file which is gone, and a note that says so."""
     flag, name = command_option(field, file_name or field)
-    note = f"What {flag} {name} was read from; song.json keeps what was read, but not the file."
+    note = f"What {flag} {name} was read from; the run keeps what was read, but not the file."
     return CommandOptions(((flag, name),), notes=(note,))
 
 
@@ -113,9 +113,9 @@ def read_options(conditioner: Conditioner, command: CommandOptions) -> dict[str,
             Path(folder, file_name).write_bytes(contents)
         texts = dict(_input_field(flag, value) for flag, value in command.options)
         try:
-            inputs = TypeAdapter(conditioner.Input).validate_python(texts)
-            given = {name: getattr(inputs, name) for name in texts}
-            values = read_values(conditioner, given, Path(folder))
+            parsed = TypeAdapter(conditioner.Input).validate_python(texts)
+            inputs = {name: getattr(parsed, name) for name in texts}
+            values = read_values(conditioner, inputs, Path(folder))
         except PluginError:
             raise
         except (InputError, ValidationError):

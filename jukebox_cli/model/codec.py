@@ -54,16 +54,15 @@ def encode(
 
     The end is padded with silence to a whole token of the top level.
     """
-    hop_lengths = vqvae.config.hop_lengths
-    longest = hop_lengths[-1]
+    grid = vqvae.config.token_grid
     contexts = [
-        ReceptiveField(_round_up(field.before, longest), _round_up(field.after, longest))
+        ReceptiveField(grid.ceil_samples(field.before), grid.ceil_samples(field.after))
         for field in (
-            receptive_field(vqvae.level(level).encoder) for level in range(len(hop_lengths))
+            receptive_field(vqvae.level(level).encoder) for level in range(grid.num_levels)
         )
     ]
-    chunks = _chunks_with_context(audio, _round_up(chunk_samples, longest), _largest(contexts))
-    tokens: list[list[np.ndarray]] = [[] for _ in hop_lengths]
+    chunks = _chunks_with_context(audio, grid.ceil_samples(chunk_samples), _largest(contexts))
+    tokens: list[list[np.ndarray]] = [[] for _ in contexts]
     for chunk in chunks:
         for level, context in enumerate(contexts):
             tokens[level].append(_encode_chunk(vqvae, level, chunk, context))
@@ -104,12 +103,12 @@ def _encode_chunk(
     vqvae: VQVAE, level: int, chunk: ChunkWithContext, context: ReceptiveField
 ) -> np.ndarray:
     """The tokens (T,) of a chunk at a level whose encoder needs `context` samples around it."""
-    hop_length, longest = vqvae.config.hop_lengths[level], vqvae.config.hop_lengths[-1]
+    grid = vqvae.config.token_grid
     left = chunk.before[max(0, len(chunk.before) - context.before) :]
     samples = np.concatenate([left, chunk.middle, chunk.after[: context.after]])
-    samples = np.pad(samples, (0, -len(samples) % longest))
+    samples = np.pad(samples, (0, grid.ceil_samples(len(samples)) - len(samples)))
     x = torch.from_numpy(samples)[None, None].to(vqvae.device)  # (1, 1, N)
-    first, count = len(left) // hop_length, _round_up(len(chunk.middle), longest) // hop_length
+    first, count = len(left) // grid.hop_lengths[level], grid.num_tokens(level, len(chunk.middle))
     return vqvae.level(level).encode(x)[0, first : first + count].cpu().numpy()
 
 
@@ -137,7 +136,3 @@ def _chunks_with_context(
 
 def _largest(fields: Sequence[ReceptiveField]) -> ReceptiveField:
     return ReceptiveField(max(f.before for f in fields), max(f.after for f in fields))
-
-
-def _round_up(number: int, multiple: int) -> int:
-    return -(-number // multiple) * multiple

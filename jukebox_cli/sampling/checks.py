@@ -1,15 +1,10 @@
-"""What the commands do to a run: fill in the tokens of its levels, then its audio.
-
-Every stage looks at what is there, does what is missing, and leaves the rest alone. That is all
-there is to resuming.
-"""
+"""Checks that a job can be done, before torch is loaded and before anything is written."""
 
 from __future__ import annotations
 
-import warnings
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
 
-from jukebox_cli.interfaces.errors import InputWarning
+from jukebox_cli.interfaces.conditioner import Conditioner
 from jukebox_cli.model.condition_inputs import (
     ConditionArrays,
     encode_window,
@@ -18,27 +13,18 @@ from jukebox_cli.model.condition_inputs import (
     require_same_arrays,
     require_used_conditions,
 )
-
-if TYPE_CHECKING:
-    pass
-from jukebox_cli.sampling.job import Job, audio_window
+from jukebox_cli.sampling.conditioning import audio_window
+from jukebox_cli.sampling.job import Job
 
 
 def validate_job(job: Job, until: str = "audio") -> None:
-    """Every condition of every window, encoded once, and whether the weights are there: what is
-    wrong fails here, before torch and before anything is written."""
-    levels = [load_conditioners(job.model, n, job.registry) for n in _prior_levels(job)]
-    for item in job.items:
-        require_used_conditions(job.model, job.registry, levels, job.song(item))
-    for number, parts in zip(_prior_levels(job), levels, strict=True):
-        shape = prior_shape(job.model.config, number)
-        first: ConditionArrays | None = None
-        for item in job.items:
-            for stretch in job.token_windows(number, item, 0):
-                window = audio_window(job, number, item, stretch)
-                arrays = encode_window(parts, [job.song(item)], window, shape)
-                first = first or arrays
-                require_same_arrays(parts, first, arrays)
+    """Encodes the conditions of every window, and looks for the weights that are needed to get as
+    far as `until` (top, tokens, audio).
+
+    Raises InputError for conditions that the model does not take, for missing weights, and for a
+    device or precision that is not there.
+    """
+    _validate_conditions(job)
     _require_weights(job, until)
     if job.device not in ("auto", "cpu") or job.precision == "bf16":
         from jukebox_cli.model.devices import pick_device, pick_dtype
@@ -46,35 +32,36 @@ def validate_job(job: Job, until: str = "audio") -> None:
         pick_dtype(job.precision, pick_device(job.device), large=False)
 
 
+def _validate_conditions(job: Job) -> None:
+    conditioners = [load_conditioners(job.model, level, job.registry) for level in job.prior_levels]
+    for item in job.items:
+        for segment in job.specs[item].segments:
+            require_used_conditions(job.model, job.registry, conditioners, segment.conditions)
+    for level in job.prior_levels:
+        first: ConditionArrays | None = None
+        for arrays in _encoded_windows(job, level, conditioners[level]):
+            first = first or arrays
+            require_same_arrays(conditioners[level], first, arrays)
+
+
+def _encoded_windows(
+    job: Job, level: int, conditioners: Mapping[str, Conditioner]
+) -> Iterator[ConditionArrays]:
+    """The conditions of every window that is sampled at a level."""
+    shape = prior_shape(job.model.config, level)
+    for item in job.items:
+        for part in job.segment_windows(level, item):
+            for window in part.windows:
+                audio = audio_window(shape, window, part.num_samples)
+                yield encode_window(conditioners, [part.segment.conditions], audio, shape)
+
+
 def _require_weights(job: Job, until: str) -> None:
-    """InputError when the model lacks weights that are needed to go as far as `until`."""
-    for level in range(job.top_level, (job.top_level if until == "top" else 0) - 1, -1):
+    """Raises InputError if weights are missing that are needed to get as far as `until`."""
+    lowest = job.top_level if until == "top" else 0
+    for level in range(job.top_level, lowest - 1, -1):
         if job.incomplete_items(level):
             job.model.require_weights(f"prior-{level}")
     if until == "audio":
-        for level in range(job.top_level + 1):
+        for level in range(job.grid.num_levels):
             job.model.require_weights(f"vqvae-{level}")
-
-
-def warn_if_drawn_with_other_weights(job: Job) -> None:
-    """Warns of items that are whole, but were drawn with other weights than the model has now."""
-    for level in _prior_levels(job):
-        mine = (
-            job.model.prior_fingerprint(level)
-            if job.model.weights(f"prior-{level}").exists()
-            else ""
-        )
-        for item in job.items:
-            tokens = job.run.read_tokens(level, item)
-            whole = tokens and len(tokens.tokens) >= job.num_tokens(level, item)
-            if tokens and whole and mine and tokens.prior_fingerprint not in ("", mine):
-                message = (
-                    f"level {level} of {job.run.path} was drawn with other weights of "
-                    f"prior-{level} and stays as it is: for a new song, choose another --out"
-                )
-                warnings.warn(InputWarning(message), stacklevel=2)
-                break
-
-
-def _prior_levels(job: Job) -> range:
-    return range(len(job.model.config.priors))

@@ -1,13 +1,12 @@
-"""Going on: from a run that is whole, or from a recording (primed sampling; paper, 5.3)."""
+"""Continuing a run, or a recording (primed sampling; Dhariwal et al. 2020, section 5)."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from jukebox_cli.audio.manifest import read_conditions
 from jukebox_cli.interfaces.errors import InputError
@@ -15,9 +14,15 @@ from jukebox_cli.model.condition_inputs import load_conditioners, require_used_c
 from jukebox_cli.registry import Registry
 from jukebox_cli.sampling.job import Job
 from jukebox_cli.sampling.request import Request
-from jukebox_cli.sampling.run_setup import new_config, require_same_run
+from jukebox_cli.sampling.run_setup import (
+    hash_recording,
+    new_config,
+    new_segment,
+    require_same_run,
+)
 from jukebox_cli.storage.model import Model
-from jukebox_cli.storage.run import ItemSpecs, Run, Tokens
+from jukebox_cli.storage.run import Run
+from jukebox_cli.storage.segments import ItemSpec, Parent, Prompt
 
 
 def plan_extension(
@@ -28,117 +33,148 @@ def plan_extension(
     out: Path | None,
     audio: bool,
 ) -> Job:
-    """The job of a run made `seconds` longer: the run itself, or a copy of its items in `out`.
+    """The job of making every item of a run `seconds` longer, in place or in a copy `out`.
 
-    A run that is not whole was stopped on its way: it stays as it is, to be finished. `audio` says
-    whether that is wanted too. Writes nothing yet; that is for `extend`.
+    Writes nothing; that is for `extend`. A run that is incomplete is only finished: then the job
+    is the given one. `audio` says whether complete includes the audio. `given` are options of the
+    conditioners that change from there on, and `seed` is that of the new segment; None keeps the
+    last one's.
+
+    Raises InputError if `out` is another run, or if an incomplete run was to be copied.
     """
-    copied = out is not None and out.resolve() != job.run.path.resolve()
-    unfinished = any(job.incomplete_items(level) for level in _begun(job))
-    if copied and unfinished:
+    is_copy = out is not None and out.resolve() != job.run.path.resolve()
+    is_incomplete = any(job.incomplete_items(level) for level in _begun_levels(job))
+    if is_copy and is_incomplete:
         hint = f"finish it first: `jukebox upsample {job.run.path}`"
         raise InputError(f"{job.run.path} is not whole yet", hint)
-    if unfinished or (not copied and audio and any(map(job.run.is_longer_than_audio, job.items))):
+    if is_incomplete or (
+        not is_copy and audio and any(map(job.run.is_longer_than_audio, job.items))
+    ):
         return job
-    song = read_conditions(job.registry, given, Path())
-    more = round(seconds * job.config.sample_rate)
-    items = dict(job.specs.items)
-    for item in job.items:
-        samples, was = job.specs.for_item(item)
-        items[item] = (samples + more, {**was, **song})
-    asked = ItemSpecs(job.specs.num_samples, job.specs.song, items)
-    config = job.config if seed is None else replace(job.config, seed=seed)
-    run = Run(out) if out is not None and copied else job.run
-    if copied:
-        require_same_run(run, config, asked, job.items)
-    return replace(job, run=run, specs=asked, config=config)
+    run = Run(out) if out is not None and is_copy else job.run
+    conditions = read_conditions(job.registry, given, Path())
+    added = round(seconds * job.config.sample_rate)
+    specs = {item: _extended(job, item, added, conditions, seed, run) for item in job.items}
+    if is_copy:
+        require_same_run(run, job.config, specs)
+        there = [item for item in job.items if run.exists and run.has_item(item)]
+        specs |= run.read_items(there)
+    return replace(job, run=run, specs=specs)
+
+
+def _extended(
+    job: Job, item: int, added: int, conditions: Mapping[str, Any], seed: int | None, run: Run
+) -> ItemSpec:
+    """An item with one more segment of `added` samples, in `run`."""
+    spec = job.specs[item]
+    levels = range(job.grid.num_levels)
+    changes: dict[str, Any] = {
+        "conditions": {**spec.conditions, **conditions},
+        "prior_fingerprints": tuple(job.model.prior_fingerprint(level) for level in levels),
+    }
+    if seed is not None:
+        changes["seed"] = seed
+    if run is not job.run:
+        parent = os.path.relpath(job.run.path, run.path)
+        changes["parent"] = Parent(Path(parent).as_posix(), item, spec.num_samples)
+    return spec.extended(spec.num_samples + added, **changes)
 
 
 def extend(job: Job, more: Job) -> None:
-    """Makes a job's run longer, or the copy of it that `more` works on.
+    """Makes the items of a job's run longer, or those of the copy that `more` works on.
 
-    What is there becomes given: it is not drawn again, and steers what follows.
+    Their tokens stay, but for those of a last top-level token that is partly of silence. An item's
+    file is written after its tokens, so an interrupted command can be repeated.
     """
-    if _is_there(more):
+    items = [i for i in more.items if not more.run.has_item(i) or more.run.item(i) != more.specs[i]]
+    if not items:
         return
-    for item in job.items:
+    for item in items:
         for level in job.run.levels_with_tokens(item):
             tokens = job.run.read_tokens(level, item)
             assert tokens is not None
-            kept = tokens.tokens[: _whole(job, level, job.num_samples(item))]
-            given = Tokens(kept, len(kept))
-            more.run.write_tokens(level, item, given, job.model.config.vqvae)
-    more.run.write_item_specs(more.specs, job.items)
-    more.run.write_config(more.config)
-    seconds = [round(more.num_samples(i) / more.config.sample_rate, 3) for i in more.items]
-    seeds = {"seed": more.config.seed, "before": job.config.seed}
-    more.log_event("continue", items=list(more.items), seconds=seconds, **seeds)
+            kept = tokens[: job.grid.num_whole_tokens(level, job.num_samples(item))]
+            more.run.write_tokens(level, item, kept, job.model.config.vqvae)
+        more.run.write_item(item, more.specs[item])
+    if not more.run.exists:
+        more.run.write_config(more.config)
+    seconds = [round(more.num_samples(i) / more.config.sample_rate, 3) for i in items]
+    more.log_event("continue", items=items, seconds=seconds)
 
 
-def _is_there(job: Job) -> bool:
-    """Whether its items have been begun at their length."""
-    if not job.run.exists or not set(job.items) <= set(job.run.items()):
-        return False
-    asked = job.run.item_specs()
-    return all(asked.for_item(item) == job.specs.for_item(item) for item in job.items)
-
-
-def _begun(job: Job) -> list[int]:
-    """The levels that any of the job's items has tokens of."""
-    return sorted({level for item in job.items for level in job.run.levels_with_tokens(item)})
-
-
-def _whole(job: Job, level: int, samples: int) -> int:
-    """Tokens of a level that `samples` fill wholly: the last one may be half silence."""
-    hops = job.model.config.vqvae.hop_lengths
-    return max(1, samples // hops[-1]) * (hops[-1] // hops[level])
+def _begun_levels(job: Job) -> list[int]:
+    """The top level, and those that any of the job's items has tokens of."""
+    found = {level for item in job.items for level in job.run.levels_with_tokens(item)}
+    return sorted({job.top_level, *found})
 
 
 def from_recording(
-    want: Request, model: Model, registry: Registry, path: Path, prime: float | None, out: Path
+    request: Request, model: Model, registry: Registry, path: Path, prime: float | None, out: Path
 ) -> Job:
-    """The job of a recording (its first `prime` seconds) and `want.seconds` after it."""
-    from jukebox_cli.audio.io import duration_seconds, hash_files
+    """The job of continuing a recording, or its first `prime` seconds, by `request.seconds`.
 
-    config = new_config(model, registry, want)
-    song = dict(want.song)
-    top = model.config.vqvae.hop_lengths[-1]
-    heard = min(duration_seconds(path), prime or float("inf"))
-    primed = int(heard * config.sample_rate) // top * top
-    if primed == 0:
-        least = top / config.sample_rate
-        raise InputError(f"{path} is too short: {heard:.3f} s", f"give at least {least:.3f} s")
-    config = replace(config, audio_hash=hash_files([path], str(primed)))
-    asked = ItemSpecs(primed + round(want.seconds * config.sample_rate), song)
-    run = Run(out)
-    require_same_run(run, config, asked)
-    job = Job(run, model, registry, want.items, config, asked)
-    parts = [load_conditioners(model, n, registry) for n in range(len(model.config.priors))]
-    require_used_conditions(model, registry, parts, song)
-    return job
+    Writes nothing; `prime_with_recording` does. Raises InputError if the recording is too short,
+    if `out` is another run, and for conditions that the model does not take.
+    """
+    from jukebox_cli.audio.io import duration_seconds
+
+    config = new_config(model, registry, request)
+    grid = model.config.vqvae.token_grid
+    seconds = min(duration_seconds(path), prime or float("inf"))
+    num_primed = grid.floor_samples(int(seconds * config.sample_rate))
+    if num_primed == 0:
+        least = grid.top_hop_length / config.sample_rate
+        raise InputError(f"{path} is too short: {seconds:.3f} s", f"give at least {least:.3f} s")
+    prompt = Prompt(hash_recording(path), num_primed, path.name)
+    segments = (
+        new_segment(model, config, request.song, prompt=prompt),
+        new_segment(model, config, request.song, num_primed),
+    )
+    spec = ItemSpec(num_primed + round(request.seconds * config.sample_rate), segments)
+    run, specs = Run(out), dict.fromkeys(request.items, spec)
+    there = [*run.items()[:1], *request.items]
+    require_same_run(run, config, dict.fromkeys(there, spec))
+    conditioners = [
+        load_conditioners(model, level, registry) for level in range(len(model.config.priors))
+    ]
+    require_used_conditions(model, registry, conditioners, request.song)
+    specs |= run.read_items(i for i in request.items if run.exists and run.has_item(i))
+    return Job(run, model, registry, request.items, config, specs)
 
 
 def prime_with_recording(job: Job, path: Path, seconds: float | None) -> None:
-    """Gives items that have none the tokens of a recording, at every level."""
+    """Gives the items that lack them the tokens of a recording, at every level, as their prompt."""
     from jukebox_cli.model.devices import pick_device
     from jukebox_cli.model.loader import load_vqvae
     from jukebox_cli.sampling.tokenize import encode_file
 
-    levels = range(job.top_level + 1)
-    items = [
-        i
-        for i in job.items
-        if not job.run.exists or any(job.run.read_tokens(n, i) is None for n in levels)
-    ]
+    items = [item for item in job.items if not _is_primed(job, item)]
     if not items:
         return
     vqvae = load_vqvae(job.model, pick_device(job.device))
-    tokens, samples = encode_file(vqvae, path, seconds=seconds)
-    for level, codes in enumerate(tokens):
-        kept = codes[: _whole(job, level, samples)].astype(np.int64)
-        for item in items:
-            job.run.write_tokens(level, item, Tokens(kept, len(kept)), job.model.config.vqvae)
+    tokens, num_samples = encode_file(vqvae, path, seconds=seconds)
+    prompt = job.specs[items[0]].prompt
+    assert prompt is not None
+    num_tokens = [job.grid.num_tokens(n, prompt.num_samples) for n in range(job.grid.num_levels)]
+    if len(tokens[0]) < num_tokens[0]:
+        found = num_samples / job.config.sample_rate
+        raise InputError(
+            f"{path} is shorter than its header says: {found:.3f} s",
+            "use only what is there: --prime SECONDS",
+        )
+    for item in items:
+        for level, codes in enumerate(tokens):
+            kept = codes[: num_tokens[level]]
+            job.run.write_tokens(level, item, kept, job.model.config.vqvae)
+        job.run.write_item(item, job.specs[item])
     if not job.run.exists:
-        job.run.write_item_specs(job.specs)
         job.run.write_config(job.config)
-    job.log_event("primed", audio=path.name, seconds=round(samples / job.config.sample_rate, 3))
+    primed = round(prompt.num_samples / job.config.sample_rate, 3)
+    job.log_event("primed", audio=path.name, seconds=primed)
+
+
+def _is_primed(job: Job, item: int) -> bool:
+    """Whether an item is in the run, with tokens at every level."""
+    if not job.run.exists or not job.run.has_item(item):
+        return False
+    return all(job.run.num_tokens(level, item) for level in range(job.grid.num_levels))

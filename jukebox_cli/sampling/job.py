@@ -1,100 +1,111 @@
-"""What the commands do to a run: fill in the tokens of its levels, then its audio.
-
-Every stage looks at what is there, does what is missing, and leaves the rest alone. That is all
-there is to resuming.
-"""
+"""A job: a run that a command works on, and how to work on it."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from jukebox_cli.interfaces.conditioner import Song, Window
+from jukebox_cli.config.token_grid import TokenGrid
+from jukebox_cli.interfaces.conditioner import Song
 from jukebox_cli.registry import Registry
-from jukebox_cli.sampling.windows import TokenWindow, token_windows
+from jukebox_cli.sampling.windows import (
+    SegmentWindows,
+    TokenWindow,
+    segment_windows,
+    token_windows,
+)
 from jukebox_cli.storage.model import Model
-from jukebox_cli.storage.run import ItemSpecs, Run, RunConfig
+from jukebox_cli.storage.run import Run, RunConfig
+from jukebox_cli.storage.segments import ItemSpec
 
-if TYPE_CHECKING:
-    pass
-
-
-#: Is told how many more are done.
+#: Moves a progress bar on by so many steps.
 Advance = Callable[[int], None]
-
-
-#: Something that counts up while a stage works, given what, how many are done and how many there
-#: are: see `cli` for the one with colours.
+#: Starts a progress bar: description, steps done, steps in all. See `cli.console.progress`.
 StartProgress = Callable[[str, int, int], Advance]
 
 
-def no_progress(what: str, done: int, total: int) -> Advance:
-    """The bar that shows nothing."""
+def no_progress(description: str, done: int, total: int) -> Advance:
+    """A progress bar that shows nothing."""
     return lambda count: None
 
 
 @dataclass(frozen=True)
 class Job:
-    """A run being worked on."""
+    """Some items of a run that are sampled and decoded, and how that is computed.
+
+    specs: what was asked for of each item, also of those that are not on disk yet.
+    wait_for_upper: called again and again while another process samples the level above; None if
+        that level must be complete.
+    """
 
     run: Run
     model: Model
     registry: Registry
     items: Sequence[int]
     config: RunConfig
-    specs: ItemSpecs
+    specs: Mapping[int, ItemSpec]
     device: str = "auto"
     precision: str = "auto"
     batch_size: int = 16
     progress: StartProgress = no_progress
-    #: called again and again while the level above is drawn by another; None: it must be whole
     wait_for_upper: Callable[[], None] | None = None
 
     @property
+    def grid(self) -> TokenGrid:
+        return self.model.config.vqvae.token_grid
+
+    @property
     def top_level(self) -> int:
-        return self.model.config.vqvae.num_levels - 1
+        return self.grid.top_level
+
+    @property
+    def prior_levels(self) -> range:
+        """The levels that the model has a prior for."""
+        return range(len(self.model.config.priors))
 
     def num_samples(self, item: int) -> int:
-        return self.specs.for_item(item)[0]
+        """The length of an item's audio."""
+        return self.specs[item].num_samples
 
     def song(self, item: int) -> Song:
-        return self.specs.for_item(item)[1]
+        """The conditions of an item: those of its last segment."""
+        return self.specs[item].conditions
+
+    def seed(self, item: int) -> int:
+        """The seed of an item's last segment."""
+        return self.specs[item].segments[-1].seed
 
     def num_tokens(self, level: int, item: int) -> int:
-        """Tokens that an item has at a level when it is whole."""
-        hops = self.model.config.vqvae.hop_lengths
-        return -(-self.num_samples(item) // hops[-1]) * (hops[-1] // hops[level])
+        """Tokens that an item has at a level when it is complete."""
+        return self.grid.num_tokens(level, self.num_samples(item))
 
     def num_sampled_tokens(self, level: int, item: int) -> int:
-        tokens = self.run.read_tokens(level, item)
-        return 0 if tokens is None else len(tokens.tokens)
+        """Tokens that an item has at a level so far, those of a prompt included."""
+        return self.run.num_tokens(level, item)
 
     def incomplete_items(self, level: int) -> list[int]:
         """The items whose tokens of a level are not all there."""
-        return [
-            i for i in self.items if self.num_sampled_tokens(level, i) < self.num_tokens(level, i)
-        ]
+        return [i for i in self.items if self.num_missing_tokens(level, i)]
 
-    def token_windows(self, level: int, item: int, given: int) -> list[TokenWindow]:
-        config, hops = self.model.config, self.model.config.vqvae.hop_lengths
-        ratio = hops[level + 1] // hops[level] if level < self.top_level else 1
-        hop = self.config.hop_fraction[level]
-        return token_windows(
-            self.num_tokens(level, item), config.priors[level].context_length, hop, given, ratio
-        )
+    def num_missing_tokens(self, level: int, item: int) -> int:
+        return max(0, self.num_tokens(level, item) - self.num_sampled_tokens(level, item))
 
-    def log_event(self, kind: str, **what: Any) -> None:
-        event = {"time": round(time.time(), 3), "event": kind, **what}
+    def token_windows(self, level: int, item: int) -> list[TokenWindow]:
+        """The windows of a whole item, as if all of it were sampled as its last segment is."""
+        context_length = self.model.config.priors[level].context_length
+        fraction = self.specs[item].segments[-1].hop_fraction[level]
+        total, ratio = self.num_tokens(level, item), self.grid.ratio(level)
+        return token_windows(total, context_length, fraction, 0, ratio)
+
+    def segment_windows(self, level: int, item: int) -> list[SegmentWindows]:
+        """The windows that an item's segments are sampled in."""
+        context_length = self.model.config.priors[level].context_length
+        return segment_windows(self.specs[item], level, self.grid, context_length)
+
+    def log_event(self, kind: str, **details: Any) -> None:
+        """Writes a line into the run's log, and passes it to plugins."""
+        event = {"time": round(time.time(), 3), "event": kind, **details}
         self.run.log(event)
         self.registry.notify(self.run.path, event)
-
-
-def audio_window(job: Job, level: int, item: int, stretch: TokenWindow) -> Window:
-    """A stretch of tokens as the samples that its conditioners are told of."""
-    hop, frames = (
-        job.model.config.vqvae.hop_lengths[level],
-        job.model.config.priors[level].context_length,
-    )
-    return Window(stretch.start * hop, frames * hop, job.num_samples(item))

@@ -1,8 +1,8 @@
-"""All levels of a run, one after another or side by side, then its audio.
+"""All levels of a run, one after another or in parallel, then its audio.
 
-A small prior keeps one core busy and leaves the others idle. So while one level is drawn, the
-levels below it are too, each in a process of its own: it follows the level above by what that has
-put on disk, a window behind it. Every level draws what it would have drawn alone.
+A small prior keeps one core busy and leaves the others idle. So while one level is sampled, the
+levels below it are too, each in a process of its own, which follows the token files of the level
+above a window behind. Every level samples the tokens that it would sample alone.
 """
 
 from __future__ import annotations
@@ -13,48 +13,55 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from math import prod
 from threading import Thread
 
-from jukebox_cli.sampling.checks import warn_if_drawn_with_other_weights
 from jukebox_cli.sampling.decode import decode_items
-from jukebox_cli.sampling.job import Advance, Job
+from jukebox_cli.sampling.job import Advance, Job, no_progress
 from jukebox_cli.sampling.level import sample_level
+from jukebox_cli.sampling.messages import (
+    LevelFailed,
+    LevelTask,
+    ProgressAdvanced,
+    ProgressStarted,
+)
+from jukebox_cli.sampling.weights import (
+    record_prior_fingerprints,
+    warn_if_sampled_with_other_weights,
+)
 
-#: Tokens of the lowest level; with fewer, processes take longer to start than they save.
+#: Tokens of the lowest level. With fewer, starting processes takes longer than they save.
 MIN_PARALLEL_TOKENS = 10_000
-
-
-#: What a process that draws a level runs; it imports what this one would, from the same places.
+#: The module that a worker process runs.
 WORKER = "jukebox_cli.sampling.worker"
 
 
 def complete_run(job: Job, until: str = "audio") -> None:
-    """Top level -> upsamplers -> audio, as far as `until` (top, tokens, audio) says."""
-    warn_if_drawn_with_other_weights(job)
+    """Samples and decodes what the job's items lack, as far as `until` says: the top level (top),
+    all levels (tokens), or the audio of the lowest (audio)."""
+    warn_if_sampled_with_other_weights(job)
     lowest = job.top_level if until == "top" else 0
-    lacking = [
-        level for level in range(job.top_level, lowest - 1, -1) if job.incomplete_items(level)
-    ]
-    if parallel_levels_pay(job, lacking):
-        sample_levels_in_parallel(job, lacking)
+    levels = [n for n in range(job.top_level, lowest - 1, -1) if job.incomplete_items(n)]
+    job = record_prior_fingerprints(job, levels)
+    if parallel_levels_pay(job, levels):
+        sample_levels_in_parallel(job, levels)
     else:
-        for level in lacking:
+        for level in levels:
             sample_level(job, level)
     if until == "audio":
         decode_items(job)
 
 
 def parallel_levels_pay(job: Job, levels: Sequence[int]) -> bool:
-    """Whether levels that lack tokens are better drawn side by side: small ones, on a CPU with
-    cores to spare."""
-    if (
-        len(levels) < 2
-        or available_cores() < 2
-        or _missing_tokens(job, levels[-1]) < MIN_PARALLEL_TOKENS
-    ):
+    """Whether incomplete levels are faster sampled in parallel: those of small priors, on a CPU
+    with cores to spare."""
+    if len(levels) < 2 or available_cores() < 2:
+        return False
+    num_missing = sum(job.num_missing_tokens(levels[-1], item) for item in job.items)
+    if num_missing < MIN_PARALLEL_TOKENS:
         return False
     if any(job.model.config.priors[level].prefix_length for level in levels):
-        return False  # what they put on disk within a window is not settled
+        return False  # the tokens of an incomplete window may still change on disk
     for level in levels:
         job.model.require_weights(f"prior-{level}")
     from jukebox_cli.model.devices import pick_device
@@ -65,24 +72,16 @@ def parallel_levels_pay(job: Job, levels: Sequence[int]) -> bool:
 
 
 def available_cores() -> int:
-    """How many this process may use; OMP_NUM_THREADS may say fewer."""
+    """How many cores this process may use; OMP_NUM_THREADS can make it fewer."""
     if hasattr(os, "sched_getaffinity"):
-        there = len(os.sched_getaffinity(0))
+        cores = len(os.sched_getaffinity(0))
     else:
-        there = os.cpu_count() or 1
-    said = os.environ.get("OMP_NUM_THREADS", "")
-    return min(there, int(said)) if said.isdecimal() else there
-
-
-def _missing_tokens(job: Job, level: int) -> int:
-    return sum(
-        job.num_tokens(level, item) - job.num_sampled_tokens(level, item) for item in job.items
-    )
+        cores = os.cpu_count() or 1
+    limit = os.environ.get("OMP_NUM_THREADS", "")
+    return min(cores, int(limit)) if limit.isdecimal() else cores
 
 
 def _num_parameters(job: Job, level: int) -> int:
-    from math import prod
-
     from safetensors import safe_open
 
     with safe_open(str(job.model.weights(f"prior-{level}")), "np") as file:
@@ -90,20 +89,21 @@ def _num_parameters(job: Job, level: int) -> int:
 
 
 def sample_levels_in_parallel(job: Job, levels: Sequence[int]) -> None:
-    """Draws what the run's items lack at some levels, from the highest down."""
-    first, *below = levels
-    followers = [LevelWorker(job, level) for level in below]
+    """Samples what the job's items lack at some levels, the highest first: that one in this
+    process, the others each in a worker."""
+    highest, *lower = levels
+    workers = [LevelWorker(job, level) for level in lower]
     try:
-        sample_level(job, first)
-        for follower in followers:
-            follower.finish()
+        sample_level(job, highest)
+        for worker in workers:
+            worker.finish()
     finally:
-        for follower in followers:
-            follower.stop()
+        for worker in workers:
+            worker.stop()
 
 
 class LevelWorker:
-    """The process that draws a level, and what it says while it does."""
+    """A process that samples one level, and the thread that receives its messages."""
 
     def __init__(self, job: Job, level: int) -> None:
         self.level, self.progress = level, job.progress
@@ -112,48 +112,45 @@ class LevelWorker:
             [sys.executable, "-m", WORKER],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            # it imports what this process would, from the same places
             env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONSAFEPATH": "1"},
         )
-        self._send((level, {name: getattr(job, name) for name in _PICKLED_FIELDS}))
+        self._send(LevelTask.from_job(job, level))
         self.receiver = Thread(target=self._receive, daemon=True)
         self.receiver.start()
 
     def finish(self) -> None:
-        """Waits until the level is whole. Raises what went wrong there."""
+        """Waits until the level is complete. Raises what went wrong there."""
         self.receiver.join()
         if self.failure:
             raise self.failure
         if code := self.process.wait():
-            raise RuntimeError(f"drawing level {self.level} ended with exit code {code}")
+            raise RuntimeError(f"sampling level {self.level} ended with exit code {code}")
 
     def stop(self) -> None:
-        """Ends the process, which puts what it has drawn on disk."""
+        """Ends the process, which writes what it has sampled."""
         assert self.process.stdin
         with suppress(BrokenPipeError):
             self.process.stdin.close()
         self.process.wait()
         self.receiver.join()
 
-    def _send(self, what: object) -> None:
+    def _send(self, task: LevelTask) -> None:
         assert self.process.stdin
         with suppress(BrokenPipeError):  # it ended at once; `finish` says so
-            pickle.dump(what, self.process.stdin)
+            pickle.dump(task, self.process.stdin)
             self.process.stdin.flush()
 
     def _receive(self) -> None:
         assert self.process.stdout
-        tick: Advance | None = None
-        # it may end in the middle of a word
-        with suppress(EOFError, pickle.UnpicklingError), self.process.stdout as mouth:
+        advance: Advance = no_progress("", 0, 0)
+        # the process may end in the middle of a message
+        with suppress(EOFError, pickle.UnpicklingError), self.process.stdout as output:
             while True:
-                said = pickle.load(mouth)
-                if isinstance(said, Exception):
-                    self.failure = said
-                elif tick is None:
-                    tick = self.progress(*said)
-                else:
-                    tick(said)
-
-
-#: What of a job another process can be handed; it finds the plugins anew.
-_PICKLED_FIELDS = ("run", "model", "items", "config", "specs", "device", "precision", "batch_size")
+                match pickle.load(output):
+                    case ProgressStarted(description, done, total):
+                        advance = self.progress(description, done, total)
+                    case ProgressAdvanced(count):
+                        advance(count)
+                    case LevelFailed(error):
+                        self.failure = error

@@ -1,4 +1,4 @@
-"""What a person asks for, as presets and flags say it -> a run that can be worked on."""
+"""Presets and options of the command line -> a request."""
 
 from __future__ import annotations
 
@@ -10,38 +10,54 @@ from typing import Any
 
 from jukebox_cli.audio.manifest import read_conditions
 from jukebox_cli.config.presets import find_preset
-from jukebox_cli.config.schema import ModelConfig, Options, SongPreset
+from jukebox_cli.config.schema import ModelConfig, Options, SamplingConfig, SongPreset
 from jukebox_cli.config.yaml_files import load_config, origin_of
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.registry import Registry
 from jukebox_cli.sampling.items import select_items
 from jukebox_cli.storage.model import DEFAULT_MODEL
+from jukebox_cli.storage.segments import MAX_SEED
 
 DEFAULT_SECONDS = 20.0
-
-
 DEFAULT_HOP_FRACTION = 0.5
-
-
 MAX_SECONDS = 1_000_000
-
-
-#: Who says what is at a place of a preset.
-OriginOf = Callable[..., str]
 
 
 @dataclass(frozen=True)
 class Request:
-    """Preset and flags, joined: a flag wins over the preset, the preset over the model."""
+    """What a person asked for. An option wins over the preset, and the preset over the model."""
 
-    model: str
+    model: str  # name or folder
     seconds: float
     items: tuple[int, ...]
     seed: int
     song: Mapping[str, Any]  # the values of every conditioner
-    hop_fraction: tuple[float, ...] = ()
-    sampling: tuple[Options, ...] = ()
-    sampler_options: Mapping[str, Any] = field(default_factory=dict)
+    hop_fraction: tuple[float, ...] = ()  # the preset's, level 0 first
+    sampling: tuple[Options, ...] = ()  # the preset's options of the samplers, level 0 first
+    sampler_options: Mapping[str, Any] = field(default_factory=dict)  # of the command, all levels
+
+
+@dataclass(frozen=True)
+class PresetFile:
+    """A preset, and where each of its values comes from; an empty one if there is no file."""
+
+    preset: SongPreset = field(default_factory=SongPreset)
+    folder: Path = Path()  # what its paths are relative to
+    #: the place of a key, such as `my.yaml:3`; None without a file
+    origin: Callable[..., str] | None = None
+
+    def name_of(self, option: str, value: object) -> str:
+        """What to call an option in an error: `--seconds`, or `seconds in my.yaml:3` if the option
+        was not given and the value is the preset's."""
+        if self.origin is None or value is not None:
+            return f"--{option}"
+        return f"{option} in {self.origin(option)}"
+
+    def with_origin(self, error: InputError, *place: int | str) -> InputError:
+        """The same error, with the line of the preset, or the --set, that the value comes from."""
+        if self.origin is None:
+            return error
+        return InputError(f"{self.origin(*place)}: {error.message}", error.hint)
 
 
 def build_request(
@@ -57,75 +73,85 @@ def build_request(
     conditions: Mapping[str, Any],
     sampler_options: Mapping[str, Any],
 ) -> Request:
-    """Reads the preset and lays the flags over it."""
-    path = find_preset(preset) if preset is not None else None
-    said = load_config(SongPreset, path, overrides) if path else SongPreset()
-    if overrides and not path:
-        raise InputError("--set changes a preset, and none is given", "add --preset NAME")
+    """The request of a preset, `key=value` overrides of it, and options, which win over both.
 
-    says = partial(origin_of, path, overrides) if path else None
-
-    def where(key: str, flag: object) -> str:
-        return f"--{key}" if says is None or flag is not None else f"{key} in {says(key)}"
-
-    for level, each in enumerate(said.sampling.options):
-        try:
-            registry.make_samplers(each)
-        except InputError as error:
-            raise _with_origin(error, says, "sampling", "options", level) from None
-    for level, hop in enumerate(said.sampling.hop_fraction):
-        try:
-            _validate_hop_fraction(level, hop)
-        except InputError as error:
-            raise _with_origin(error, says, "sampling", "hop_fraction", level) from None
+    Raises InputError for anything that can't be asked for.
+    """
+    source = _load_preset(preset, overrides)
+    values = source.preset
+    _validate_sampling(registry, values.sampling, source)
     return Request(
-        model=model or said.model or DEFAULT_MODEL,
+        model=model or values.model or DEFAULT_MODEL,
         seconds=require_positive(
-            where("seconds", seconds), _first_given(seconds, said.seconds, DEFAULT_SECONDS)
+            source.name_of("seconds", seconds),
+            _first_not_none(seconds, values.seconds, DEFAULT_SECONDS),
         ),
-        items=select_items(_first_given(items, said.items, 1), only, where=where("items", items)),
-        seed=validate_seed(_first_given(seed, said.seed, 0), where("seed", seed)),
-        song=_merge_conditions(registry, said, path.parent if path else Path(), says, conditions),
-        hop_fraction=said.sampling.hop_fraction,
-        sampling=said.sampling.options,
+        items=select_items(
+            _first_not_none(items, values.items, 1), only, where=source.name_of("items", items)
+        ),
+        seed=validate_seed(_first_not_none(seed, values.seed, 0), source.name_of("seed", seed)),
+        song=_merge_conditions(registry, source, conditions),
+        hop_fraction=values.sampling.hop_fraction,
+        sampling=values.sampling.options,
         sampler_options=sampler_options,
     )
 
 
-def _merge_conditions(
-    registry: Registry,
-    said: SongPreset,
-    there: Path,
-    says: OriginOf | None,
-    given: Mapping[str, Any],
-) -> dict[str, Any]:
-    """What preset and flags say; a preset's own paths are relative to where it is, `there`, those
-    of flags to where the person is. A conditioner that can't be told a part by each is told both
-    together."""
-    kept = {key: value for key, value in said.song.items() if key not in given}
-    try:
-        return {
-            **read_conditions(registry, kept, there),
-            **read_conditions(registry, given, Path()),
-        }
-    except InputError as apart:
-        shared, rest = _split_shared(registry, kept, given)
+def _load_preset(name: str | None, overrides: Sequence[str]) -> PresetFile:
+    if name is None:
+        if overrides:
+            raise InputError("--set changes a preset, and none is given", "add --preset NAME")
+        return PresetFile()
+    path = find_preset(name)
+    preset = load_config(SongPreset, path, overrides)
+    return PresetFile(preset, path.parent, partial(origin_of, path, overrides))
+
+
+def _validate_sampling(registry: Registry, sampling: SamplingConfig, source: PresetFile) -> None:
+    """Raises InputError, naming the line of the preset, for sampling options that can't be."""
+    for level, options in enumerate(sampling.options):
         try:
-            both = {**kept, **{key: _absolute_if_file(value) for key, value in shared.items()}}
-            return {
-                **read_conditions(registry, both, there),
-                **read_conditions(registry, rest, Path()),
-            }
+            registry.make_samplers(options)
+        except InputError as error:
+            raise source.with_origin(error, "sampling", "options", level) from None
+    for level, fraction in enumerate(sampling.hop_fraction):
+        try:
+            _validate_hop_fraction(level, fraction)
+        except InputError as error:
+            raise source.with_origin(error, "sampling", "hop_fraction", level) from None
+
+
+def _merge_conditions(
+    registry: Registry, source: PresetFile, given: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The conditions of the preset and of options. Paths of the preset are relative to its folder,
+    those of options to the working folder.
+
+    Each is read alone. If that fails, a conditioner that has values of both reads them together:
+    some values are only valid together.
+    """
+    kept = {key: value for key, value in source.preset.song.items() if key not in given}
+    try:
+        return _read(registry, kept, source.folder) | _read(registry, given, Path())
+    except InputError as error:
+        shared, rest = _split_shared(registry, kept, given)
+        together = kept | {key: _absolute_if_file(value) for key, value in shared.items()}
+        try:
+            return _read(registry, together, source.folder) | _read(registry, rest, Path())
         except InputError:
-            key = _faulty_key(registry, kept, there, apart)
-            raise _with_origin(apart, says, "song", key) if key else apart from None
+            key = _faulty_key(registry, kept, source.folder, error)
+            raise source.with_origin(error, "song", key) if key else error from None
+
+
+def _read(registry: Registry, values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    return dict(read_conditions(registry, values, folder))
 
 
 def _faulty_key(
-    registry: Registry, said: Mapping[str, Any], folder: Path, error: InputError
+    registry: Registry, values: Mapping[str, Any], folder: Path, error: InputError
 ) -> str | None:
-    """Which of the things that a preset says is wrong alone, too."""
-    for key, value in said.items():
+    """The key of a preset that causes an error by itself."""
+    for key, value in values.items():
         try:
             read_conditions(registry, {key: value}, folder)
         except InputError as alone:
@@ -134,15 +160,10 @@ def _faulty_key(
     return None
 
 
-def _with_origin(error: InputError, says: OriginOf | None, *place: int | str) -> InputError:
-    """The same error with the line of the preset, or the --set, that it comes from."""
-    return InputError(f"{says(*place)}: {error.message}", error.hint) if says else error
-
-
 def _split_shared(
     registry: Registry, kept: Mapping[str, Any], given: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What is given to conditioners that a preset says something of too, and the rest."""
+    """The given values of conditioners that have values in the preset too, and the others."""
     fields_of = [{f.name for f in fields(kind.Input)} for kind in registry.conditioners.values()]
     common = {key for names in fields_of if names & set(kept) for key in names}
     shared = {key: value for key, value in given.items() if key in common}
@@ -150,50 +171,54 @@ def _split_shared(
 
 
 def _absolute_if_file(value: Any) -> Any:
-    """A path from where the person is, if it is one, so that it is found from elsewhere too."""
+    """The absolute path, if a value is the path of a file; else the value."""
     is_file = isinstance(value, str) and "\n" not in value and Path(value).is_file()
     return str(Path(value).resolve()) if is_file else value
 
 
-def _first_given(*values: Any) -> Any:
-    return next(v for v in values if v is not None)
+def _first_not_none(*values: Any) -> Any:
+    return next(value for value in values if value is not None)
 
 
-def require_positive(where: str, number: float) -> float:
-    if not 0 < number < MAX_SECONDS:
+def require_positive(name: str, seconds: float) -> float:
+    """`seconds`. Raises InputError, naming the option, if it is not more than 0 or too large."""
+    if not 0 < seconds < MAX_SECONDS:
         bounds = f"more than 0 and less than {MAX_SECONDS:,}"
-        raise InputError(f"{where} must be {bounds}, not {number:g}", "try 20")
-    return number
+        raise InputError(f"{name} must be {bounds}, not {seconds:g}", "try 20")
+    return seconds
 
 
-def validate_seed(seed: int, where: str = "--seed") -> int:
-    if not 0 <= seed < 2**63:
-        raise InputError(f"{where} must be from 0 to 2^63 - 1, not {seed}", "try 1")
+def validate_seed(seed: int, name: str = "--seed") -> int:
+    """`seed`. Raises InputError, naming the option, if it is not from 0 to 2^63 - 1."""
+    if not 0 <= seed < MAX_SEED:
+        raise InputError(f"{name} must be from 0 to 2^63 - 1, not {seed}", "try 1")
     return seed
 
 
 def resolve_sampling(
-    config: ModelConfig, registry: Registry, want: Request
+    config: ModelConfig, registry: Registry, request: Request
 ) -> tuple[tuple[float, ...], tuple[Options, ...]]:
-    """Hop and sampler knobs of each level; checked."""
-    hops, knobs = [], []
+    """Hop fraction and options of the samplers per level, of the request or else of the model.
+
+    Raises InputError for values that can't be.
+    """
+    hop_fractions, options = [], []
     for level in range(config.vqvae.num_levels):
-        hop = _at(
-            want.hop_fraction, level, _at(config.sampling.hop_fraction, level, DEFAULT_HOP_FRACTION)
-        )
-        _validate_hop_fraction(level, hop)
-        theirs = _at(want.sampling, level, _at(config.sampling.options, level, {}))
-        mine = {**theirs, **want.sampler_options}
-        registry.make_samplers(mine)
-        hops.append(hop)
-        knobs.append(mine)
-    return tuple(hops), tuple(knobs)
+        default = _at(config.sampling.hop_fraction, level, DEFAULT_HOP_FRACTION)
+        fraction = _at(request.hop_fraction, level, default)
+        _validate_hop_fraction(level, fraction)
+        hop_fractions.append(fraction)
+        base = _at(request.sampling, level, _at(config.sampling.options, level, {}))
+        merged = {**base, **request.sampler_options}
+        registry.make_samplers(merged)
+        options.append(merged)
+    return tuple(hop_fractions), tuple(options)
 
 
-def _validate_hop_fraction(level: int, hop: float) -> None:
-    if not 0 < hop <= 1:
-        what = f"the hop of level {level} must be more than 0 and at most 1"
-        raise InputError(f"{what}, not {hop:g}", "try 0.5")
+def _validate_hop_fraction(level: int, fraction: float) -> None:
+    if not 0 < fraction <= 1:
+        what = f"the hop_fraction of level {level} must be more than 0 and at most 1"
+        raise InputError(f"{what}, not {fraction:g}", "try 0.5")
 
 
 def _at(values: Sequence[Any], level: int, default: Any) -> Any:

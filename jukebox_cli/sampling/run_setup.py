@@ -1,15 +1,11 @@
-"""What a person asks for, as presets and flags say it -> a run that can be worked on."""
+"""Requests -> jobs on new runs, or on those that are there; runs that are not there are created."""
 
 from __future__ import annotations
 
 import itertools
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from jukebox_cli import __version__
 from jukebox_cli.audio.manifest import Recording
@@ -18,138 +14,210 @@ from jukebox_cli.registry import Registry
 from jukebox_cli.sampling.items import parse_number_list
 from jukebox_cli.sampling.job import Job
 from jukebox_cli.sampling.request import Request, resolve_sampling
-from jukebox_cli.storage.model import Model, find_model
-from jukebox_cli.storage.run import ItemSpecs, Run, RunConfig, Tokens
+from jukebox_cli.storage.model import Model, builtin_models, find_model
+from jukebox_cli.storage.run import Run, RunConfig
+from jukebox_cli.storage.segments import ItemSpec, Prompt, Segment
+
+#: What a folder may hold besides run.yaml for a run to be made in it: an interrupted command leaves
+#: such things behind.
+LEFTOVERS = ("items", "tokens", "log.jsonl", "run.yaml")
 
 
-def new_config(model: Model, registry: Registry, want: Request) -> RunConfig:
-    hop, sampling = resolve_sampling(model.config, registry, want)
-    builtin = Path(__file__).parent in model.path.parents
+def new_config(model: Model, registry: Registry, request: Request) -> RunConfig:
+    """The settings of a run of a request. Raises InputError for sampling options that can't be."""
+    hop_fraction, sampling = resolve_sampling(model.config, registry, request)
+    is_builtin = builtin_models() in model.path.parents
     return RunConfig(
-        model=model.name if builtin else str(model.path.resolve()),
+        model=model.name if is_builtin else str(model.path.resolve()),
         fingerprint=model.fingerprint(),
         sample_rate=model.config.vqvae.sample_rate,
-        seed=want.seed,
-        hop_fraction=hop,
+        seed=request.seed,
+        hop_fraction=hop_fraction,
         sampling=sampling,
         versions={"jukebox": __version__, **registry.versions},
     )
 
 
-def start_job(want: Request, registry: Registry, out: Path | None, name: str) -> Job:
-    """The job of a request: in a new run, or in the one that is there if it is of the same."""
-    model = find_model(want.model)
-    config = new_config(model, registry, want)
-    asked = ItemSpecs(max(1, round(want.seconds * config.sample_rate)), dict(want.song))
-    run = Run(out) if out else _unused_run(Path("runs") / name, config, asked)
-    require_same_run(run, config, asked)
-    return Job(run, model, registry, want.items, config, asked)
+def new_segment(
+    model: Model,
+    config: RunConfig,
+    conditions: Mapping[str, Any],
+    first_sample: int = 0,
+    prompt: Prompt | None = None,
+) -> Segment:
+    """A segment of a run with these settings, sampled by the weights that the model has now."""
+    levels = range(model.config.vqvae.num_levels)
+    fingerprints = [None if prompt else model.prior_fingerprint(level) for level in levels]
+    return Segment(
+        first_sample=first_sample,
+        seed=config.seed,
+        conditions=dict(conditions),
+        sampling=config.sampling,
+        hop_fraction=config.hop_fraction,
+        prior_fingerprints=tuple(fingerprints),
+        prompt=prompt,
+    )
+
+
+def new_item(
+    model: Model, config: RunConfig, num_samples: int, conditions: Mapping[str, Any]
+) -> ItemSpec:
+    """An item that is sampled from nothing but its conditions."""
+    return ItemSpec(num_samples, (new_segment(model, config, conditions),))
+
+
+def start_job(request: Request, registry: Registry, out: Path | None, name: str) -> Job:
+    """The job of a request, in the run `out` or in an unused run named `name`. Writes nothing.
+
+    If the run is there, it must be of the same request; items that were continued since stay as
+    they are. Raises InputError if it is of another request, or no run.
+    """
+    model = find_model(request.model)
+    config = new_config(model, registry, request)
+    num_samples = max(1, round(request.seconds * config.sample_rate))
+    wanted = new_item(model, config, num_samples, request.song)
+    run = Run(out) if out else _unused_run(Path("runs") / name, config, request.items, wanted)
+    require_same_run(run, config, _comparable(run, request.items, wanted))
+    there = [item for item in request.items if run.exists and run.has_item(item)]
+    specs = {**dict.fromkeys(request.items, wanted), **run.read_items(there)}
+    return Job(run, model, registry, request.items, config, specs)
 
 
 def recording_run_config(
-    run: Run, model: Model, registry: Registry, pieces: Sequence[Recording]
+    run: Run, model: Model, registry: Registry, recordings: Sequence[Recording]
 ) -> RunConfig:
-    """The settings of a run that holds recordings; InputError for a folder with other things."""
-    from jukebox_cli.audio.io import hash_files
-
-    songs = [json.dumps(dict(piece.song), sort_keys=True) for piece in pieces]
+    """The settings of a run that holds recordings. Raises InputError if `run` holds other ones."""
     config = new_config(model, registry, Request(model.name, 1.0, (0,), 0, {}))
-    config = replace(config, audio_hash=hash_files([piece.audio for piece in pieces], *songs))
-    require_same_run(run, config, run.item_specs() if run.exists else ItemSpecs(0, {}))
+    require_same_run(run, config, {})
+    if run.exists:
+        beginnings = [spec.segments[0] for spec in run.read_items(run.items()).values()]
+        found = [(each.prompt and each.prompt.audio_hash, each.conditions) for each in beginnings]
+        if found != [(hash_recording(each.audio), dict(each.song)) for each in recordings]:
+            raise _another_run(run, ["audio"])
     return config
 
 
+def hash_recording(path: Path) -> str:
+    """What a prompt names its recording by."""
+    from jukebox_cli.audio.io import hash_files
+
+    return str(hash_files([path]))
+
+
 def reopen_job(path: Path, registry: Registry, only: str | None, model: str | None = None) -> Job:
-    """The job of a run that is there. `model` says where its model is now."""
+    """The job of a run that is there, of all its items or of some (`0,2` or `4-7`).
+
+    model: its name or folder, if it is not where the run says.
+    Raises InputError if there is no such run, item or model.
+    """
     run = Run(path)
+    found = _find_model_of(run, model)
+    chosen = run.select_items(None if only is None else parse_number_list(only))
+    return Job(run, found, registry, chosen, run.config, run.read_items(chosen))
+
+
+def _find_model_of(run: Run, name: str | None) -> Model:
     config = run.config
     try:
-        found = find_model(model or config.model)
+        model = find_model(name or config.model)
     except InputError:
-        if model:
+        if name:
             raise
         hint = "say where it is now: --model FOLDER"
-        raise InputError(f"the model of {path} is not there: '{config.model}'", hint) from None
-    if found.fingerprint() != config.fingerprint:
+        raise InputError(f"the model of {run.path} is not there: '{config.model}'", hint) from None
+    if model.fingerprint() != config.fingerprint:
         raise InputError(
-            f"{path} is a run of another model than '{found.name}'",
+            f"{run.path} is a run of another model than '{model.name}'",
             "name the folder of the model it was made with: --model",
         )
-    chosen = run.select_items(None if only is None else parse_number_list(only))
-    return Job(run, found, registry, chosen, config, run.item_specs())
+    return model
 
 
 def create_run(job: Job) -> None:
-    """Puts a new run on disk: its settings, its song, and an empty file for every item."""
-    path = job.run.path
-    if not job.run.exists:
-        require_run_folder(
-            path, "run.yaml"
-        )  # another task of a job array may have begun it just now
-        job.run.write_item_specs(job.specs)
+    """Writes what a job's run lacks to be a run with the job's items: run.yaml and their files."""
+    is_new = not job.run.exists
+    if is_new:
+        require_run_folder(job.run.path)  # another task of a job array may have begun it just now
         job.run.write_config(job.config)
     for item in job.items:
-        if job.run.read_tokens(job.top_level, item) is None:
-            nothing = Tokens(np.zeros(0, np.int64), 0)
-            job.run.write_tokens(job.top_level, item, nothing, job.model.config.vqvae)
+        if is_new or not job.run.has_item(item):
+            job.run.delete_tokens(item)  # of an interrupted command, maybe of another request
+            job.run.write_item(item, job.specs[item])
 
 
-def require_run_folder(path: Path, *also: str) -> None:
-    """InputError for a folder with other things in it than `also`, so that nothing is mixed up.
-
-    What a run that was stopped in its first moments leaves behind is not in the way, nor is what
-    is being written this moment.
-    """
+def require_run_folder(path: Path) -> None:
+    """Raises InputError for a folder that holds other things than a run, or than what an
+    interrupted command leaves behind, so that nothing is mixed up."""
     names = {p.name for p in path.iterdir() if p.suffix != ".part"} if path.is_dir() else set()
-    if path.is_file() or not names <= {"song.json", "items", "tokens", "log.jsonl", *also}:
+    if path.is_file() or not names <= set(LEFTOVERS):
         raise InputError(f"{path} is there already and is not a run", "choose another --out")
 
 
-def require_same_run(
-    run: Run, config: RunConfig, asked: ItemSpecs, items: Sequence[int] = ()
-) -> None:
-    """InputError for a folder that holds anything but the run of this very request."""
+def require_same_run(run: Run, config: RunConfig, specs: Mapping[int, ItemSpec]) -> None:
+    """Raises InputError for a folder that holds anything but a run of these settings, in which the
+    items that are there begin as `specs` say."""
     if not run.exists:
-        require_run_folder(run.path, "run.yaml")
-    if changed := differences(run, config, asked, items):
-        hint = "choose another folder with --out, or ask for the same as before"
-        raise InputError(f"{run.path} is a run with another {', '.join(changed)}", hint)
+        require_run_folder(run.path)
+    elif changed := differences(run, config, specs):
+        raise _another_run(run, changed)
 
 
-def differences(
-    run: Run, config: RunConfig, asked: ItemSpecs, items: Sequence[int] = ()
-) -> list[str]:
-    """In what a run that is there differs from a request; nothing for one that is not there.
+def _another_run(run: Run, differences: Sequence[str]) -> InputError:
+    hint = "choose another folder with --out, or ask for the same as before"
+    return InputError(f"{run.path} is a run with another {', '.join(differences)}", hint)
 
-    `items` are those that have a length and a song of their own; they count where the run has begun
-    them, since other tasks of a job array may have made the run.
+
+def differences(run: Run, config: RunConfig, specs: Mapping[int, ItemSpec]) -> list[str]:
+    """In what a run on disk differs from these settings, and its items from `specs`.
+
+    Items that are not there do not count: another task of a job array may have made the run. Nor
+    does what items were continued by since.
     """
-    if not run.exists:
-        return []
-    was, begun = run.item_specs(), sorted({*items} & {*run.items()})
-
-    def lengths(each: ItemSpecs) -> list[int]:
-        return [each.num_samples, *(each.for_item(item)[0] for item in begun)]
-
-    def songs(each: ItemSpecs) -> list[Mapping[str, Any]]:
-        return [each.song, *(each.for_item(item)[1] for item in begun)]
-
-    pairs = {
-        "model": (run.config.fingerprint, config.fingerprint),
-        "seed": (run.config.seed, config.seed),
-        "hop": (run.config.hop_fraction, config.hop_fraction),
-        "sampling": (run.config.sampling, config.sampling),
-        "audio": (run.config.audio_hash, config.audio_hash),
-        "length": (lengths(was), lengths(asked)),
-        "song": (songs(was), songs(asked)),
-    }
-    return [what for what, (there, here) in pairs.items() if there != here]
+    pairs = [
+        ("model", run.config.fingerprint, config.fingerprint),
+        ("seed", run.config.seed, config.seed),
+        ("hop_fraction", run.config.hop_fraction, config.hop_fraction),
+        ("sampling", run.config.sampling, config.sampling),
+    ]
+    for item, wanted in specs.items():
+        if run.has_item(item):
+            pairs += _item_pairs(run.item(item), wanted)
+    return list(dict.fromkeys(name for name, found, asked in pairs if found != asked))
 
 
-def _unused_run(path: Path, config: RunConfig, asked: ItemSpecs) -> Run:
-    """The first of path, path-2, path-3 ... that is free or holds this very request."""
+def _item_pairs(found: ItemSpec, wanted: ItemSpec) -> Iterator[tuple[str, Any, Any]]:
+    """Names of what is compared of an item, each with the value on disk and the wanted one."""
+    if len(found.segments) < len(wanted.segments):
+        yield "length", found.num_samples, wanted.num_samples
+        return
+    found = found.beginning(len(wanted.segments))
+    yield "audio", found.prompt, wanted.prompt
+    yield "length", _sampled_ends(found), _sampled_ends(wanted)
+    for one, other in zip(found.segments, wanted.segments, strict=True):
+        yield "seed", one.seed, other.seed
+        yield "hop_fraction", one.hop_fraction, other.hop_fraction
+        yield "sampling", one.sampling, other.sampling
+        yield "song", one.conditions, other.conditions
+
+
+def _sampled_ends(spec: ItemSpec) -> list[int]:
+    """Where the segments of an item end, but for that of its prompt."""
+    return [end for segment, end in spec.spans() if segment.prompt is None]
+
+
+def _comparable(run: Run, items: Sequence[int], wanted: ItemSpec) -> dict[int, ItemSpec]:
+    """The items of a request that its run has, or else any other: they all begin alike, and a job
+    array's task that comes first with its own items is not alone in the run."""
+    there = [item for item in items if run.has_item(item)] or run.items()[:1]
+    return dict.fromkeys(there, wanted)
+
+
+def _unused_run(path: Path, config: RunConfig, items: Sequence[int], wanted: ItemSpec) -> Run:
+    """The first of path, path-2, path-3 ... that is not there or is of this very request."""
     for number in itertools.count(1):
         run = Run(path if number == 1 else path.with_name(f"{path.name}-{number}"))
-        if (run.exists and not differences(run, config, asked)) or not run.path.exists():
+        if not run.path.exists() or (
+            run.exists and not differences(run, config, _comparable(run, items, wanted))
+        ):
             return run
-    raise AssertionError("there is always a free number")
+    raise AssertionError("there is always an unused number")

@@ -26,7 +26,7 @@ class RunSummary:
 
 def summarize_run(run: Run, registry: Registry) -> RunSummary:
     """The summary of a run. Raises InputError if its files are damaged."""
-    items, specs = tuple(run.items()), run.item_specs()
+    specs = run.read_items(run.items())
     try:
         progress = describe_progress(reopen_job(run.path, registry, None))
     except InputError as error:  # its model is gone, for instance
@@ -34,8 +34,8 @@ def summarize_run(run: Run, registry: Registry) -> RunSummary:
     return RunSummary(
         run.path,
         Path(run.config.model).name,
-        items,
-        tuple(round(specs.for_item(i)[0] / run.config.sample_rate, 3) for i in items),
+        tuple(specs),
+        tuple(round(spec.num_samples / run.config.sample_rate, 3) for spec in specs.values()),
         progress,
         sum(path.stat().st_size for path in run.path.rglob("*") if path.is_file()),
     )

@@ -1,9 +1,11 @@
-"""Sampling a level: window after window, token after token (paper, section 5).
+"""Sampling a level: window after window, token after token (Dhariwal et al. 2020, section 5).
 
-Everything that is computed is a function of the item alone: no sum mixes items, prefixes are
-prefilled item by item, and a window that was left half drawn is replayed token by token. So a
-song comes out the same to the bit on one machine, whatever it was batched with and however often
-it was stopped.
+Everything that is computed is a function of the item alone: no sum mixes items, prompts are
+prefilled item by item, and a window that was left half sampled is replayed token by token. So on
+one machine an item comes out the same to the bit, whatever it is batched with and however often it
+was stopped.
+
+Shapes: B batch, T tokens of a window, P tokens of its prompt, K codes and characters.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from time import monotonic
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -29,132 +32,180 @@ from jukebox_cli.sampling.sampler_calls import (
 )
 from jukebox_cli.sampling.windows import TokenWindow
 
-#: Conditions of a batch for one window; called once per window, before its first token. Where a
-#: level is guided, those of a batch twice as large: as it is told, and told nothing.
-WindowConditioning = Callable[[TokenWindow], Conditioning]
+
+class WindowConditioner(Protocol):
+    """The conditions of a batch, window by window."""
+
+    def conditioning(self, window: TokenWindow) -> Conditioning:
+        """The conditions in a window. With guidance the batch is there twice: first with the songs'
+        conditions, then without any. Called once per window, before its first token."""
 
 
 @dataclass
 class PartialTokens:
-    """The tokens of one item at one level, and how many of them are settled."""
+    """The tokens of one item at one level, of which the first `num_done` are known."""
 
     item: int
+    seed: int
     tokens: np.ndarray  # int64 (total,)
     num_done: int
 
 
 @dataclass(frozen=True)
 class LevelSampler:
-    """What is the same for all items of a level."""
+    """What samples a level: its prior, and the samplers that shape the distribution."""
 
-    number: int
+    level: int
     prior: Prior
     samplers: Sequence[Sampler]
-    seed: int
 
     @cached_property
     def guidance_samplers(self) -> list[GuidanceSampler]:
-        """Those that want to see what comes where nothing is told."""
+        """The samplers that need unconditional logits (classifier-free guidance)."""
         return [
             s for s in self.samplers if isinstance(s, GuidanceSampler) and s.needs_unconditional
         ]
 
     def duplicate_for_guidance(self, tokens: Tensor) -> Tensor:
-        """The tokens of a batch as the prior takes them: once more where it is told nothing."""
+        """The batch twice, for the unconditional pass: (B, ...) -> (2B, ...). Unchanged without
+        guidance."""
         return torch.cat([tokens, tokens]) if self.guidance_samplers else tokens
+
+    def shape_logits(self, logits: Tensor, history: Tensor) -> Tensor:
+        """The logits (B, K) that a token is drawn from: those of the prior, (B, K) or with guidance
+        (2B, K), after all samplers. `history` are the tokens (B, t) before it in the window."""
+        return apply_samplers(self.samplers, self.guidance_samplers, logits, history)
 
 
 @dataclass(frozen=True)
 class ProgressCallbacks:
-    """Who is told how far it is: `tick(tokens drawn)` often, `save()` at most every `seconds`."""
+    """`on_tokens(n)` after `every` positions, and `save()` at most once per `save_interval`."""
 
     on_tokens: Callable[[int], None] = lambda _: None
     save: Callable[[], None] = lambda: None
-    save_interval: float = 5.0
-    every: int = 32  # tokens between looks at the clock
+    save_interval: float = 5.0  # seconds
+    every: int = 32  # positions between looks at the clock
 
 
 @torch.inference_mode()
 def sample_windows(
     level: LevelSampler,
-    drafts: Sequence[PartialTokens],
-    stretches: Sequence[TokenWindow],
-    conditions: WindowConditioning,
-    pulse: ProgressCallbacks,
+    batch: Sequence[PartialTokens],
+    windows: Sequence[TokenWindow],
+    conditioner: WindowConditioner,
+    callbacks: ProgressCallbacks,
 ) -> None:
-    """Draws what the drafts (of equal length) lack, saving as it goes.
+    """Samples what the items of a batch, of equal length, lack of some windows.
 
-    Whatever stops it, the drafts hold all that was drawn; saving that is up to the caller.
+    Saves after each window and now and then within one. However it is interrupted, `batch` then
+    holds all that was sampled; saving that is up to the caller.
     """
-    for stretch in stretches:
-        if all(draft.num_done >= stretch.end for draft in drafts):
-            continue
-        _sample_window(level, drafts, stretch, conditions(stretch), pulse)
-        pulse.save()
+    for window in windows:
+        if any(item.num_done < window.end for item in batch):
+            WindowSampler(level, batch, window, conditioner).run(callbacks)
+            callbacks.save()
 
 
-def _sample_window(
-    level: LevelSampler,
-    drafts: Sequence[PartialTokens],
-    stretch: TokenWindow,
-    conditions: Conditioning,
-    pulse: ProgressCallbacks,
-) -> None:
-    prior, start = level.prior, stretch.start
-    device = prior.position_embedding.device
-    prefix, length = stretch.sample_from - start, stretch.end - start
-    settled = [max(stretch.sample_from, min(d.num_done, stretch.end)) - start for d in drafts]
-    known = np.stack([d.tokens[start : stretch.end] for d in drafts])
-    tokens = torch.from_numpy(known).to(device)  # (B, length)
-    limits = torch.tensor(settled, device=device)
-    wide = torch.float32 if device.type == "mps" else torch.float64
-    numbers = _uniforms(level, drafts, stretch).to(device, wide)  # (B, length - prefix)
-    before = level.duplicate_for_guidance(tokens[:, :prefix])
-    caches = prior.make_caches(len(before), conditions)
-    prior.prefill(before, conditions, caches)
-    step = make_step(prior, conditions, caches)
+class WindowSampler:
+    """One window of a batch, sampled position by position. Positions count from its start."""
 
-    maxima = LogitMaxima(len(drafts), length - prefix, device)
+    def __init__(
+        self,
+        level: LevelSampler,
+        batch: Sequence[PartialTokens],
+        window: TokenWindow,
+        conditioner: WindowConditioner,
+    ) -> None:
+        self.level, self.batch, self.window = level, batch, window
+        self.length, self.num_primed = window.end - window.start, window.sample_from - window.start
+        prior, device = level.prior, level.prior.position_embedding.device
+        #: for each item, where sampling goes on: what is known before is replayed
+        self.resume_at = [max(self.num_primed, self._num_known(item)) for item in batch]
+        self.limits = torch.tensor(self.resume_at, device=device)  # (B,)
+        known = np.stack([item.tokens[window.start : window.end] for item in batch])
+        self.tokens = torch.from_numpy(known).to(device)  # (B, T)
+        dtype = torch.float32 if device.type == "mps" else torch.float64
+        self.uniform = _uniform_numbers(level.level, batch, window).to(device, dtype)  # (B, T - P)
+        conditions = conditioner.conditioning(window)
+        prompt = level.duplicate_for_guidance(self.tokens[:, : self.num_primed])
+        caches = prior.make_caches(len(prompt), conditions)
+        prior.prefill(prompt, conditions, caches)
+        self.step = make_step(prior, conditions, caches)
+        self.maxima = LogitMaxima(len(batch), self.length - self.num_primed, device)
 
-    def settle(upto: int) -> None:
-        if (invalid := maxima.first_invalid(upto - prefix)) is not None:
-            at = prefix + invalid
-            logits = step(level.duplicate_for_guidance(tokens[:, at - 1]), at)
-            chain = level.samplers, level.guidance_samplers
-            raise_for_invalid_logits(*chain, logits, tokens[:, :at])
-        drawn = tokens[:, :upto].cpu().numpy()
-        if upto == length:  # a letter of a prefix has no sound; within the window it is heard
-            drawn = np.where(drawn < prior.codebook_size, drawn, 0)
-        for draft, row in zip(drafts, drawn, strict=True):
-            if draft.num_done < start + upto:
-                draft.tokens[start : start + upto] = row
-                draft.num_done = start + upto
+    def run(self, callbacks: ProgressCallbacks) -> None:
+        """Samples the window to its end, or as far as it gets before an exception."""
+        position = reported = self.num_primed
+        saved_at = monotonic()
+        try:
+            while position < self.length:
+                self._sample(position)
+                position += 1
+                if position % callbacks.every and position < self.length:
+                    continue
+                callbacks.on_tokens(self._num_new(reported, position))
+                reported = position
+                if monotonic() - saved_at > callbacks.save_interval:
+                    self._store(position)
+                    callbacks.save()
+                    saved_at = monotonic()
+        finally:
+            self._store(position)
 
-    n, told, saved = prefix, prefix, monotonic()
-    try:
-        while n < length:
-            logits = step(level.duplicate_for_guidance(tokens[:, n - 1]), n)
-            if n >= min(settled):  # before that it is a replay, to fill the caches
-                chain = level.samplers, level.guidance_samplers
-                logits = apply_samplers(*chain, logits, tokens[:, :n])
-                maxima.record(n - prefix, logits)
-                token = draw_tokens(logits, numbers[:, n - prefix])
-                tokens[:, n] = torch.where(n < limits, tokens[:, n], token)
-            n += 1
-            if n % pulse.every == 0 or n == length:
-                pulse.on_tokens(sum(n - max(told, min(n, at)) for at in settled))
-                told = n
-                if monotonic() - saved > pulse.save_interval:
-                    settle(n)
-                    pulse.save()
-                    saved = monotonic()
-    finally:
-        settle(n)
+    def _sample(self, position: int) -> None:
+        """Computes one position, and samples its token for the items that lack it."""
+        logits = self._prior_logits(position)
+        if position < min(self.resume_at):  # only a replay, to fill the caches
+            return
+        logits = self.level.shape_logits(logits, self.tokens[:, :position])
+        self.maxima.record(position - self.num_primed, logits)
+        sampled = draw_tokens(logits, self.uniform[:, position - self.num_primed])
+        known = position < self.limits
+        self.tokens[:, position] = torch.where(known, self.tokens[:, position], sampled)
+
+    def _prior_logits(self, position: int) -> Tensor:
+        """The prior's logits of a position: (B, K), or (2B, K) with guidance."""
+        previous = self.level.duplicate_for_guidance(self.tokens[:, position - 1])
+        return self.step(previous, position)
+
+    def _require_valid_logits(self, end: int) -> None:
+        """Raises an error about what made the logits of a position before `end` invalid, if any
+        were."""
+        invalid = self.maxima.first_invalid(end - self.num_primed)
+        if invalid is not None:
+            position = self.num_primed + invalid
+            logits, history = self._prior_logits(position), self.tokens[:, :position]
+            level = self.level
+            raise_for_invalid_logits(level.samplers, level.guidance_samplers, logits, history)
+
+    def _num_known(self, item: PartialTokens) -> int:
+        return min(item.num_done, self.window.end) - self.window.start
+
+    def _num_new(self, start: int, end: int) -> int:
+        """Tokens of all items that were sampled at positions `start` to `end`."""
+        return sum(end - max(start, min(end, first)) for first in self.resume_at)
+
+    def _store(self, end: int) -> None:
+        """Copies the tokens before position `end` to the items.
+
+        A prior with a prefix may sample one of the prefix's characters, which has no sound. It
+        stays while its window is incomplete, and then becomes token 0.
+        """
+        self._require_valid_logits(end)
+        sampled = self.tokens[:, :end].cpu().numpy()
+        if end == self.length:
+            sampled = np.where(sampled < self.level.prior.codebook_size, sampled, 0)
+        start, stop = self.window.start, self.window.start + end
+        for item, tokens in zip(self.batch, sampled, strict=True):
+            if item.num_done < stop:
+                item.tokens[start:stop] = tokens
+                item.num_done = stop
 
 
-def _uniforms(level: LevelSampler, drafts: Sequence[PartialTokens], stretch: TokenWindow) -> Tensor:
-    rows = [
-        uniform_numbers(level.seed, d.item, level.number, stretch.sample_from, stretch.end)
-        for d in drafts
+def _uniform_numbers(level: int, batch: Sequence[PartialTokens], window: TokenWindow) -> Tensor:
+    """The uniform numbers of the positions that a window samples: float64 (B, T - P)."""
+    numbers = [
+        uniform_numbers(item.seed, item.item, level, window.sample_from, window.end)
+        for item in batch
     ]
-    return torch.from_numpy(np.stack(rows).astype(np.float64))
+    return torch.from_numpy(np.stack(numbers).astype(np.float64))

@@ -1,10 +1,9 @@
-"""Audio -> tokens: a corpus to train priors on, or a run to go on from."""
+"""Audio -> tokens: a corpus to train priors on, or a run to continue."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -15,33 +14,40 @@ from jukebox_cli.model import codec
 from jukebox_cli.model.devices import autocast
 from jukebox_cli.model.vqvae import VQVAE
 from jukebox_cli.sampling.job import Advance
+from jukebox_cli.sampling.run_setup import hash_recording, new_segment
 from jukebox_cli.storage.corpus import Corpus, CorpusConfig
 from jukebox_cli.storage.model import Model
-from jukebox_cli.storage.run import ItemSpecs, Run, RunConfig, Tokens
+from jukebox_cli.storage.run import Run, RunConfig
+from jukebox_cli.storage.segments import ItemSpec, Prompt
 
 
 def encode_file(
-    vqvae: VQVAE, path: Path, tick: Advance = lambda _: None, seconds: float | None = None
+    vqvae: VQVAE, path: Path, advance: Advance = lambda _: None, seconds: float | None = None
 ) -> tuple[list[np.ndarray], int]:
-    """A file's tokens per level, and its length in samples; the first `seconds` only if given."""
-    rate = vqvae.config.sample_rate
-    limit = None if seconds is None else round(seconds * rate)
-    length = 0
+    """The tokens of an audio file per level, int64 (T,), and its length in samples; of its first
+    `seconds` only, if given.
+
+    Raises InputError for a file that is too short.
+    """
+    sample_rate = vqvae.config.sample_rate
+    limit = None if seconds is None else round(seconds * sample_rate)
+    num_samples = 0
 
     def counted() -> Iterator[Audio]:
-        nonlocal length
-        for block in stream_audio(path, rate):
-            block = block if limit is None else block[: limit - length]
-            length += len(block)
-            tick(len(block))
+        nonlocal num_samples
+        for block in stream_audio(path, sample_rate):
+            block = block if limit is None else block[: limit - num_samples]
+            num_samples += len(block)
+            advance(len(block))
             yield block
-            if length == limit:
+            if num_samples == limit:
                 return
 
     tokens = codec.encode(vqvae, counted())
-    if length == 0:
-        raise InputError(f"{path} is too short: nothing is left at {rate} Hz", "use a longer one")
-    return tokens, length
+    if num_samples == 0:
+        what = f"{path} is too short: nothing is left at {sample_rate} Hz"
+        raise InputError(what, "use a longer one")
+    return tokens, num_samples
 
 
 def to_corpus(
@@ -49,18 +55,36 @@ def to_corpus(
     model: Model,
     vqvae: VQVAE,
     corpus: Corpus,
-    tick: Advance = lambda _: None,
+    advance: Advance = lambda _: None,
 ) -> int:
-    """Adds the recordings that the corpus does not have yet; gives how many that were.
+    """Adds the recordings that the corpus does not have yet; returns how many.
 
-    In mixed precision where the device has it: a few tokens in a hundred turn out as their next
-    best, which is no loss for training, and it takes half the time.
+    Encodes in mixed precision where the device has it: a few tokens in a hundred become their
+    second-best code, which does no harm in training, and it takes half the time.
+
+    Raises InputError if the folder holds something else, or a corpus of another model.
     """
+    _open_corpus(corpus, model)
+    names = {song.name for song in corpus.songs()}
+    new: dict[str, Recording] = {}
+    for recording in recordings:
+        if str(recording.audio) not in names:
+            new.setdefault(str(recording.audio), recording)
+    for name, recording in new.items():
+        with autocast(vqvae.device, "auto"):
+            tokens, num_samples = encode_file(vqvae, recording.audio, advance)
+        corpus.append(name, num_samples, recording.song, recording.held_out, tokens)
+    return len(new)
+
+
+def _open_corpus(corpus: Corpus, model: Model) -> None:
+    """Makes an empty corpus of a model's codec, unless there is one."""
+    codec_config = model.config.vqvae
     config = CorpusConfig(
         fingerprint=model.fingerprint(),
-        sample_rate=model.config.vqvae.sample_rate,
-        hop_lengths=model.config.vqvae.hop_lengths,
-        codebook_size=model.config.vqvae.codebook_size,
+        sample_rate=codec_config.sample_rate,
+        hop_lengths=codec_config.hop_lengths,
+        codebook_size=codec_config.codebook_size,
     )
     if not corpus.exists:
         if corpus.path.exists() and any(p.suffix != ".part" for p in corpus.path.iterdir()):
@@ -72,16 +96,6 @@ def to_corpus(
             f"{corpus.path} was made with another model than '{model.name}'",
             "choose another folder with --out",
         )
-    there = {entry.name for entry in corpus.songs()}
-    new: dict[str, Recording] = {}
-    for recording in recordings:
-        if str(recording.audio) not in there:
-            new.setdefault(str(recording.audio), recording)
-    for recording in new.values():
-        with autocast(vqvae.device, "auto"):
-            tokens, samples = encode_file(vqvae, recording.audio, tick)
-        corpus.append(str(recording.audio), samples, recording.song, recording.held_out, tokens)
-    return len(new)
 
 
 def to_run(
@@ -90,15 +104,15 @@ def to_run(
     vqvae: VQVAE,
     run: Run,
     config: RunConfig,
-    tick: Advance = lambda _: None,
+    advance: Advance = lambda _: None,
 ) -> None:
-    """Makes a run with an item for each recording, its tokens given at every level."""
-    items: dict[int, tuple[int, dict[str, Any]]] = {}
-    run.delete_tokens()
+    """Makes a run with an item for each recording, whose tokens are its prompt at every level."""
+    run.delete_items()
     for item, recording in enumerate(recordings):
-        tokens, samples = encode_file(vqvae, recording.audio, tick)
-        items[item] = (samples, dict(recording.song))
+        tokens, num_samples = encode_file(vqvae, recording.audio, advance)
         for level, codes in enumerate(tokens):
-            run.write_tokens(level, item, Tokens(codes, len(codes)), model.config.vqvae)
-    run.write_item_specs(ItemSpecs(0, {}, items))
-    run.write_config(config)  # the last: a run that has it is whole
+            run.write_tokens(level, item, codes, model.config.vqvae)
+        prompt = Prompt(hash_recording(recording.audio), num_samples, recording.audio.name)
+        segment = new_segment(model, config, recording.song, prompt=prompt)
+        run.write_item(item, ItemSpec(num_samples, (segment,)))
+    run.write_config(config)  # last, so that a run that has it is complete

@@ -1,8 +1,8 @@
-"""All levels of a run, one after another or side by side, then its audio.
+"""The process that samples a level while the levels above are sampled by others.
 
-A small prior keeps one core busy and leaves the others idle. So while one level is drawn, the
-levels below it are too, each in a process of its own: it follows the level above by what that has
-put on disk, a window behind it. Every level draws what it would have drawn alone.
+`python -m jukebox_cli.sampling.worker` reads a LevelTask from its standard input, and writes what
+becomes of it to its standard output; see `messages`. It ends when the level is complete, or when
+its input is closed.
 """
 
 from __future__ import annotations
@@ -15,65 +15,79 @@ import sys
 import time
 import traceback
 import warnings
+from collections.abc import Callable
 from threading import Thread
-from typing import Any
 
 from jukebox_cli.interfaces.errors import InputError, InputWarning
 from jukebox_cli.registry import load_installed
-from jukebox_cli.sampling.job import Advance, Job
+from jukebox_cli.sampling.job import Advance
 from jukebox_cli.sampling.level import sample_level
+from jukebox_cli.sampling.messages import (
+    LevelFailed,
+    LevelTask,
+    ProgressAdvanced,
+    ProgressStarted,
+)
 
-#: Seconds between looks at what the level above has put on disk.
+#: Seconds between looks at the token files of the level above.
 POLL_SECONDS = 0.05
+
+Send = Callable[[object], None]
 
 
 def main() -> None:
-    """The process: draws the level it is told of while the one above it is drawn.
-
-    It goes on until the level is whole or nobody holds the other end of its input.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who began us is asked, and asks us
-    signal.signal(signal.SIGTERM, _stop)
-    warnings.simplefilter("ignore", InputWarning)  # who began us has told them
-    mouth = os.fdopen(os.dup(1), "wb", buffering=0)
-    os.dup2(2, 1)  # what a plugin prints is not for the one who listens
-    level, own = pickle.load(sys.stdin.buffer)
-    Thread(target=_end_with_input, daemon=True).start()
-
-    def say(what: object) -> None:
-        mouth.write(pickle.dumps(what))
-
-    def bar(*said: Any) -> Advance:
-        say(said)
-        return say
-
+    """Samples the level of one task."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it too, and closes our input
+    signal.signal(signal.SIGTERM, _interrupt)
+    warnings.simplefilter("ignore", InputWarning)  # the parent has shown them
+    send = _open_output()
+    task: LevelTask = pickle.load(sys.stdin.buffer)
+    Thread(target=_interrupt_at_end_of_input, daemon=True).start()
     try:
         try:
-            registry = load_installed(lambda message: None)
-            sample_level(
-                Job(registry=registry, progress=bar, wait_for_upper=_wait_for_upper, **own), level
-            )
+            _sample(task, send)
         finally:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)  # from here on it ends by itself
     except (KeyboardInterrupt, BrokenPipeError):
-        pass  # we are to stop, or nobody listens any more
+        pass  # interrupted, or the parent is gone
     except InputError as error:
-        say(error)
+        send(LevelFailed(error))
     except Exception:
-        say(RuntimeError(traceback.format_exc()))
+        send(LevelFailed(RuntimeError(traceback.format_exc())))
+
+
+def _open_output() -> Send:
+    """A function that sends a message to the parent. What else is printed goes to stderr, so that
+    a plugin that prints does no harm."""
+    output = os.fdopen(os.dup(1), "wb", buffering=0)
+    os.dup2(2, 1)
+
+    def send(message: object) -> None:
+        output.write(pickle.dumps(message))
+
+    return send
+
+
+def _sample(task: LevelTask, send: Send) -> None:
+    def start_progress(description: str, done: int, total: int) -> Advance:
+        send(ProgressStarted(description, done, total))
+        return lambda count: send(ProgressAdvanced(count))
+
+    registry = load_installed(lambda message: None)
+    sample_level(task.to_job(registry, start_progress, _wait_for_upper), task.level)
 
 
 def _wait_for_upper() -> None:
     time.sleep(POLL_SECONDS)
 
 
-def _stop(*_: object) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: what is drawn is to be kept
+def _interrupt(*_: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not stop what is saved
     raise KeyboardInterrupt
 
 
-def _end_with_input() -> None:
-    os.read(0, 1)  # not by way of sys.stdin, whose lock Python wants at its end
+def _interrupt_at_end_of_input() -> None:
+    os.read(0, 1)  # not through sys.stdin, whose lock Python takes when it ends
     _thread.interrupt_main(signal.SIGTERM)
 
 

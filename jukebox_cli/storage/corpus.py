@@ -1,4 +1,4 @@
-"""Models, corpora and runs on disk: the only module that knows file names."""
+"""Corpora on disk: songs as tokens, for training priors."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from jukebox_cli.config.schema import FORMAT, validate_format
+from jukebox_cli.config.token_grid import TokenGrid
 from jukebox_cli.config.yaml_files import dump_yaml, read_yaml, validate_config
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.storage.files import (
@@ -19,6 +20,7 @@ from jukebox_cli.storage.files import (
     exclusive_lock,
     last_jsonl_row,
     read_jsonl,
+    require_format,
     write_text,
 )
 
@@ -28,14 +30,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class CorpusConfig:
-    """corpus.yaml: which codec made the tokens."""
+    """corpus.yaml: the codec that made the tokens."""
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
     format: int = FORMAT
-    fingerprint: str = ""
-    sample_rate: int = 0
-    hop_lengths: tuple[int, ...] = ()
-    codebook_size: int = 0
+    fingerprint: str = ""  # hash of the codec
+    sample_rate: int = 0  # Hz
+    hop_lengths: tuple[int, ...] = ()  # audio samples per token, level 0 first
+    codebook_size: int = 0  # codes per level
 
     def __post_init__(self) -> None:
         validate_format(self.format)
@@ -43,14 +45,14 @@ class CorpusConfig:
 
 @dataclass(frozen=True)
 class CorpusSong:
-    """A song of a corpus: where its tokens stand, in tokens of the top level."""
+    """A song of a corpus, and where its tokens are. `start` and `length` count top-level tokens."""
 
     name: str
     start: int
     length: int
-    num_samples: int
-    song: Mapping[str, Any]
-    held_out: bool = False
+    num_samples: int  # of the recording, at the corpus's sample rate
+    song: Mapping[str, Any]  # the values of every conditioner
+    held_out: bool = False  # whether it is for evaluation only
 
 
 @dataclass(frozen=True)
@@ -68,26 +70,32 @@ class Corpus:
         path = self.path / "corpus.yaml"
         if not path.is_file():
             raise InputError(f"{self.path} is not a corpus", "make one with `jukebox tokenize`")
-        return validate_config(CorpusConfig, read_yaml(path), path)
+        data = read_yaml(path)
+        require_format(data.get("format", FORMAT), path)
+        return validate_config(CorpusConfig, data, path)
+
+    @property
+    def token_grid(self) -> TokenGrid:
+        return TokenGrid(self.config.hop_lengths)
 
     def write_config(self, config: CorpusConfig) -> None:
         write_text(self.path / "corpus.yaml", dump_yaml(config))
         self.__dict__["config"] = config
 
     def songs(self) -> list[CorpusSong]:
+        """All songs in the order they were added. Raises InputError for damaged lines."""
         path = self.path / "songs.jsonl"
         with corruption_errors(path):
             return [CorpusSong(**row) for row in read_jsonl(path)] if path.exists() else []
 
-    def tokens(self, number: int) -> np.ndarray:
-        """All tokens of a level, memory-mapped: uint16 (T,)."""
+    def tokens(self, level: int) -> np.ndarray:
+        """All tokens of a level, memory-mapped: uint16 (T,). Raises InputError without any."""
         import numpy as np
 
-        path = self.path / f"level-{number}.bin"
+        path = self.path / f"level-{level}.bin"
         if not path.exists() or path.stat().st_size == 0:
             raise InputError(f"{self.path} holds no songs", "fill it with `jukebox tokenize`")
-        tokens = path.stat().st_size // 2
-        return np.memmap(path, dtype=np.uint16, mode="r", shape=(tokens,))
+        return np.memmap(path, dtype=np.uint16, mode="r", shape=(path.stat().st_size // 2,))
 
     def append(
         self,
@@ -97,9 +105,10 @@ class Corpus:
         held_out: bool,
         tokens: Sequence[np.ndarray],
     ) -> None:
-        """Adds a song; its line in songs.jsonl comes last, and what has no line is overwritten.
+        """Adds a song with its tokens per level, level 0 first.
 
-        Several processes may add songs to a corpus at once.
+        Its line in songs.jsonl is written last; tokens without a line, of a command that was
+        stopped, are overwritten. Several processes may add songs at once.
         """
         path = self.path / "songs.jsonl"
         with exclusive_lock(self.path):
@@ -117,19 +126,16 @@ class Corpus:
         """`start` is in tokens of the top level."""
         path = self.path / f"level-{level}.bin"
         with disk_errors(path), path.open("r+b" if path.exists() else "w+b") as file:
-            file.seek(start * self.ratio(level) * 2)
+            file.seek(start * self.token_grid.tokens_per_top_token(level) * 2)
             file.write(codes.astype("<u2").tobytes())
             file.truncate()
 
     def validate(self) -> None:
-        """InputError when a level has fewer tokens than songs.jsonl says."""
+        """Raises InputError if a level has fewer tokens than songs.jsonl says."""
         end = max((entry.start + entry.length for entry in self.songs()), default=0)
-        for number in range(len(self.config.hop_lengths) if end else 0):
-            have, want = len(self.tokens(number)), end * self.ratio(number)
-            if have < want:
-                what = f"{self.path}/level-{number}.bin is damaged: {have} tokens, not {want}"
+        for level in range(self.token_grid.num_levels if end else 0):
+            found = len(self.tokens(level))
+            expected = end * self.token_grid.tokens_per_top_token(level)
+            if found < expected:
+                what = f"{self.path}/level-{level}.bin is damaged: {found} tokens, not {expected}"
                 raise InputError(what, "tokenize the songs into a new corpus")
-
-    def ratio(self, level: int) -> int:
-        """Tokens of `level` per token of the top level."""
-        return self.config.hop_lengths[-1] // self.config.hop_lengths[level]

@@ -1,4 +1,4 @@
-"""Files written whole or not at all, and what can be wrong with a file, as InputErrors.
+"""Atomic writes, locks, JSON files, and disk errors as InputErrors.
 
 Every file is written beside its place and moved there, so a reader never sees half a file.
 """
@@ -8,17 +8,18 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, Generic, NamedTuple, TypeVar
 
+from jukebox_cli.config.schema import FORMAT, FormatError
 from jukebox_cli.config.yaml_files import read_text
 from jukebox_cli.interfaces.errors import InputError
 
-if TYPE_CHECKING:
-    pass
+T = TypeVar("T")
 
 
 _DISK_HINTS = {
@@ -37,7 +38,7 @@ _DISK_HINTS = {
 
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turns what a person can fix about a disk into an InputError that names `path`."""
+    """Raises InputError, naming `path`, for the errors of a disk that a person can fix."""
     try:
         yield
     except OSError as error:
@@ -49,13 +50,16 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """A path to write to, moved to `path` when the block ends well and removed when not."""
+    """A temporary path to write to: renamed to `path` if the block succeeds, else removed.
+
+    Makes missing parent folders. Raises InputError for what a person can fix about the disk.
+    """
     part = path.with_name(f".{path.name}.{os.urandom(4).hex()}.part")
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield part
-            part.chmod(0o666 & ~_umask())  # safetensors writes files that only their owner reads
+            part.chmod(0o666 & ~_umask())  # safetensors writes files that only their owner may read
             os.replace(part, path)
         finally:
             part.unlink(missing_ok=True)
@@ -67,12 +71,13 @@ def _umask() -> int:
 
 
 def write_text(path: Path, text: str) -> None:
+    """Replaces a file atomically with UTF-8 text."""
     with atomic_write(path) as part:
         part.write_text(text, encoding="utf-8")
 
 
 def append_jsonl(path: Path, row: Mapping[str, Any]) -> None:
-    """One JSON line at the end of a file; a single write, so lines of two writers don't mix."""
+    """Appends a JSON line in a single write, so that the lines of two processes don't mix."""
     line = json.dumps(row, ensure_ascii=False).encode() + b"\n"
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -92,8 +97,14 @@ def _ends_with_newline(path: Path) -> bool:
 
 
 def read_json(path: Path) -> dict[str, Any]:
+    """The mapping in a JSON file. Raises InputError if the file is missing or damaged."""
+    return parse_json(read_text(path), path)
+
+
+def parse_json(text: str, path: Path) -> dict[str, Any]:
+    """The mapping in the text of the JSON file `path`. Raises InputError if it is damaged."""
     try:
-        data = json.loads(read_text(path))
+        data = json.loads(text)
     except json.JSONDecodeError as error:
         hint = "restore it from a copy, or make it again"
         raise InputError(f"{path}:{error.lineno}: damaged: {error.msg}", hint) from None
@@ -102,8 +113,18 @@ def read_json(path: Path) -> dict[str, Any]:
     return data
 
 
+def require_format(found: object, path: Path) -> None:
+    """Raises InputError if `found`, the format that `path` names, is not the one written here."""
+    number = int(text) if (text := str(found)).isdecimal() else None
+    if number is None:
+        raise InputError(f"{path} names no format", "restore it from a copy, or make it again")
+    if number != FORMAT:
+        error = FormatError(number)
+        raise InputError(f"{path}: {error}", error.hint)
+
+
 def drop_partial_line(path: Path) -> None:
-    """Leaves out a last line that was cut off, so that another can follow."""
+    """Removes a last line that was cut off while it was written, so that another can follow."""
     if not _ends_with_newline(path):
         rows = [json.dumps(row, ensure_ascii=False) + "\n" for row in read_jsonl(path)]
         write_text(path, "".join(rows))
@@ -111,7 +132,7 @@ def drop_partial_line(path: Path) -> None:
 
 @contextmanager
 def corruption_errors(path: Path) -> Iterator[None]:
-    """Turns what goes wrong with the content of a file of ours into an InputError."""
+    """Raises InputError for errors that a damaged file causes where its content is used."""
     try:
         yield
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -120,7 +141,10 @@ def corruption_errors(path: Path) -> Iterator[None]:
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
-    """The rows of a .jsonl file; a last line that was cut off while it was written is left out."""
+    """The rows of a .jsonl file, without a last line that was cut off while it was written.
+
+    Raises InputError for any other line that is no JSON.
+    """
     rows = []
     lines = read_text(path).removesuffix("\n").split("\n") if path.stat().st_size else []
     for number, line in enumerate(lines, 1):
@@ -136,18 +160,18 @@ def read_jsonl(path: Path) -> list[dict[str, Any]]:
 
 
 def last_jsonl_row(path: Path) -> dict[str, Any] | None:
-    """The last row of a .jsonl file that ends well, without reading the others."""
+    """The last row of a .jsonl file whose last line is complete, without reading the others."""
     if not path.exists() or path.stat().st_size == 0:
         return None
     with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as text:
-        begins = text.rfind(b"\n", 0, len(text) - 1) + 1
-        row: dict[str, Any] = json.loads(text[begins:])
+        start = text.rfind(b"\n", 0, len(text) - 1) + 1
+        row: dict[str, Any] = json.loads(text[start:])
         return row
 
 
 @contextmanager
 def exclusive_lock(folder: Path) -> Iterator[None]:
-    """Waits until no other process is within such a block of the same folder."""
+    """Lets one process at a time into such a block for the same folder; others wait."""
     from filelock import FileLock
 
     path = folder / ".lock"
@@ -157,7 +181,7 @@ def exclusive_lock(folder: Path) -> Iterator[None]:
 
 @contextmanager
 def safetensors_errors() -> Iterator[None]:
-    """safetensors wraps the system's errors in its own; they mean the same to a person."""
+    """Raises the OSError that a SafetensorError wraps."""
     from safetensors import SafetensorError
 
     try:
@@ -168,3 +192,33 @@ def safetensors_errors() -> Iterator[None]:
             if f"code: {number}," in text or os.strerror(number) in text:
                 raise OSError(number, os.strerror(number)) from error
         raise
+
+
+class FileStamp(NamedTuple):
+    """What tells a version of a file from the next one without reading it."""
+
+    mtime_ns: int
+    size: int
+    inode: int
+
+
+def file_stamp(path: Path) -> FileStamp:
+    """The stamp of a file. Raises FileNotFoundError if there is none."""
+    status = path.stat()
+    return FileStamp(status.st_mtime_ns, status.st_size, status.st_ino)
+
+
+@dataclass
+class FileCache(Generic[T]):
+    """What was read from files, so that each is read once, and again only when it has changed."""
+
+    _entries: dict[Path, tuple[FileStamp, T]] = field(default_factory=dict)
+
+    def get(self, path: Path, read: Callable[[Path], T]) -> T:
+        """The value of `path`, from memory or by `read`. Raises FileNotFoundError, and what
+        `read` raises."""
+        stamp = file_stamp(path)  # before reading: a change while it is read is seen next time
+        entry = self._entries.get(path)
+        if entry is None or entry[0] != stamp:
+            entry = self._entries[path] = (stamp, read(path))
+        return entry[1]

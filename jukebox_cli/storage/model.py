@@ -1,4 +1,4 @@
-"""Models, corpora and runs on disk: the only module that knows file names."""
+"""Models on disk: their settings, weights and fitted conditioners; finding them by name."""
 
 from __future__ import annotations
 
@@ -6,25 +6,22 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from jukebox_cli.config.schema import FORMAT, ModelConfig, Options
 from jukebox_cli.config.suggest import did_you_mean, unknown_name
 from jukebox_cli.config.yaml_files import dump_yaml, load_config
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.storage.files import (
+    FileCache,
     corruption_errors,
     read_json,
+    require_format,
     write_text,
 )
-
-if TYPE_CHECKING:
-    pass
-
 
 #: The built-in model that is used if no other is named.
 DEFAULT_MODEL = "mini"
@@ -32,11 +29,16 @@ DEFAULT_MODEL = "mini"
 
 @dataclass(frozen=True)
 class Model:
-    """models/NAME: config.yaml, card.md, log.jsonl, vqvae-N.safetensors, train/, and for every
-    prior its prior-N.safetensors with what its conditioners learned beside it, prior-N.json, so
-    that levels can be trained at the same time."""
+    """models/NAME: config.yaml, card.md, log.jsonl, vqvae-N.safetensors, train/, and for each prior
+    prior-N.safetensors and prior-N.json, the fitted conditioners.
+
+    Each prior has its own file of fitted conditioners, so that levels can be trained in parallel.
+    """
 
     path: Path
+    _prior_fingerprints: FileCache[str] = field(
+        default_factory=FileCache, compare=False, repr=False
+    )
 
     @cached_property
     def config(self) -> ModelConfig:
@@ -59,11 +61,11 @@ class Model:
         return self.path / "log.jsonl"
 
     def weights(self, part: str) -> Path:
-        """Where the weights of `vqvae-N` or `prior-N` are."""
+        """The file of the weights of `vqvae-N` or `prior-N`."""
         return self.path / f"{part}.safetensors"
 
     def checkpoint(self, part: str) -> Path:
-        """Where training keeps what it needs to go on: optimizer, step, fp32 weights."""
+        """The file of a training's state: optimizer, step, fp32 weights."""
         return self.path / "train" / f"{part}.safetensors"
 
     def write_config(self, config: ModelConfig) -> None:
@@ -71,12 +73,17 @@ class Model:
         self.__dict__.pop("config", None)
 
     def fitted_conditioners(self, level: int) -> dict[str, Options]:
-        """The fields of a level's conditioners, by name, as `fit` left them."""
+        """The fields of a level's conditioners, by name, as `fit` left them; empty before training.
+
+        Raises InputError if the file is damaged or of another format.
+        """
         path = self.path / f"prior-{level}.json"
         if not path.exists():
             return {}
+        data = read_json(path)
+        require_format(data.get("format"), path)
         with corruption_errors(path):
-            return dict(read_json(path)["conditioners"])
+            return dict(data["conditioners"])
 
     def conditioner_packages(self, level: int) -> dict[str, str]:
         """Package and version, such as `jukebox-energy 0.1`, that each of a level's conditioners
@@ -99,7 +106,7 @@ class Model:
         return self.weights(f"prior-{level}").is_file()
 
     def require_weights(self, part: str) -> None:
-        """InputError when the weights of `vqvae-N` or `prior-N` are missing or damaged."""
+        """Raises InputError if the weights of `vqvae-N` or `prior-N` are missing or damaged."""
         from safetensors import SafetensorError, safe_open
 
         path, (kind, level) = self.weights(part), part.split("-")
@@ -115,10 +122,9 @@ class Model:
             raise InputError(f"{path} is damaged: {error}", "restore it from a copy") from None
 
     def fingerprint(self) -> str:
-        """A hash of the codec and the shape of the model: who may read whose tokens.
+        """A hash of the codec: models with the same one can read each other's tokens.
 
-        Samples the weights of the autoencoders (ends and size), so that it takes milliseconds
-        however large they are.
+        Of the weights it hashes the size and both ends, which takes milliseconds for any size.
         """
         digest = hashlib.sha256(repr(asdict(self.config.vqvae)).encode())
         for level in range(self.config.vqvae.num_levels):
@@ -127,9 +133,17 @@ class Model:
                 digest.update(_head_tail_and_size(path))
         return digest.hexdigest()[:16]
 
-    def prior_fingerprint(self, level: int) -> str:
-        """A hash of the ends and the size of a prior's weights: they change in every step."""
-        return hashlib.sha256(_head_tail_and_size(self.weights(f"prior-{level}"))).hexdigest()[:16]
+    def prior_fingerprint(self, level: int) -> str | None:
+        """A hash of the size and both ends of a prior's weights, which every step of training
+        changes; None if there are no weights."""
+        try:
+            return self._prior_fingerprints.get(self.weights(f"prior-{level}"), _file_hash)
+        except FileNotFoundError:
+            return None
+
+
+def _file_hash(path: Path) -> str:
+    return hashlib.sha256(_head_tail_and_size(path)).hexdigest()[:16]
 
 
 def _head_tail_and_size(path: Path, size: int = 1 << 20) -> bytes:
@@ -140,18 +154,22 @@ def _head_tail_and_size(path: Path, size: int = 1 << 20) -> bytes:
         return first + file.read(size) + str(end).encode()
 
 
+def builtin_models() -> Path:
+    """The folder of the models that come with the package."""
+    return Path(str(resources.files("jukebox_cli").joinpath("models")))
+
+
 def builtin_model_names() -> list[str]:
     """Names of the models that come with the package."""
-    folder = resources.files("jukebox_cli").joinpath("models")
-    if not folder.is_dir():
-        return []
-    return sorted(f.name for f in folder.iterdir() if f.joinpath("config.yaml").is_file())
+    return sorted(path.parent.name for path in builtin_models().glob("*/config.yaml"))
 
 
 def find_model(name: str) -> Model:
-    """A model by path, by name under ./models, or a built-in one by name."""
-    builtin = resources.files("jukebox_cli").joinpath("models")
-    for path in (Path(name), Path("models") / name, Path(str(builtin)) / name):
+    """A model by path, by name under ./models, or a built-in one by name.
+
+    Raises InputError if there is none.
+    """
+    for path in (Path(name), Path("models") / name, builtin_models() / name):
         if (path / "config.yaml").is_file():
             return Model(path)
     if Path(name).is_dir():
@@ -165,6 +183,7 @@ def find_model(name: str) -> Model:
 
 
 def model_names() -> list[str]:
+    """Names of the models under ./models and of the built-in ones."""
     local = Path("models")
     here = [p.parent.name for p in local.glob("*/config.yaml")] if local.is_dir() else []
     return sorted({*here, *builtin_model_names()})

@@ -60,16 +60,6 @@ class CorpusWindows:
         lengths = np.array([song.length for song in self.songs], dtype=float)
         return lengths / lengths.sum()
 
-    @property
-    def _is_top(self) -> bool:
-        return self.level == len(self.corpus.config.hop_lengths) - 1
-
-    @property
-    def _upper_ratio(self) -> int:
-        """Tokens of this level per token of the level above; 1 at the top level."""
-        hop_lengths = self.corpus.config.hop_lengths
-        return 1 if self._is_top else hop_lengths[self.level + 1] // hop_lengths[self.level]
-
     def batch(self, step: int, batch_size: int) -> Batch:
         """The windows of a step, as arrays with a leading batch axis."""
         rng = np.random.default_rng((self.seed, self.level, step))
@@ -89,12 +79,14 @@ class CorpusWindows:
 
     def _draw_window(self, song: CorpusSong, rng: np.random.Generator) -> TokenWindow:
         """A random window of a song. It starts at a token of the level above."""
-        length, ratio = self.shape.context_length, self._upper_ratio
-        total = song.length * self.corpus.ratio(self.level)
+        grid = self.corpus.token_grid
+        length, ratio = self.shape.context_length, grid.ratio(self.level)
+        per_top_token = grid.tokens_per_top_token(self.level)
+        total = song.length * per_top_token
         num_starts = max(0, total - length) // ratio + 1
         at_beginning = rng.random() < self.start_probability
         start = 0 if at_beginning else int(rng.integers(num_starts)) * ratio
-        first = song.start * self.corpus.ratio(self.level) + start
+        first = song.start * per_top_token + start
         last = first + min(length, total - start)
         tokens = np.full(length, -1, np.int64)
         tokens[: last - first] = self.corpus.tokens(self.level)[first:last]
@@ -103,11 +95,12 @@ class CorpusWindows:
     def _upper_tokens(self, first: int, last: int) -> np.ndarray | None:
         """The tokens (T / ratio,) above tokens `first` to `last` of the corpus, the last of them
         repeated to the length of a window; None at the top level."""
-        if self._is_top:
+        grid = self.corpus.token_grid
+        if self.level == grid.top_level:
             return None
-        ratio = self._upper_ratio
-        upper = self.corpus.tokens(self.level + 1)[first // ratio : last // ratio]
-        padding = self.shape.context_length // ratio - len(upper)
+        start, end = grid.upper_range(self.level, first, last)
+        upper = self.corpus.tokens(self.level + 1)[start:end]
+        padding = self.shape.context_length // grid.ratio(self.level) - len(upper)
         return np.pad(upper.astype(np.int64), (0, padding), "edge")
 
     def _encode_conditions(

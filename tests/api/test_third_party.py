@@ -220,8 +220,8 @@ def test_a_song_is_made_with_all_of_it(command: Command, trained: Model, tmp_pat
     head, line = (tmp_path / "calm" / "speed.csv").read_text().splitlines()
     assert head == "level,tokens,seconds"
     assert line.startswith("2,250,")
-    song = json.loads((tmp_path / "calm" / "song.json").read_text())
-    assert song["song"] == {"energy": [0.1, 0.1]}
+    item = json.loads((tmp_path / "calm" / "items" / "item-00.json").read_text())
+    assert item["segments"][0]["conditions"] == {"energy": [0.1, 0.1]}
     assert "jukebox-energy: 0.1.0" in (tmp_path / "calm" / "run.yaml").read_text()
 
 

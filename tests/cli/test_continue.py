@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from jukebox_cli.sampling.continuation import extend, plan_extension
 from jukebox_cli.sampling.run_setup import reopen_job
 from jukebox_cli.storage.model import Model
 from jukebox_cli.storage.run import Run
+from jukebox_cli.storage.segments import Parent
 from support.command_line import (
     SECONDS,
     SECONDS_OPTION,
@@ -74,8 +76,13 @@ def test_continue_changes_conditions_and_seed_from_there_on(run: Path, jukebox: 
             "continue", run, "--seconds", SECONDS, "--genre", "jazz", "--seed", 5, "--until", "top"
         )
     )
-    assert Run(run).item_specs().for_item(0) == (800, {"genre": ["jazz"]})
-    assert Run(run).config.seed == 5
+    spec = Run(run).item(0)
+    assert (spec.num_samples, spec.conditions) == (800, {"genre": ["jazz"]})
+    assert [(s.first_sample, s.seed, s.conditions) for s in spec.segments] == [
+        (0, 0, {}),
+        (400, 5, {"genre": ["jazz"]}),
+    ]
+    assert Run(run).config.seed == 0  # of the request that the run began with
 
 
 def test_only_the_chosen_items_go_on(
@@ -101,7 +108,11 @@ def test_tasks_that_make_items_of_their_own_longer_leave_the_others_alone(
     for item in (1, 0):
         stdout_of(jukebox("continue", one_by_one, "--only", item, *words, *where))
     grown = copy if copied else one_by_one
-    assert Run(grown).item_specs() == Run(at_once).item_specs()
+    parents = [Parent("../b", item, 400) if copied else None for item in (0, 1)]
+    for item, parent in enumerate(parents):
+        spec = Run(at_once).item(item)
+        added = replace(spec.segments[1], parent=parent)
+        assert Run(grown).item(item) == spec.with_segment(1, added)
     assert all_tokens(grown) == all_tokens(at_once)
 
 
@@ -113,8 +124,8 @@ def test_tasks_that_began_before_another_was_done_keep_its_lengths(
     tasks = [(job, plan_extension(job, SECONDS, {}, None, None, False)) for job in jobs]
     for job, more in tasks:
         extend(job, more)
-    asked = Run(tmp_path / "run").item_specs()
-    assert [asked.for_item(item)[0] for item in (0, 1)] == [800, 800]
+    specs = Run(tmp_path / "run").read_items((0, 1))
+    assert [spec.num_samples for spec in specs.values()] == [800, 800]
 
 
 @pytest.mark.parametrize(("module", "name", "calls"), STOPS)
@@ -192,7 +203,9 @@ def test_prime_takes_the_first_seconds_only(
     )
     found = Run(tmp_path / "out").read_tokens(2, 0)
     assert found is not None
-    assert (len(found.tokens), found.primed) == (75, 50)
+    prompt = Run(tmp_path / "out").item(0).prompt
+    assert prompt is not None
+    assert (len(found), prompt.num_samples, prompt.name) == (75, 800, tone.name)
 
 
 def test_items_that_are_asked_for_later_are_primed_too(

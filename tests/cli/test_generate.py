@@ -124,7 +124,7 @@ def test_the_same_command_draws_again_only_what_was_lost(
         (("--seconds", 2 * SECONDS), "length"),
         (("--genre", "rock"), "song"),
         (("--top-k", 3), "sampling"),
-        (("--preset", "hop.yaml"), "hop"),
+        (("--preset", "hop.yaml"), "hop_fraction"),
         (("--seed", 1, "--genre", "rock"), "seed, song"),
     ],
 )
@@ -162,7 +162,7 @@ def test_a_preset_says_all_that_flags_can_and_flags_win(here: Path, jukebox: Juk
     assert run.items() == [0, 1]
     assert (run.config.seed, run.config.hop_fraction) == (4, (1.0, 1.0, 1.0))
     assert run.config.sampling == ({}, {}, {"top_k": 5})
-    assert run.item_specs().song == {"artist": "ada vale", "genre": ["jazz"]}
+    assert run.item(0).conditions == {"artist": "ada vale", "genre": ["jazz"]}
 
 
 def test_set_changes_a_key_of_the_preset(here: Path, jukebox: Jukebox) -> None:
@@ -179,7 +179,7 @@ def test_what_was_stopped_before_it_was_a_run_is_not_in_the_way(
     whole = all_tokens(run)
     begun = run.with_name("begun")
     begun.mkdir()
-    shutil.copy(run / "song.json", begun)
+    shutil.copytree(run / "items", begun / "items")
     (begun / ".run.yaml.0123abcd.part").write_text("form")
     generate("--out", begun)
     assert all_tokens(begun) == whole
@@ -428,7 +428,7 @@ def test_what_is_in_the_way_is_left_alone(name: str, place: Path, refused: Refus
     [
         (
             "tone.wav/out",
-            "can't write tone.wav/out/song.json: Not a directory",
+            "can't write tone.wav/out/run.yaml: Not a directory",
             "choose another folder: part of this path is a file",
         ),
         (
@@ -445,7 +445,7 @@ def test_a_path_that_can_not_be(name: str, error: str, hint: str, refused: Refus
 @pytest.mark.parametrize(
     ("command", "first"),
     [
-        (("generate", *SECONDS_OPTION), "song.json"),
+        (("generate", *SECONDS_OPTION), "run.yaml"),
         (
             ("continue", "--audio", "tone.wav", *SECONDS_OPTION),
             "tokens/level-0/item-00.safetensors",

@@ -129,23 +129,35 @@ def test_what_a_damaged_file_says_to_do_works(place: Path, jukebox: Jukebox) -> 
     ("name", "text", "error", "hint"),
     [
         (
-            "song.json",
-            '{"format": 1,\n "sam',
-            "run/song.json:2: damaged: Unterminated string starting at",
+            "items/item-00.json",
+            '{"format": 2,\n "num',
+            "run/items/item-00.json:2: damaged: Unterminated string starting at",
             "restore it from a copy, or make it again",
         ),
-        (
-            "song.json",
-            "{}",
-            "run/song.json is damaged: KeyError: 'samples'",
-            "restore it from a copy, or make it again",
-        ),
-        ("song.json", "[]", "run/song.json: damaged: not a mapping", "restore it from a copy"),
         (
             "items/item-00.json",
-            '{"samples": 800}',
-            "run/items/item-00.json is damaged: KeyError: 'song'",
+            "{}",
+            "run/items/item-00.json names no format",
             "restore it from a copy, or make it again",
+        ),
+        (
+            "items/item-00.json",
+            "[]",
+            "run/items/item-00.json: damaged: not a mapping",
+            "restore it from a copy",
+        ),
+        (
+            "items/item-00.json",
+            '{"format": 2, "num_samples": 800}',
+            "run/items/item-00.json is damaged: segments: Field required",
+            "restore it from a copy, or make the run again",
+        ),
+        (
+            "items/item-00.json",
+            '{"format": 1, "samples": 800, "song": {}}',
+            "run/items/item-00.json: format 1 cannot be read, only format 2",
+            "an earlier version of jukebox wrote it: make it anew, or see CHANGELOG.md for new "
+            "keys",
         ),
         (
             "run.yaml",
@@ -157,8 +169,9 @@ def test_what_a_damaged_file_says_to_do_works(place: Path, jukebox: Jukebox) -> 
         (
             "run.yaml",
             "format: 1\n",
-            "run/run.yaml: format 1 is not known here, only format 2",
-            "correct that value",
+            "run/run.yaml: format 1 cannot be read, only format 2",
+            "an earlier version of jukebox wrote it: make it anew, or see CHANGELOG.md for new "
+            "keys",
         ),
     ],
 )
@@ -171,6 +184,7 @@ def test_a_damaged_file_of_a_run(
     refused("upsample", "run", error=error, hint=hint)
 
 
-def test_a_run_that_lost_its_song(place: Path, refused: Refused) -> None:
-    (place / "run/song.json").unlink()
-    refused("upsample", "run", error="no file run/song.json", hint="check the path")
+def test_an_item_that_lost_its_file(place: Path, refused: Refused) -> None:
+    (place / "run/items/item-01.json").unlink()
+    error, hint = "run has no item 1", "it has 0"
+    refused("upsample", "run", "--only", 1, error=error, hint=hint)

@@ -106,7 +106,7 @@ def test_values_that_cannot_be_given_back_are_noted(song: Song) -> None:
     assert options.options[0] == ("--story", "story")
     assert options.files == ()
     assert options.notes[0] == (
-        "What --story story was read from; song.json keeps what was read, but not the file."
+        "What --story story was read from; the run keeps what was read, but not the file."
     )
 
 

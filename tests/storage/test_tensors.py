@@ -1,4 +1,4 @@
-"""Tensors of files are those the safetensors library reads, and memory is given back."""
+"""Tensors of files are those the safetensors library reads, and their memory is freed."""
 
 from __future__ import annotations
 
@@ -19,20 +19,21 @@ from jukebox_cli.storage.tensors import (
     WEIGHT_DTYPES,
     index_tensors,
     load_tensors,
+    save_tensors,
     stream_tensors,
 )
 from support.results import refusal
 
 
-def every_kind() -> dict[str, torch.Tensor]:
-    """A tensor of every type, of odd sizes, so that few begin where numbers of theirs would."""
+def every_dtype() -> dict[str, torch.Tensor]:
+    """A tensor of every dtype, of odd sizes, so that few are aligned."""
     tensors = {name: torch.arange(3 * 5).view(3, 5).to(kind) for name, kind in DTYPES.items()}
     return {**tensors, "one": torch.tensor(2.5), "none": torch.zeros(0, 4)}
 
 
-def test_tensors_are_those_that_were_saved(tmp_path: Path) -> None:
+def test_tensors_are_those_of_the_library(tmp_path: Path) -> None:
     path = tmp_path / "all.safetensors"
-    save_file(every_kind(), path, {"format": "1"})
+    save_file(every_dtype(), path, {"format": "1"})
     found, wanted = load_tensors(path), load_file(path)
     assert found.keys() == wanted.keys()
     for name, tensor in wanted.items():
@@ -40,7 +41,7 @@ def test_tensors_are_those_that_were_saved(tmp_path: Path) -> None:
         assert torch.equal(found[name], tensor)
 
 
-def test_what_is_written_to_a_tensor_does_not_reach_the_file(tmp_path: Path) -> None:
+def test_changing_a_tensor_does_not_change_the_file(tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     save_file({"a": torch.zeros(4)}, path)
     before = path.read_bytes()
@@ -50,7 +51,7 @@ def test_what_is_written_to_a_tensor_does_not_reach_the_file(tmp_path: Path) -> 
 
 def test_tensors_are_written_as_the_library_writes_them(tmp_path: Path) -> None:
     tensors = {
-        name: tensor for name, tensor in every_kind().items() if tensor.dtype in WEIGHT_DTYPES
+        name: tensor for name, tensor in every_dtype().items() if tensor.dtype in WEIGHT_DTYPES
     }
     save_file(tensors, tmp_path / "theirs")
     stream_tensors(tmp_path / "ours", {name: t.clone for name, t in tensors.items()})
@@ -61,7 +62,7 @@ def test_tensors_are_written_as_the_library_writes_them(tmp_path: Path) -> None:
         assert torch.equal(found[name], tensor)
 
 
-def test_numbers_that_weights_can_not_be_are_told_and_nothing_is_written(tmp_path: Path) -> None:
+def test_dtypes_that_weights_can_not_have_are_refused(tmp_path: Path) -> None:
     path, whole = tmp_path / "a.safetensors", torch.zeros(2, dtype=torch.int64)
     what = f"can't write {path}: a is int64, which weights can't be"
     hint = "they are float16, bfloat16 or float32"
@@ -69,7 +70,7 @@ def test_numbers_that_weights_can_not_be_are_told_and_nothing_is_written(tmp_pat
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_type_that_is_not_known_is_told(tmp_path: Path) -> None:
+def test_unknown_dtypes_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.safetensors"
     save_file({"a": torch.zeros(4).to(torch.float8_e4m3fn)}, path)
     known = f"known are {', '.join(DTYPES)}"
@@ -97,3 +98,23 @@ def test_a_prior_in_another_precision_keeps_nothing_of_its_file_in_memory(
     in_half = [p for p in prior.parameters() if p.dtype == torch.float16]
     assert count >= len(list(prior.parameters()))
     assert len(alive) <= count - len(in_half)  # what is in fp32 anyway may stay where it is
+
+
+def test_saved_tensors_are_loaded(tmp_path: Path) -> None:
+    tensors = {"a": torch.arange(6).reshape(2, 3).T, "b": torch.tensor(1.5)}
+    save_tensors(tmp_path / "x.safetensors", tensors)
+    found = load_tensors(tmp_path / "x.safetensors")
+    assert {name: t.tolist() for name, t in found.items()} == {
+        name: t.tolist() for name, t in tensors.items()
+    }
+
+
+def test_missing_and_damaged_tensors_are_errors(tmp_path: Path) -> None:
+    path = tmp_path / "x.safetensors"
+    assert refusal(load_tensors, path) == (f"no file {path}", "is the model complete?")
+    save_tensors(path, {"a": torch.zeros(100)})
+    for data in (path.read_bytes()[:-1], b"x" * 100, b""):
+        path.write_bytes(data)
+        message, hint = refusal(load_tensors, path)
+        assert message.startswith(f"{path} is damaged: ")
+        assert hint == "restore it from a copy"

@@ -95,8 +95,8 @@ def corrupt(path: Path) -> None:
 
 def with_tokens(array: np.ndarray) -> Callable[[Path], None]:
     """What overwrites a file of tokens with an array."""
-    about = {"primed": "0", "vocab_size": "64"}
-    return lambda path: save_file({"tokens": array}, path, about)
+    metadata = {"format": "2", "vocab_size": "64", "checksum": ""}
+    return lambda path: save_file({"tokens": array}, path, metadata)
 
 
 DELETE_COMMAND = "delete that file and run `jukebox upsample` or `jukebox generate` again"

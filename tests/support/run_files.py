@@ -1,4 +1,4 @@
-"""What tests ask of folders and sounds."""
+"""What is in folders and runs, and sounds to work on."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def contents(folder: Path) -> dict[str, tuple[int, bytes]]:
 
 def tokens(run: Path, level: int, item: int = 0) -> list[int]:
     found = Run(run).read_tokens(level, item)
-    return [] if found is None else found.tokens.tolist()
+    return [] if found is None else found.tolist()
 
 
 def all_tokens(run: Path) -> dict[tuple[int, int], list[int]]:

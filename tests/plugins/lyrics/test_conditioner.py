@@ -231,5 +231,5 @@ def test_values_that_no_file_gives_are_noted(values: dict[str, Any]) -> None:
     options = Lyrics().to_options(values)
     assert options.options == (("--lyrics", "lyrics"),)
     assert options.notes == (
-        "What --lyrics lyrics was read from; song.json keeps what was read, but not the file.",
+        "What --lyrics lyrics was read from; the run keeps what was read, but not the file.",
     )

@@ -137,7 +137,7 @@ def test_notes_that_no_file_gives_are_noted(instrument: dict[str, Any]) -> None:
     assert Midi().to_options({"midi": [instrument]}) == CommandOptions(
         (("--midi", "song.mid"),),
         notes=(
-            "What --midi song.mid was read from; song.json keeps what was read, but not the file.",
+            "What --midi song.mid was read from; the run keeps what was read, but not the file.",
         ),
     )
 
@@ -190,7 +190,7 @@ def test_notes_change_the_top_level_and_upsamplers(
         assert done.code == 0, done.err
         run = Run(here / out)
         tokens = [run.read_tokens(level, 0) for level in (2, 0)]
-        return [each.tokens.tobytes() for each in tokens if each is not None]
+        return [each.tobytes() for each in tokens if each is not None]
 
     without, with_notes = generate("a"), generate("b", "--midi", band)
     again = generate("c", "--midi", band)
@@ -208,7 +208,7 @@ def test_a_run_keeps_its_notes_without_the_file(
     band.unlink()
     extended = jukebox("continue", "a", *common)
     assert extended.code == 0, extended.err
-    assert len(Run(here / "a").item_specs().song["midi"]) == 4
+    assert len(Run(here / "a").item(0).conditions["midi"]) == 4
 
 
 def test_a_model_without_notes_refuses_them(

@@ -6,6 +6,8 @@ tests/golden/README.md says what each array is.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -16,8 +18,9 @@ from jukebox_cli.model.loader import load_prior
 from jukebox_cli.sampling.job import Job
 from jukebox_cli.sampling.level import sample_level
 from jukebox_cli.sampling.request import Request
-from jukebox_cli.sampling.run_setup import new_config
-from jukebox_cli.storage.run import ItemSpecs, Run, Tokens
+from jukebox_cli.sampling.run_setup import new_config, new_item
+from jukebox_cli.storage.run import Run, RunConfig
+from jukebox_cli.storage.segments import ItemSpec, Prompt
 from support.golden import CPU, LEVELS, VARIANTS, Golden, import_golden
 
 SUNG = ("5b_lyrics", "1b_lyrics")
@@ -116,10 +119,20 @@ def test_greedy_tokens_of_a_window_are_equal(golden, level, given):
 
 @torch.inference_mode()
 def test_the_alignment_layer_looks_at_the_same_letters(sung):
-    layer, head = sung.model.fitted_conditioners(2)["lyrics"]["align"]
+    layer, head = sung.model.fitted_conditioners(2)["lyrics"]["alignment_head"]
     assert head == sung.info["priors"][2]["alignment_head"]
     looks = sung.priors[2].attention_weights(sung["prior.2.z"], sung.conditions(2), layer)
     torch.testing.assert_close(looks, sung["alignment"], **CLOSE)
+
+
+def whole_song(golden: Golden, config: RunConfig, item: int, num_primed: int) -> ItemSpec:
+    """An item of the golden data, that begins with so many samples of a recording."""
+    samples = golden.info["sample_length"]
+    spec = new_item(golden.model, config, samples, golden.song(item))
+    if not num_primed:
+        return spec
+    prompt = replace(spec.segments[0], prompt=Prompt("", num_primed))
+    return ItemSpec(num_primed, (prompt,)).extended(samples)
 
 
 @pytest.mark.parametrize("given", ["ancestral", "primed"])
@@ -129,22 +142,23 @@ def test_a_whole_song_is_equal_token_for_token(golden, tmp_path, given):
     hop = tuple(golden.info["hop_fraction"])
     knobs = ({"greedy": True},) * len(LEVELS)
     want = Request(str(golden.model.path), 1.0, (0, 1), 0, {}, hop, knobs)
-    samples = golden.info["sample_length"]
-    asked = ItemSpecs(samples, {}, {item: (samples, golden.song(item)) for item in (0, 1)})
     config = new_config(golden.model, golden.registry, want)
-    job = Job(Run(tmp_path / "run"), golden.model, golden.registry, (0, 1), config, asked)
-    job.run.write_item_specs(asked)
+    num_primed = golden.info["prime_samples"] if given == "primed" else 0
+    specs = {item: whole_song(golden, config, item, num_primed) for item in (0, 1)}
+    job = Job(Run(tmp_path / "run"), golden.model, golden.registry, (0, 1), config, specs)
+    for item, spec in specs.items():
+        job.run.write_item(item, spec)
     for level in LEVELS:
-        first = golden.info["prime_samples"] // codec.hop_lengths[level] if given == "primed" else 0
+        first = num_primed // codec.hop_lengths[level]
         for item in (0, 1):
             tokens = golden[f"z.{level}"][item, :first].numpy()
-            job.run.write_tokens(level, item, Tokens(tokens, first), codec)
+            job.run.write_tokens(level, item, tokens, codec)
     for level in reversed(LEVELS):
         sample_level(job, level)
         for item in (0, 1):
             made = job.run.read_tokens(level, item)
             assert made is not None
-            np.testing.assert_array_equal(made.tokens, golden[f"{given}.{level}"][item].numpy())
+            np.testing.assert_array_equal(made, golden[f"{given}.{level}"][item].numpy())
 
 
 def test_lyrics_are_spelled_and_cut_as_they_were(sung):

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -19,7 +20,7 @@ from typer.testing import CliRunner
 from jukebox_cli.cli import build_app
 from jukebox_cli.registry import Registry
 from jukebox_cli.storage.model import Model
-from jukebox_cli.storage.run import ItemSpecs, Run
+from jukebox_cli.storage.run import Run
 from support.run_files import chord, write_chord
 
 CHROMIUM = shutil.which("chromium")
@@ -58,8 +59,9 @@ def run(tmp_path_factory: pytest.TempPathFactory, tiny: Model, registry: Registr
     words = ["tokenize", *map(str, files), "--model", str(tiny.path), "--out", str(run)]
     assert CliRunner().invoke(build_app(registry), words).exit_code == 0
     song = {"artist": "Ada <Vale>", "lyrics": "\n".join(" ".join(line) for line in LINES)}
-    items = {item: (round(SECONDS * 8000), song) for item in (0, 1)}
-    Run(run).write_item_specs(ItemSpecs(0, {}, items))
+    for item, spec in Run(run).read_items((0, 1)).items():
+        segment = replace(spec.segments[0], conditions=song)
+        Run(run).write_item(item, spec.with_segment(0, segment))
     (run / "alignment").mkdir()
     (run / "alignment" / "item-00.json").write_text(json.dumps(alignment()))
     for level in range(3):  # so that something is heard that one can look at

@@ -77,7 +77,8 @@ def repeated(
             result = jukebox(*words)
             assert result.code == 0, result.err
         assert all_tokens(again / run.name) == all_tokens(run)
-        assert Run(again / run.name).item_specs() == Run(run).item_specs()
+        items = Run(run).items()
+        assert Run(again / run.name).read_items(items) == Run(run).read_items(items)
         assert Run(again / run.name).config.sampling == Run(run).config.sampling
         return page.text
 
@@ -167,7 +168,9 @@ def test_a_run_that_goes_on_from_a_recording(
     text = repeated(Path("song").resolve(), riff)
     assert "jukebox continue --audio 'my riff.wav' --prime 0.3 --model tiny --seconds 0.2" in text
     assert "The recording “my riff.wav”; that it is the same is checked by its hash." in text
-    assert f"hash of its recording {Run(here / 'song').config.audio_hash}" in text
+    assert (
+        f"hash of its recording {Run(here / 'song').item(0).segments[0].prompt.audio_hash}" in text
+    )
 
 
 def test_recordings_that_became_tokens(here: Path, jukebox: Jukebox, tiny: Model) -> None:
@@ -318,11 +321,11 @@ def test_notes_that_make_no_file_are_named(row: dict[str, Any], registry: Regist
     words = saying(registry, {"midi": [row]})
     assert words.flags == (("--midi", "song.mid"),)
     assert words.notes == (
-        "What --midi song.mid was read from; song.json keeps what was read, but not the file.",
+        "What --midi song.mid was read from; the run keeps what was read, but not the file.",
     )
 
 
 def test_what_no_flag_says(registry: Registry) -> None:
     words = saying(registry, {"swing": {"amount": 0.5}})
     assert words.flags == ()
-    assert words.notes == ("What song.json has for “swing”; no flag here says it.",)
+    assert words.notes == ("What the run has for “swing”; no flag here says it.",)

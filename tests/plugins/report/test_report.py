@@ -10,6 +10,7 @@ import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,7 @@ from typer.testing import CliRunner
 from jukebox_cli.cli import build_app
 from jukebox_cli.registry import Registry
 from jukebox_cli.storage.model import Model
-from jukebox_cli.storage.run import ItemSpecs, Run, Tokens
+from jukebox_cli.storage.run import Run
 from support.report_pages import Reader, likeness
 from support.results import Result
 from support.run_files import chord, contents
@@ -56,15 +57,17 @@ def page(run: Path, jukebox: Jukebox) -> Reader:
 
 def ask(run: Path, **song: Any) -> None:
     """Changes what was asked for."""
-    asked = Run(run).item_specs()
-    Run(run).write_item_specs(ItemSpecs(asked.num_samples, {**asked.song, **song}, asked.items))
+    for item, spec in Run(run).read_items(Run(run).items()).items():
+        first = spec.segments[0]
+        segment = replace(first, conditions={**first.conditions, **song})
+        Run(run).write_item(item, spec.with_segment(0, segment))
 
 
 def cut(run: Path, model: Model, level: int, item: int, tokens: int) -> None:
     """Leaves the first so many tokens of an item, as a stopped command does."""
     there = Run(run).read_tokens(level, item)
     assert there is not None
-    Run(run).write_tokens(level, item, Tokens(there.tokens[:tokens], 0), model.config.vqvae)
+    Run(run).write_tokens(level, item, there[:tokens], model.config.vqvae)
 
 
 # what is in it
@@ -401,8 +404,8 @@ def test_times_of_lyrics_are_told_with_them() -> None:
         ("song --levels x", "can't read --levels 'x'", "write a list such as 2, 0,2 or 4-7"),
         ("song --out folder", "folder is a folder", "name a file: --out report.html"),
         (
-            "song --out song/song.json",
-            "song/song.json is there already and is not a report",
+            "song --out song/run.yaml",
+            "song/run.yaml is there already and is not a report",
             "choose another --out",
         ),
         (

@@ -1,0 +1,171 @@
+"""How the tokens of an item came to be: one segment for each stretch that was asked for at a time.
+
+A run that was continued, continued with another seed, or copied and continued is described by the
+segments of its items, so everything needed to make it again is in one place.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from jukebox_cli.config.schema import FORMAT, Options
+from jukebox_cli.config.yaml_files import read_text
+from jukebox_cli.interfaces.errors import InputError
+from jukebox_cli.storage.files import parse_json, require_format, write_text
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+#: Seeds are below this: they are the key of a 64-bit generator.
+MAX_SEED = 2**63
+
+
+@dataclass(frozen=True)
+class Parent:
+    """The item that a segment continues, where that is in another run."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    run: str  # its folder
+    item: int
+    upto_sample: int  # samples of the parent that were copied: its length at that time
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """The recording that a segment's tokens were encoded from, in place of being sampled."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    audio_hash: str  # SHA-256 of the recording's file, shortened
+    num_samples: int  # samples of the recording that were used, at the run's sample rate
+    name: str = field(default="", compare=False)  # of the recording's file
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A stretch of an item, from `first_sample` to the next segment or the end of the item.
+
+    `sampling`, `hop_fraction` and `prior_fingerprints` have one entry per level, level 0 first.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    first_sample: int  # the length of the item before this segment was added
+    seed: int
+    conditions: dict[str, Any]  # the values of every conditioner
+    sampling: tuple[Options, ...]  # options of the samplers
+    hop_fraction: tuple[float, ...]  # how far windows move, as a fraction of their length
+    #: hashes of the priors' weights; None for a level whose prior is missing
+    prior_fingerprints: tuple[str | None, ...]
+    parent: Parent | None = None
+    prompt: Prompt | None = None
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.seed < MAX_SEED:
+            raise ValueError(f"seed must be from 0 to 2^63 - 1, not {self.seed}")
+        if not len(self.sampling) == len(self.hop_fraction) == len(self.prior_fingerprints):
+            fields = "sampling, hop_fraction and prior_fingerprints"
+            raise ValueError(f"{fields} must have one entry for each level")
+        if not all(0 < fraction <= 1 for fraction in self.hop_fraction):
+            raise ValueError("hop_fraction must be more than 0 and at most 1")
+
+    def with_prior_fingerprint(self, level: int, fingerprint: str) -> Segment:
+        """A copy that names these weights at a level."""
+        fingerprints = list(self.prior_fingerprints)
+        fingerprints[level] = fingerprint
+        return replace(self, prior_fingerprints=tuple(fingerprints))
+
+
+@dataclass(frozen=True)
+class ItemSpec:
+    """What was asked for of an item: its length in samples, and its segments in order."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    num_samples: int
+    segments: tuple[Segment, ...]
+
+    def __post_init__(self) -> None:
+        starts = [segment.first_sample for segment in self.segments]
+        if not starts or starts[0] != 0:
+            raise ValueError("the first segment must begin at sample 0")
+        ends = [*starts[1:], self.num_samples]
+        if any(start >= end for start, end in zip(starts, ends, strict=True)):
+            raise ValueError("segments must be in order, and none may be empty")
+        if any(segment.prompt for segment in self.segments[1:]):
+            raise ValueError("only the first segment can be a prompt")
+        if self.prompt and self.prompt.num_samples != ends[0]:
+            raise ValueError("the prompt must be as long as its segment")
+
+    @property
+    def conditions(self) -> dict[str, Any]:
+        """Those of the last segment, which hold from there on."""
+        return self.segments[-1].conditions
+
+    @property
+    def prompt(self) -> Prompt | None:
+        """The recording that the item begins with."""
+        return self.segments[0].prompt
+
+    def spans(self) -> Iterator[tuple[Segment, int]]:
+        """The segments, each with the sample after its last."""
+        starts = [segment.first_sample for segment in self.segments]
+        yield from zip(self.segments, [*starts[1:], self.num_samples], strict=True)
+
+    def beginning(self, num_segments: int) -> ItemSpec:
+        """The item as it was when it had only so many segments."""
+        *_, (_, end) = list(self.spans())[:num_segments]
+        return ItemSpec(end, self.segments[:num_segments])
+
+    def extended(self, num_samples: int, **changes: Any) -> ItemSpec:
+        """This item made `num_samples` long by one more segment: the last one with `changes`."""
+        added = replace(
+            self.segments[-1],
+            **{"parent": None, "prompt": None, **changes, "first_sample": self.num_samples},
+        )
+        return ItemSpec(num_samples, (*self.segments, added))
+
+    def with_segment(self, number: int, segment: Segment) -> ItemSpec:
+        """A copy with another segment in the place of one."""
+        segments = list(self.segments)
+        segments[number] = segment
+        return replace(self, segments=tuple(segments))
+
+
+def write_item_spec(path: Path, spec: ItemSpec) -> None:
+    """Writes an item's file, unless it has that content already."""
+    data = {"format": FORMAT, **asdict(spec)}
+    text = json.dumps(data, indent=1, ensure_ascii=False) + "\n"
+    if not path.exists() or path.read_text(encoding="utf-8") != text:
+        write_text(path, text)
+
+
+def read_item_spec(path: Path) -> ItemSpec:
+    """The content of an item's file.
+
+    Raises InputError, naming the file and what is wrong, for a file that is missing, damaged or of
+    another format.
+    """
+    from pydantic import ValidationError
+
+    text = read_text(path)
+    data = parse_json(text, path)
+    require_format(data.pop("format", None), path)
+    try:
+        # JSON mode takes lists for tuples, and strict mode takes no text for a number
+        return _item_spec_type().validate_json(json.dumps(data), strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        problem = first["msg"].removeprefix("Value error, ")
+        what = f"{path} is damaged: {place + ': ' if place else ''}{problem}"
+        raise InputError(what, "restore it from a copy, or make the run again") from None
+
+
+@cache
+def _item_spec_type() -> TypeAdapter[ItemSpec]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(ItemSpec)

@@ -1,0 +1,259 @@
+"""Files are replaced whole; locks exclude; what a person can fix is an InputError."""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import threading
+import time
+from multiprocessing import get_context
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from jukebox_cli.interfaces.errors import InputError
+from jukebox_cli.storage.files import (
+    FileCache,
+    append_jsonl,
+    atomic_write,
+    disk_errors,
+    drop_partial_line,
+    exclusive_lock,
+    last_jsonl_row,
+    read_json,
+    read_jsonl,
+    require_format,
+    write_text,
+)
+from support.results import refusal
+
+
+def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "file.txt"
+    write_text(path, "old")
+    with atomic_write(path) as part:
+        part.write_text("new")
+        assert path.read_text() == "old"
+        assert part.parent == path.parent
+    assert path.read_text() == "new"
+    assert [p.name for p in path.parent.iterdir()] == ["file.txt"]
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("x"), KeyboardInterrupt(), OSError(errno.ENOSPC, "x")]
+)
+def test_a_failure_leaves_the_old_file_and_nothing_else(
+    error: BaseException, tmp_path: Path
+) -> None:
+    path = tmp_path / "file.txt"
+    path.write_text("old")
+
+    def fail() -> None:
+        with atomic_write(path) as part:
+            part.write_text("half of the n")
+            raise error
+
+    full = isinstance(error, OSError)
+    with pytest.raises(InputError if full else type(error)):
+        fail()
+    assert path.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["file.txt"]
+
+
+def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
+    path, texts = tmp_path / "file.txt", ["a" * 100_000, "b" * 50_000]
+    write_text(path, texts[0])
+    done = threading.Event()
+
+    def write() -> None:
+        for n in range(200):
+            write_text(path, texts[n % 2])
+        done.set()
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    seen = set()
+    while not done.is_set():
+        seen.add(path.read_text())
+    writer.join()
+    assert seen <= set(texts)
+
+
+@pytest.mark.parametrize(
+    ("number", "hint"),
+    [
+        (errno.ENOSPC, "free some space and run the same command again: it goes on from here"),
+        (errno.EDQUOT, "free some space and run the same command again: it goes on from here"),
+        (errno.EACCES, "change its permissions, or choose another folder"),
+        (errno.EPERM, "change its permissions, or choose another folder"),
+        (errno.EROFS, "choose another folder: this one is read-only"),
+        (errno.ENOTDIR, "choose another folder: part of this path is a file"),
+        (errno.EEXIST, "choose another folder: a file is in the way"),
+        (errno.EISDIR, "choose another name: a folder is in the way"),
+        (errno.ENAMETOOLONG, "choose a shorter name"),
+        (errno.ENOENT, "choose another folder: this one can't be made"),
+    ],
+)
+def test_errors_of_a_disk_that_a_person_can_fix(number: int, hint: str) -> None:
+    def fail() -> None:
+        with disk_errors(Path("x")):
+            raise OSError(number, os.strerror(number))
+
+    assert refusal(fail) == (f"can't write x: {os.strerror(number)}", hint)
+
+
+def test_other_errors_of_a_disk_stay_as_they_are() -> None:
+    with pytest.raises(OSError, match="Input/output error"), disk_errors(Path("x")):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def test_a_line_is_appended(tmp_path: Path) -> None:
+    path = tmp_path / "deep" / "log.jsonl"
+    append_jsonl(path, {"a": 1})
+    append_jsonl(path, {"b": "ü\u2028"})
+    assert path.read_bytes().count(b"\n") == 2
+    assert read_jsonl(path) == [{"a": 1}, {"b": "ü\u2028"}]
+
+
+def test_a_last_line_that_was_cut_off_is_ignored(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_text('{"a": 1}\n{"b"')
+    assert read_jsonl(path) == [{"a": 1}]
+
+
+def test_a_line_after_one_that_was_cut_off_stands_by_itself(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_text('{"a": 1}\n{"b"')
+    append_jsonl(path, {"c": 3})
+    assert path.read_text().splitlines() == ['{"a": 1}', '{"b"', '{"c": 3}']
+
+
+def test_a_bad_line_before_the_last_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "songs.jsonl"
+    path.write_text('{"a": 1}\n{"b"\n{"c": 3}\n')
+    message = f"{path}:2: bad JSON: Expecting ':' delimiter"
+    assert refusal(read_jsonl, path) == (message, "correct that line")
+
+
+def test_an_empty_file_has_no_lines(tmp_path: Path) -> None:
+    (tmp_path / "log.jsonl").touch()
+    assert read_jsonl(tmp_path / "log.jsonl") == []
+
+
+def test_a_line_that_is_written_in_part_is_an_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full(io.BytesIO):
+        def write(self, data: Any) -> int:
+            return super().write(data[:3])
+
+    monkeypatch.setattr(Path, "open", lambda *words, **more: Full())
+    path = tmp_path / "log.jsonl"
+    assert refusal(append_jsonl, path, {"a": 1}) == (
+        f"can't write {path}: No space left on device",
+        "free some space and run the same command again: it goes on from here",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        (
+            '{"a": 1',
+            ":1: damaged: Expecting ',' delimiter",
+            "restore it from a copy, or make it again",
+        ),
+        ("[1]", ": damaged: not a mapping", "restore it from a copy"),
+    ],
+)
+def test_damaged_json_is_an_error(text: str, message: str, hint: str, tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(text)
+    assert refusal(read_json, path) == (f"{path}{message}", hint)
+
+
+def test_a_line_that_was_cut_off_is_dropped(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_text('{"a": 1}\n{"b"')
+    drop_partial_line(path)
+    assert path.read_text() == '{"a": 1}\n'
+
+
+def test_the_last_row_is_found_without_the_others(tmp_path: Path) -> None:
+    path = tmp_path / "log.jsonl"
+    assert last_jsonl_row(path) is None
+    path.write_text('no json\n{"b": 2}\n')
+    assert last_jsonl_row(path) == {"b": 2}
+
+
+# formats
+
+
+@pytest.mark.parametrize(
+    ("found", "problem", "hint"),
+    [
+        (
+            1,
+            ": format 1 cannot be read, only format 2",
+            "an earlier version of jukebox wrote it: make it anew, or see CHANGELOG.md for new "
+            "keys",
+        ),
+        (
+            "3",
+            ": format 3 cannot be read, only format 2",
+            "a later version of jukebox may have written it: install that",
+        ),
+        (None, " names no format", "restore it from a copy, or make it again"),
+    ],
+)
+def test_another_format_is_refused(found: object, problem: str, hint: str) -> None:
+    assert refusal(require_format, found, Path("x.json")) == (f"x.json{problem}", hint)
+    require_format(2, Path("x.json"))
+    require_format("2", Path("x.safetensors"))
+
+
+# caches
+
+
+def test_a_file_is_read_again_only_when_it_has_changed(tmp_path: Path) -> None:
+    path, cache = tmp_path / "x", FileCache[str]()
+    texts = iter(["first", "second"])
+    write_text(path, "1")
+    assert [cache.get(path, lambda _: next(texts)) for _ in range(3)] == ["first"] * 3
+    write_text(path, "2")
+    assert [cache.get(path, lambda _: next(texts)) for _ in range(3)] == ["second"] * 3
+    path.unlink()
+    with pytest.raises(FileNotFoundError):
+        cache.get(path, lambda _: "")
+
+
+# locks
+
+
+def hold(folder: Path, events: Connection) -> None:
+    """Holds the lock of a folder for half a second, says when it has it, and ends with a file."""
+    with exclusive_lock(folder):
+        events.send("held")
+        time.sleep(0.5)
+        (folder / "done").touch()
+
+
+def test_a_lock_is_waited_for(tmp_path: Path) -> None:
+    started = get_context("spawn")
+    ours, theirs = started.Pipe()
+    other = started.Process(target=hold, args=(tmp_path, theirs))
+    other.start()
+    assert ours.recv() == "held"
+    with exclusive_lock(tmp_path):
+        assert (tmp_path / "done").exists()
+    other.join(60)
+
+
+def test_a_lock_is_let_go_after_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="x"), exclusive_lock(tmp_path):
+        raise ValueError("x")
+    with exclusive_lock(tmp_path):
+        assert {path.name for path in tmp_path.iterdir()} == {".lock"}

@@ -1,0 +1,91 @@
+"""Models are found by name, and told apart by fingerprints."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from jukebox_cli.registry import Registry
+from jukebox_cli.storage.model import Model, builtin_model_names, find_model, model_names
+from jukebox_cli.storage.tensors import load_tensors, save_tensors
+from support.results import refusal
+from support.tiny_model import make_tiny
+
+
+def test_a_fingerprint_depends_on_the_codec_alone(tmp_path: Path, registry: Registry) -> None:
+    model = make_tiny(tmp_path / "one", registry)
+    other = Model(Path(shutil.copytree(model.path, tmp_path / "two")))
+    assert other.fingerprint() == model.fingerprint()
+    prior = other.weights("prior-0")
+    save_tensors(prior, {name: t + 1 for name, t in load_tensors(prior).items()})
+    other.write_fitted_conditioners(0, {})
+    (other.path / "card.md").write_text("A card.")
+    assert other.fingerprint() == model.fingerprint()
+
+    codec = other.weights("vqvae-1")
+    save_tensors(codec, {name: t + 1 for name, t in load_tensors(codec).items()})
+    assert other.fingerprint() != model.fingerprint()
+
+
+def test_a_fingerprint_changes_with_the_shape_of_the_codec(
+    tmp_path: Path, registry: Registry
+) -> None:
+    model = make_tiny(tmp_path / "one", registry)
+    before = model.fingerprint()
+    text = (model.path / "config.yaml").read_text()
+    (model.path / "config.yaml").write_text(text.replace("sample_rate: 8000", "sample_rate: 16000"))
+    assert Model(model.path).fingerprint() != before
+
+
+def test_a_model_is_found_by_path_by_name_and_among_the_built_in(
+    tmp_path: Path, tiny: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(tiny.path, tmp_path / "models" / "mine")
+    assert find_model(str(tiny.path)).path == tiny.path
+    assert find_model("mine").path == Path("models/mine")
+    assert model_names() == sorted({"mine", *builtin_model_names()})
+    assert all(find_model(name).exists for name in builtin_model_names())
+
+
+def test_an_unknown_model_is_an_error(
+    tmp_path: Path, tiny: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copytree(tiny.path, tmp_path / "models" / "piano")
+    (tmp_path / "music").mkdir()
+    assert refusal(find_model, "paino") == ("no model 'paino'", "did you mean 'piano'?")
+    hint = "known are: mini, piano; `jukebox model import` brings in others"
+    assert refusal(find_model, "openai-5b") == ("no model 'openai-5b'", hint)
+    message = "music is not a model: it has no config.yaml"
+    assert refusal(find_model, "music") == (message, "see `jukebox model list`")
+
+
+@pytest.mark.parametrize("text", ['{"format": 2}', '{"format": 2, "conditioners": 3}'])
+def test_a_damaged_file_of_conditioners_is_an_error(text: str, tmp_path: Path) -> None:
+    (tmp_path / "prior-2.json").write_text(text)
+    message, hint = refusal(Model(tmp_path).fitted_conditioners, 2)
+    assert message.startswith(f"{tmp_path}/prior-2.json is damaged: ")
+    assert hint == "restore it from a copy, or make it again"
+
+
+def test_a_file_of_conditioners_of_format_1_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "prior-2.json"
+    path.write_text('{"format": 1, "conditioners": {}}')
+    message, _ = refusal(Model(tmp_path).fitted_conditioners, 2)
+    assert message == f"{path}: format 1 cannot be read, only format 2"
+
+
+def test_the_fingerprint_of_a_prior_changes_with_its_weights(
+    tmp_path: Path, registry: Registry
+) -> None:
+    model = make_tiny(tmp_path / "one", registry)
+    before = model.prior_fingerprint(2)
+    path = model.weights("prior-2")
+    save_tensors(path, {name: t + 1 for name, t in load_tensors(path).items()})
+    assert isinstance(before, str)
+    assert model.prior_fingerprint(2) != before
+    path.unlink()
+    assert model.prior_fingerprint(2) is None

@@ -1,0 +1,115 @@
+"""Token files: what is written is read again, and changed bytes are refused."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors import safe_open
+from safetensors.numpy import save_file
+
+from jukebox_cli.config.schema import VQVAEConfig
+from jukebox_cli.storage.token_files import checksum, read_token_file, write_token_file
+from support.results import refusal
+
+CODEC = VQVAEConfig(8000, ((4,), (2,), (2,)), 64, 8, (8, 8, 8), (2, 2, 2))
+TOKENS = np.array([5, 63, 0])
+HINT = "what to do"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    path = tmp_path / "item-00.safetensors"
+    write_token_file(path, 1, TOKENS, CODEC)
+    return path
+
+
+def metadata(path: Path) -> dict[str, str]:
+    with safe_open(str(path), "np") as file:
+        return dict(file.metadata())
+
+
+def test_tokens_are_read_as_they_were_written(path: Path) -> None:
+    found = read_token_file(path, HINT)
+    assert (found.tolist(), found.dtype) == ([5, 63, 0], np.int64)
+
+
+def test_a_file_says_what_its_tokens_are(path: Path) -> None:
+    assert metadata(path) == {
+        "format": "2",
+        "level": "1",
+        "hop_length": "8",
+        "sample_rate": "8000",
+        "vocab_size": "64",
+        "checksum": checksum(TOKENS),
+    }
+
+
+def test_a_larger_vocabulary_can_be_written(path: Path) -> None:
+    write_token_file(path, 1, np.array([64]), CODEC, vocab_size=65)
+    assert read_token_file(path, HINT).tolist() == [64]
+
+
+def test_a_checksum_depends_on_every_token_and_not_on_their_dtype() -> None:
+    assert checksum(TOKENS) == checksum(TOKENS.astype(np.uint16))
+    others = [[5, 63], [5, 63, 1], [63, 5, 0], []]
+    assert len({checksum(TOKENS), *(checksum(np.array(o, np.int64)) for o in others)}) == 5
+
+
+def replaced(tokens: np.ndarray, **changes: str) -> Callable[[Path], None]:
+    """Damage: other tokens, with the metadata of before but for some changes."""
+
+    def damage(path: Path) -> None:
+        save_file({"tokens": tokens}, path, {**metadata(path), **changes})
+
+    return damage
+
+
+def flip_a_bit(path: Path) -> None:
+    data = bytearray(path.read_bytes())
+    data[-2] ^= 1
+    path.write_bytes(data)
+
+
+def without_checksum(path: Path) -> None:
+    rest = {key: value for key, value in metadata(path).items() if key != "checksum"}
+    save_file({"tokens": TOKENS.astype(np.uint16)}, path, rest)
+
+
+@pytest.mark.parametrize(
+    ("damage", "problem"),
+    [
+        (flip_a_bit, "its checksum does not match"),
+        (replaced(np.array([5, 62, 0], np.uint16)), "its checksum does not match"),
+        (replaced(np.array([5, 63], np.uint16)), "its checksum does not match"),
+        (replaced(np.array([64], np.uint16)), "token 64 is not one of 64"),
+        (replaced(np.zeros(3, np.float32)), "tokens are 1-D float32, not 1-D uint16"),
+        (replaced(np.zeros((3, 1), np.uint16)), "tokens are 2-D uint16, not 1-D uint16"),
+        (without_checksum, "its metadata has no 'checksum'"),
+        (
+            lambda path: path.write_bytes(path.read_bytes()[:-1]),
+            "Error while deserializing header: incomplete metadata, file not fully covered",
+        ),
+    ],
+)
+def test_a_damaged_file_is_refused(
+    damage: Callable[[Path], None], problem: str, path: Path
+) -> None:
+    damage(path)
+    assert refusal(read_token_file, path, HINT) == (f"{path} is damaged: {problem}", HINT)
+
+
+def test_a_file_of_format_1_is_refused(path: Path) -> None:
+    replaced(TOKENS.astype(np.uint16), format="1")(path)
+    message, hint = refusal(read_token_file, path, HINT)
+    assert message == f"{path}: format 1 cannot be read, only format 2"
+    assert hint == (
+        "an earlier version of jukebox wrote it: make it anew, or see CHANGELOG.md for new keys"
+    )
+
+
+def test_no_file_is_no_damage(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        read_token_file(tmp_path / "x.safetensors", HINT)
