@@ -122,7 +122,7 @@ def _validate_sampling(registry: Registry, sampling: SamplingConfig, source: Pre
 
 
 def _merge_conditions(
-    registry: Registry, source: PresetFile, given: Mapping[str, Any]
+    registry: Registry, source: PresetFile, options: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The conditions of the preset and of options. Paths of the preset are relative to its folder,
     those of options to the working folder.
@@ -130,11 +130,11 @@ def _merge_conditions(
     Each is read alone. If that fails, a conditioner that has values of both reads them together:
     some values are only valid together.
     """
-    kept = {key: value for key, value in source.preset.song.items() if key not in given}
+    kept = {key: value for key, value in source.preset.song.items() if key not in options}
     try:
-        return _read(registry, kept, source.folder) | _read(registry, given, Path())
+        return _read(registry, kept, source.folder) | _read(registry, options, Path())
     except InputError as error:
-        shared, rest = _split_shared(registry, kept, given)
+        shared, rest = _split_shared(registry, kept, options)
         together = kept | {key: _absolute_if_file(value) for key, value in shared.items()}
         try:
             return _read(registry, together, source.folder) | _read(registry, rest, Path())
@@ -161,13 +161,13 @@ def _faulty_key(
 
 
 def _split_shared(
-    registry: Registry, kept: Mapping[str, Any], given: Mapping[str, Any]
+    registry: Registry, kept: Mapping[str, Any], options: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The given values of conditioners that have values in the preset too, and the others."""
+    """Options of conditioners that have values in the preset too, and the other options."""
     fields_of = [{f.name for f in fields(kind.Input)} for kind in registry.conditioners.values()]
     common = {key for names in fields_of if names & set(kept) for key in names}
-    shared = {key: value for key, value in given.items() if key in common}
-    return shared, {key: value for key, value in given.items() if key not in shared}
+    shared = {key: value for key, value in options.items() if key in common}
+    return shared, {key: value for key, value in options.items() if key not in shared}
 
 
 def _absolute_if_file(value: Any) -> Any:
