@@ -36,7 +36,7 @@ def plan_extension(
     """The job of making every item of a run `seconds` longer, in place or in a copy `out`.
 
     Writes nothing; that is for `extend`. A run that is incomplete is only finished: then the job
-    is the given one. `audio` says whether complete includes the audio. `options` are the options of the
+    is the given one. `audio` says whether complete includes the audio. `options` are those of the
     conditioners that change from there on, and `seed` is that of the new segment; None keeps the
     last one's.
 
