@@ -6,6 +6,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -68,7 +69,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 def all_plugins() -> Iterator[Registry]:
     """The first-party plugins, and the third-party one of examples/plugin."""
     sys.path.insert(0, str(EXAMPLE_PLUGIN))
-    import jukebox_energy
+    jukebox_energy = import_module("jukebox_energy")
 
     plugins = dict(load_installed(pytest.fail).manager.list_name_plugin())
     yield Registry({**plugins, "energy": jukebox_energy})
@@ -311,13 +312,14 @@ def test_additions_that_are_not_possible(
 
 
 def test_a_second_memory_is_an_error(tmp_path: Path, all_plugins: Registry, bare: Model) -> None:
+    @dataclass(frozen=True)
+    class NoInput:
+        pass
+
     class Poem(all_plugins.conditioners["lyrics"]):  # type: ignore[misc,name-defined]
         name = "poem"
+        Input = NoInput
 
-        class Input:
-            pass
-
-    Poem.Input = dataclass(frozen=True)(Poem.Input)
     plugin = ModuleType("poem")
     plugin.jukebox_conditioners = hookimpl(lambda: [Poem])  # type: ignore[attr-defined]
     registry = Registry({**dict(all_plugins.manager.list_name_plugin()), "poem": plugin})

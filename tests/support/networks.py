@@ -29,7 +29,7 @@ MEMORY_LENGTH = 7
 MASKS = torch.tensor([[1, 1, 1, 1, 1, 1, 1], [0, 1, 1, 0, 1, 0, 0], [0, 0, 0, 0, 0, 0, 0]]).bool()
 
 #: Sizes of priors whose batches might round differently.
-PRIOR_SIZES = {
+PRIOR_SIZES: dict[str, dict[str, Any]] = {
     "as in presets": {"width": 64, "codebook_size": 64},
     "odd MLP width": {"width": 40, "codebook_size": 64},
     "odd head size": {"width": 200, "codebook_size": 64},
