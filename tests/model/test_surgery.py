@@ -360,7 +360,7 @@ def test_mistakes_on_the_command_line(
         "did you mean 'width'?",
     )
     assert error(*midi, "--set", "midi=8") == (
-        "--set midi=8 sets no setting of a conditioner",
+        "--set midi=8 is not a setting of a conditioner",
         "write it as midi.NAME=VALUE",
     )
     assert error("--from", bare.path, "--add", "midi", "--level", 3) == (
