@@ -82,10 +82,7 @@ def build_request(
     _validate_sampling(registry, values.sampling, source)
     return Request(
         model=model or values.model or DEFAULT_MODEL,
-        seconds=require_positive(
-            source.name_of("seconds", seconds),
-            _first_not_none(seconds, values.seconds, DEFAULT_SECONDS),
-        ),
+        seconds=_seconds(source, seconds),
         items=select_items(
             _first_not_none(items, values.items, 1), only, where=source.name_of("items", items)
         ),
@@ -95,6 +92,11 @@ def build_request(
         sampling=values.sampling.options,
         sampler_options=sampler_options,
     )
+
+
+def _seconds(source: PresetFile, option: float | None) -> float:
+    seconds = _first_not_none(option, source.preset.seconds, DEFAULT_SECONDS)
+    return require_positive(source.name_of("seconds", option), seconds)
 
 
 def _load_preset(name: str | None, overrides: Sequence[str]) -> PresetFile:

@@ -112,15 +112,17 @@ def prepare_prior_task(
     conditioners = _fit_conditioners(model, level, songs, registry)
 
     def windows(held_out: bool) -> CorpusWindows:
-        chosen = tuple(song for song in songs if song.held_out == held_out)
-        shape, part_seed = prior_shape(model.config, level), seed + held_out
+        chosen, shape = (
+            tuple(s for s in songs if s.held_out == held_out),
+            prior_shape(model.config, level),
+        )
         return CorpusWindows(
-            corpus, chosen, level, shape, conditioners, part_seed, augment=not held_out
+            corpus, chosen, level, shape, conditioners, seed + held_out, augment=not held_out
         )
 
-    held_out = windows(True) if any(song.held_out for song in songs) else None
     options: dict[str, Any] = {"batch_size": batch_size, "freeze": freeze, "device": device}
-    return PriorTask(model, level, windows(False), held_out, **options)
+    held_out = windows(True)
+    return PriorTask(model, level, windows(False), held_out if held_out.songs else None, **options)
 
 
 def _fit_conditioners(
