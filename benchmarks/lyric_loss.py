@@ -115,11 +115,11 @@ class LossMeter:
 
 def window_starts(length: int, context_length: int, max_windows: int | None) -> list[int]:
     """The first tokens of consecutive whole windows; at most `max_windows`, evenly spaced."""
-    starts = list(range(0, length - context_length + 1, context_length))
-    if max_windows is None or max_windows >= len(starts):
-        return starts
-    last = len(starts) - 1
-    return [starts[round(i * last / max(1, max_windows - 1))] for i in range(max_windows)]
+    firsts = list(range(0, length - context_length + 1, context_length))
+    if max_windows is None or max_windows >= len(firsts):
+        return firsts
+    last = len(firsts) - 1
+    return [firsts[round(i * last / max(1, max_windows - 1))] for i in range(max_windows)]
 
 
 def lyric_loss_rows(songs: Sequence[Sequence[WindowLoss]]) -> list[Row]:

@@ -22,12 +22,12 @@ def sung_words(song: Song) -> list[Word]:
     """The words of a song that have times of their own, in the order of the lyrics."""
     times = song.get("lyrics_times") or []
     # a character with two times follows a rest; it is sung at the second
-    starts: dict[int, float] = {character: seconds for character, seconds in times}
+    onsets: dict[int, float] = {character: seconds for character, seconds in times}
     ends = {character: following for (character, _), (_, following) in pairwise(times)}
     return [
-        Word(match[0], starts[character], ends.get(character, starts[character]))
+        Word(match[0], onsets[character], ends.get(character, onsets[character]))
         for match in re.finditer(r"\S+", song.get("lyrics") or "")
-        if (character := match.start()) in starts
+        if (character := match.start()) in onsets
     ]
 
 

@@ -26,8 +26,8 @@ T = TypeVar("T")
 CORE_FLAGS = frozenset(
     [
         *("preset", "model", "out", "seconds", "items", "only", "seed", "until", "device", "batch"),
-        *("precision", "set", "set_", "json", "as_json", "quiet", "audio", "prime", "run"),
-        *("help", "said"),
+        *("precision", "set", "overrides", "json", "as_json", "quiet", "audio", "prime", "run"),
+        *("help", "ctx"),
     ]
 )
 
@@ -68,8 +68,8 @@ class Registry:
                 self.manager.register(plugins[name], name)
             except pluggy.PluginValidationError as error:
                 raise PluginError(f"plugin '{name}': {str(error).splitlines()[-1]}", name) from None
-        self._refuse_unknown_hooks()
-        self._refuse_clashing_flags()
+        self._require_known_hooks()
+        self._require_unique_options()
 
     @cached_property
     def conditioners(self) -> dict[str, type[Conditioner]]:
@@ -146,7 +146,7 @@ class Registry:
                 classes[kind.name], self._owners[kind] = kind, plugin
         return dict(sorted(classes.items()))
 
-    def _refuse_unknown_hooks(self) -> None:
+    def _require_known_hooks(self) -> None:
         known = [name for name in dir(hooks) if name.startswith("jukebox_")]
         for owner, plugin in self.manager.list_name_plugin():
             for name in dir(plugin):
@@ -160,7 +160,7 @@ class Registry:
                     message = f"plugin '{owner}': {name} is not marked as a hook"
                     raise PluginError(message, owner, "write @hookimpl above it")
 
-    def _refuse_clashing_flags(self) -> None:
+    def _require_unique_options(self) -> None:
         owners: dict[str, str] = {}
         declared: list[tuple[type, Any]] = [(c, c.Input) for c in self.conditioners.values()]
         declared += [(kind, kind) for kind in self.samplers.values()]

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from jukebox_cli import registry as registry_module
 from jukebox_cli.cli import app as app_module
 from jukebox_cli.cli import build_app
+from jukebox_cli.cli.console import print_warning
 from jukebox_cli.interfaces.conditioner import Conditioner, PriorShape, Song, Window
 from jukebox_cli.interfaces.contract import PluginError
 from jukebox_cli.interfaces.hooks import hookimpl
@@ -170,7 +171,7 @@ def test_a_flag_of_jukebox_itself_is_refused() -> None:
 
 
 def test_core_flags_are_those_of_the_commands_that_take_plugin_flags() -> None:
-    app = typer.main.get_command(build_app(Registry({})))
+    app: Any = typer.main.get_command(build_app(Registry({})))
     commands = [app.commands[name] for name in ("generate", "continue")]
     names = {p.name for command in commands for p in command.params}
     words = {
@@ -264,7 +265,9 @@ class Package:
 
 
 def point(name: str, value: str, package: str = "acme-music") -> EntryPoint:
-    return EntryPoint(name, value, "jukebox")._for(Package(package))  # type: ignore[attr-defined]
+    made: Any = EntryPoint(name, value, "jukebox")
+    entry: EntryPoint = made._for(Package(package))
+    return entry
 
 
 @pytest.fixture
@@ -293,7 +296,7 @@ def test_a_plugin_that_fails_to_import_costs_one_warning(
 
 
 def test_a_warning_is_one_line_on_stderr(capsys: pytest.CaptureFixture[str]) -> None:
-    app_module.print_warning("plugin 'acme' is left out")
+    print_warning("plugin 'acme' is left out")
     assert capsys.readouterr() == ("", "warning: plugin 'acme' is left out\n")
 
 

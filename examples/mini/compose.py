@@ -1,4 +1,4 @@
-"""Composing: an artist and a seed -> a whole song, the same one every time."""
+"""Composes an instrumental song from an artist and a seed."""
 
 from __future__ import annotations
 
@@ -8,40 +8,42 @@ from random import Random
 
 import pretty_midi
 
-from melody import Tone
+from artists import ARTISTS
+from melody import PreviousNotes, Tone
 from patterns import CRASH
-from players import PLAYERS, State, final_chord
-from song_plan import Plan, plan_song
-from styles import ARTISTS, Artist, Part
+from players import PLAYERS, final_chord
+from song_plan import SongPlan, plan_song
+from styles import Artist, Part
 
-LEAD_IN = 0.03
+LEAD_IN = 0.03  # seconds before the first beat
 
 
 def compose(artist: str | Artist, seed: int) -> pretty_midi.PrettyMIDI:
-    """The whole song as MIDI."""
+    """The song as MIDI; the same for the same seed."""
     return perform(plan_song(ARTISTS[artist] if isinstance(artist, str) else artist, seed))
 
 
-def perform(plan: Plan) -> pretty_midi.PrettyMIDI:
-    """A planned song as MIDI."""
+def perform(plan: SongPlan) -> pretty_midi.PrettyMIDI:
+    """The notes of a planned song as MIDI."""
     midi = pretty_midi.PrettyMIDI(initial_tempo=plan.bpm)
     for part in plan.artist.parts:
-        midi.instruments.append(_perform(plan, part))
+        midi.instruments.append(_perform_part(plan, part))
     return midi
 
 
-def _perform(plan: Plan, part: Part) -> pretty_midi.Instrument:
-    """One part's instrument: its notes in seconds and its level (the volume is cubed)."""
+def _perform_part(plan: SongPlan, part: Part) -> pretty_midi.Instrument:
+    """A part as a MIDI instrument, with notes in seconds."""
     is_drum = part.role == "drums"
-    program = plan.artist.kit if is_drum else part.program
+    program = plan.artist.drum_kit if is_drum else part.program
     instrument = pretty_midi.Instrument(program, is_drum, part.name)
+    # the synthesiser's gain is the third power of the volume
     volume = round(100 * 10 ** (part.gain_db / 60))
     instrument.control_changes.append(pretty_midi.ControlChange(7, min(127, volume), 0.0))
     rng = Random(f"{plan.artist.name}:{plan.seed}:{part.name}:feel")
     notes = []
     for tone in _play_part(plan, part):
-        start = seconds_at(plan, tone.start) + rng.gauss(0, plan.artist.loose)
-        end = seconds_at(plan, tone.start + tone.length * part.touch)
+        start = beat_seconds(plan, tone.start) + rng.gauss(0, plan.artist.timing_jitter)
+        end = beat_seconds(plan, tone.start + tone.length * part.articulation)
         velocity = round(max(1, min(127, 92 * tone.accent + rng.gauss(0, 3))))
         start = max(0.0, start)
         notes.append(pretty_midi.Note(velocity, tone.pitch, start, max(end, start + 0.05)))
@@ -49,16 +51,18 @@ def _perform(plan: Plan, part: Part) -> pretty_midi.Instrument:
     return instrument
 
 
-def seconds_at(plan: Plan, beat: float) -> float:
-    """A beat's time, swung: the off-beat eighth moves towards the next beat."""
-    whole, part = divmod(beat, 1.0)
+def beat_seconds(plan: SongPlan, beat: float) -> float:
+    """The time of a beat; swing moves off-beat eighths towards the next beat."""
+    whole, fraction = divmod(beat, 1.0)
     swing = plan.artist.swing
-    moved = part * 2 * swing if part <= 0.5 else swing + (part - 0.5) * 2 * (1 - swing)
-    return (whole + moved) * 60 / plan.bpm + LEAD_IN
+    late = fraction > 0.5  # in the second half of the beat
+    swung = swing + (fraction - 0.5) * 2 * (1 - swing) if late else fraction * 2 * swing
+    return (whole + swung) * 60 / plan.bpm + LEAD_IN
 
 
 def _without_overlaps(notes: list[pretty_midi.Note]) -> list[pretty_midi.Note]:
-    """End each note before the same pitch starts again, so that no release cuts the new one."""
+    """The notes, each shortened to end before its pitch starts again, since a release would end
+    the new note too. Notes that would become too short are left out."""
     notes = sorted(notes, key=lambda n: (n.start, n.pitch))
     following: dict[int, float] = {}
     kept = []
@@ -70,27 +74,27 @@ def _without_overlaps(notes: list[pretty_midi.Note]) -> list[pretty_midi.Note]:
     return kept[::-1]
 
 
-def _play_part(plan: Plan, part: Part) -> list[Tone]:
-    """Everything a part plays, in beats from the start of the song."""
+def _play_part(plan: SongPlan, part: Part) -> list[Tone]:
+    """The notes of a part, in beats from the beginning of the song."""
     tones: list[Tone] = []
-    state = State()
-    for i, placed in enumerate(plan.placed):
-        pattern = placed.playing.get(part.name)
+    previous = PreviousNotes()
+    for i, placed in enumerate(plan.sections):
+        pattern = placed.patterns.get(part.name)
         if pattern is None:
             continue
-        swell = 0.72 + 0.33 * placed.section.energy + 0.02 * placed.turn
-        for tone in PLAYERS[part.role](plan, placed, part, pattern, state):
+        loudness = 0.72 + 0.33 * placed.section.energy + 0.02 * placed.repetition
+        for tone in PLAYERS[part.role](plan, placed, part, pattern, previous):
             shape = 1.0 if part.role == "drums" else _phrase_shape(plan, tone.start)
-            accent = tone.accent * swell * shape
+            accent = tone.accent * loudness * shape
             tones.append(replace(tone, start=tone.start + placed.start, accent=accent))
-        if i == len(plan.placed) - 1:
-            tones += final_chord(plan, part, state)
-        elif part.role == "drums" and plan.artist.crash:
-            tones.append(Tone(plan.placed[i + 1].start, 1, CRASH, 0.75))
+        if i == len(plan.sections) - 1:
+            tones += final_chord(plan, part, previous)
+        elif part.role == "drums" and plan.artist.crash_cymbal:
+            tones.append(Tone(plan.sections[i + 1].start, 1, CRASH, 0.75))
     return tones
 
 
-def _phrase_shape(plan: Plan, beat: float) -> float:
-    """A gentle swell and fall over every four bars."""
-    length = 4 * plan.artist.beats
+def _phrase_shape(plan: SongPlan, beat: float) -> float:
+    """The loudness within a phrase of four bars, which rises and falls by 10 %."""
+    length = 4 * plan.artist.beats_per_bar
     return 0.93 + 0.1 * math.sin(math.pi * (beat % length) / length)

@@ -1,7 +1,7 @@
-"""Writing lyrics: verses and a chorus from a small grammar of plain, singable words.
+"""Writes lyrics from a small grammar of about a hundred plain words.
 
-Words are written with a hyphen between their syllables ("riv-er"), and there are few enough of them
-to be learned. A line is drawn until it fits the room and rhymes, or, where no rhyme is found, fits.
+Words have hyphens between their syllables ("riv-er"). A line is drawn at random until it has the
+right number of syllables and rhymes, or the right number of syllables if no rhyme is found.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from random import Random
 
 Line = tuple[str, ...]
 
-# In a pattern, a name in capitals stands for one of these words.
+# A name in capitals in a pattern stands for one of these words.
 SLOTS: dict[str, str] = {
     "PLACE": "sky sea road land snow rain sun moon night day stream star light riv-er moun-tain "
     "o-cean gar-den cit-y shad-ow win-dow wa-ter val-ley sum-mer win-ter",
@@ -76,89 +76,97 @@ RHYMES = (
     "land hand",
 )
 _FAMILY = {word: number for number, row in enumerate(RHYMES) for word in row.split()}
-TRIES = 500
+MAX_DRAWS = 500
 
 
 @dataclass(frozen=True)
-class Room:
-    """How many syllables a line may have."""
+class SyllableRange:
+    """How many syllables a line can have."""
 
     low: int
     high: int
 
-    def holds(self, line: Line) -> bool:
-        """Whether a line is long enough, and not too long."""
+    def contains(self, line: Line) -> bool:
+        """Whether a line has as many syllables."""
         return self.low <= sum(map(syllables, line)) <= self.high
 
 
 def spell(word: str) -> str:
-    """A word as it is printed."""
+    """A word without its hyphens."""
     return word.replace("-", "")
 
 
 def syllables(word: str) -> int:
-    """How many syllables a word has."""
+    """The number of syllables of a word."""
     return word.count("-") + 1
 
 
 def vocabulary() -> list[str]:
-    """Every word that a song can have, in order."""
+    """All words of the grammar, in alphabetical order."""
     rows = " ".join([*VERSE, *CHORUS]).split()
     words = {word for row in rows for word in _choices(row)}
     return sorted(words, key=spell)
 
 
-def write_verse(rng: Random, count: int, room: Room) -> list[Line]:
-    """Lines of which most rhyme in pairs."""
-    return _stanza(rng, VERSE, count, room)
+def write_verse(rng: Random, count: int, syllable_range: SyllableRange) -> list[Line]:
+    """`count` different lines, most of which rhyme in pairs."""
+    return _stanza(rng, VERSE, count, syllable_range)
 
 
-def write_chorus(rng: Random, count: int, room: Room) -> list[Line]:
-    """Four lines, most of which rhyme in pairs, over and over."""
-    stanza = _stanza(rng, CHORUS, min(count, 4), room)
+def write_chorus(rng: Random, count: int, syllable_range: SyllableRange) -> list[Line]:
+    """`count` lines: up to four different ones, repeated."""
+    stanza = _stanza(rng, CHORUS, min(count, 4), syllable_range)
     return [stanza[i % len(stanza)] for i in range(count)]
 
 
-def _stanza(rng: Random, patterns: tuple[str, ...], count: int, room: Room) -> list[Line]:
-    """Lines that differ, every second one rhyming with the one before it if it can."""
+def _stanza(
+    rng: Random, patterns: tuple[str, ...], count: int, syllable_range: SyllableRange
+) -> list[Line]:
+    """Different lines; every second one rhymes with the one before it, if a rhyme is found."""
     lines: list[Line] = []
     for i in range(count):
         partner = lines[-1][-1] if i % 2 else None
-        lines.append(_rhyming(rng, patterns, room, partner, lines))
+        lines.append(_rhyming_line(rng, patterns, syllable_range, partner, lines))
     return lines
 
 
-def _rhyming(
-    rng: Random, patterns: tuple[str, ...], room: Room, partner: str | None, before: list[Line]
+def _rhyming_line(
+    rng: Random,
+    patterns: tuple[str, ...],
+    syllable_range: SyllableRange,
+    partner: str | None,
+    before: list[Line],
 ) -> Line:
-    """A new line that fits and rhymes with a word, or can be rhymed with; else one that fits."""
-    spare = None
-    for line in _drawn(rng, patterns):
-        if room.holds(line) and line not in before:
-            spare = spare or line
+    """A line that is not in `before` and rhymes with `partner` (or has a rhyme, if there is no
+    partner). If none is found, a line that does not rhyme."""
+    fallback = None
+    for line in _random_lines(rng, patterns):
+        if syllable_range.contains(line) and line not in before:
+            fallback = fallback or line
             if _rhymes(line[-1], partner):
                 return line
-    if spare is None:
-        raise ValueError(f"no line has {room.low} to {room.high} syllables")
-    return spare
+    if fallback is None:
+        raise ValueError(f"no line has {syllable_range.low} to {syllable_range.high} syllables")
+    return fallback
 
 
-def _drawn(rng: Random, patterns: tuple[str, ...]) -> Iterator[Line]:
-    """Lines at random in which no word of weight comes twice."""
-    for _ in range(TRIES):
+def _random_lines(rng: Random, patterns: tuple[str, ...]) -> Iterator[Line]:
+    """Random lines in which no word but "the" and "and" comes twice."""
+    for _ in range(MAX_DRAWS):
         line = tuple(rng.choice(_choices(word)) for word in rng.choice(patterns).split())
-        heavy = [word for word in line if word not in ("the", "and")]
-        if len(set(heavy)) == len(heavy):
+        content = [word for word in line if word not in ("the", "and")]
+        if len(set(content)) == len(content):
             yield line
 
 
 def _choices(word: str) -> list[str]:
-    """The words that a word of a pattern stands for."""
+    """The words that a name in a pattern stands for; any other word stands for itself."""
     return SLOTS.get(word, word).split()
 
 
 def _rhymes(word: str, partner: str | None) -> bool:
-    """Whether a word rhymes with another; without one that has rhymes, whether it has some."""
+    """Whether a word rhymes with `partner`; without a partner that has rhymes, whether the word
+    has any."""
     if partner is None or partner not in _FAMILY:
         return word in _FAMILY
     return word != partner and _FAMILY.get(word) == _FAMILY[partner]

@@ -1,11 +1,11 @@
-"""Make a data set: compose songs, render them, and write them with their manifests.
+"""Make a data set of composed songs with manifests.
 
     python examples/mini/make_songs.py --out songs --minutes 300 --held-out 12 --seed 0
     python examples/mini/make_songs.py --sung --out sung --minutes 200 --held-out 12 --seed 0
 
-Songs go round the artists in turn. Each is NAME.flac (mono, 22.05 kHz, 16 bit) beside NAME.mid, and
-NAME.lrc if it is sung; the manifests songs.jsonl and held-out.jsonl name them, one JSON object a
-line. A song that is already there is kept, so an interrupted run can be started again.
+Artists take turns. Each song is NAME.flac (mono, 22.05 kHz, 16 bits) and NAME.mid, with NAME.lrc if
+it is sung. The manifests songs.jsonl and held-out.jsonl list them, one JSON object per line. Songs
+that exist are kept, so that an interrupted run can be started again.
 """
 
 from __future__ import annotations
@@ -24,16 +24,16 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from artists import ARTISTS
 from compose import compose
 from render import SAMPLE_RATE, TAIL_SECONDS, Renderer, RenderError, find_soundfont
-from styles import ARTISTS
-from sung import compose_sung, render_sung, write_lrc
+from sung_songs import compose_sung, render_sung, write_lrc
 from voice import check_voice
 
 
 @dataclass(frozen=True)
 class Song:
-    """Which song: an artist's, of a seed, with a voice or without."""
+    """A song of the data set."""
 
     artist: str
     seed: int
@@ -52,7 +52,7 @@ class Song:
         return files | ({"lyrics": f"{self.name}.lrc"} if self.sung else {})
 
     def seconds(self) -> float:
-        """How long the song will be once rendered."""
+        """The duration of the rendered song."""
         band = compose_sung(self.artist, self.seed).band if self.sung else None
         return float((band or compose(self.artist, self.seed)).get_end_time()) + TAIL_SECONDS
 
@@ -60,7 +60,7 @@ class Song:
 def choose_songs(
     minutes: float, held_out: int, seed: int, sung: bool = False
 ) -> tuple[list[Song], list[Song]]:
-    """The songs to train on, `minutes` of them in all, and after them the ones to hold out."""
+    """Songs to train on, `minutes` in all, and `held_out` other songs."""
     names = list(ARTISTS)
     train: list[Song] = []
     total = 0.0
@@ -75,16 +75,16 @@ def choose_songs(
 
 @lru_cache(maxsize=1)
 def _renderer(soundfont: str) -> Renderer:
-    """One loaded soundfont in each process."""
+    """The renderer of a process, which loads its soundfont once."""
     return Renderer(soundfont)
 
 
 def make_song(song: Song, out: Path, soundfont: str) -> float:
-    """Compose, render and write one song; a finished one is left alone. Returns its seconds."""
+    """Compose, render and write a song, unless it exists. Returns its duration in seconds."""
     audio = out / song.files["audio"]
     if all((out / name).exists() for name in song.files.values()):
         return float(soundfile.info(audio).duration)
-    write = _write_sung if song.sung else _write_played
+    write = _write_sung if song.sung else _write_instrumental
     samples = write(song, out, _renderer(soundfont))
     partial = audio.with_suffix(".part")
     soundfile.write(partial, samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
@@ -92,15 +92,15 @@ def make_song(song: Song, out: Path, soundfont: str) -> float:
     return len(samples) / SAMPLE_RATE
 
 
-def _write_played(song: Song, out: Path, renderer: Renderer) -> np.ndarray:
-    """Write a song's notes; returns its samples."""
+def _write_instrumental(song: Song, out: Path, renderer: Renderer) -> np.ndarray:
+    """Write the notes of an instrumental song and return its samples."""
     midi = compose(song.artist, song.seed)
     midi.write(str(out / song.files["midi"]))
     return renderer.render(midi)
 
 
 def _write_sung(song: Song, out: Path, renderer: Renderer) -> np.ndarray:
-    """Write a song's notes and timed words; returns its samples."""
+    """Write the notes and timed lyrics of a sung song and return its samples."""
     score = compose_sung(song.artist, song.seed)
     samples, lines = render_sung(score, renderer)
     score.midi().write(str(out / song.files["midi"]))
@@ -111,7 +111,7 @@ def _write_sung(song: Song, out: Path, renderer: Renderer) -> np.ndarray:
 def write_manifest(
     path: Path, songs: list[Song], seconds: dict[Song, float], held_out: bool
 ) -> None:
-    """Write a manifest in one move, so that a reader never sees half of it."""
+    """Write a manifest; the file is replaced atomically."""
     lines = []
     for song in songs:
         entry = {
@@ -128,7 +128,7 @@ def write_manifest(
 
 
 def make_all(songs: list[Song], out: Path, soundfont: str, jobs: int) -> dict[Song, float]:
-    """Make every song, in several processes if asked, reporting progress now and then."""
+    """Make all songs in `jobs` processes and print progress. Returns their durations."""
     count = len(songs)
     arguments = (songs, [out] * count, [soundfont] * count)
     if jobs > 1:
@@ -138,14 +138,14 @@ def make_all(songs: list[Song], out: Path, soundfont: str, jobs: int) -> dict[So
 
 
 def _collect(songs: list[Song], results: Iterable[float]) -> dict[Song, float]:
-    """Gather the songs' lengths as they are made."""
-    began, total = time.monotonic(), 0.0
+    """The durations of songs; prints progress as they are made."""
+    start, total = time.monotonic(), 0.0
     seconds = {}
     for i, (song, length) in enumerate(zip(songs, results, strict=True), start=1):
         seconds[song] = length
         total += length
         if i % 12 == 0 or i == len(songs):
-            spent = time.monotonic() - began
+            spent = time.monotonic() - start
             print(f"{i}/{len(songs)} songs, {total / 60:.1f} min in {spent:.0f} s", flush=True)
     return seconds
 
@@ -154,17 +154,17 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description="Compose and render songs to train on.")
     parser.add_argument("--out", type=Path, required=True, help="folder to write to")
-    parser.add_argument("--sung", action="store_true", help="songs with words and a voice")
-    parser.add_argument("--minutes", type=float, default=300, help="music to train on")
-    parser.add_argument("--held-out", type=int, default=12, help="songs kept for evaluation")
-    parser.add_argument("--seed", type=int, default=0, help="which songs: a seed gives its own")
+    parser.add_argument("--sung", action="store_true", help="songs with lyrics and a voice")
+    parser.add_argument("--minutes", type=float, default=300, help="minutes of music to train on")
+    parser.add_argument("--held-out", type=int, default=12, help="number of held-out songs")
+    parser.add_argument("--seed", type=int, default=0, help="each seed gives other songs")
     parser.add_argument("--soundfont", help="General MIDI soundfont (.sf2)")
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     return parser.parse_args(arguments)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Make the songs and their manifests."""
+    """Make the songs and their manifests; returns the exit code."""
     options = parse_arguments(arguments)
     try:
         soundfont = str(find_soundfont(options.soundfont))

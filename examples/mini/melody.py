@@ -1,4 +1,4 @@
-"""Themes: motifs that are stated, sequenced, varied and brought to a cadence."""
+"""Themes: motifs that are stated, sequenced, ornamented and brought to a cadence."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from random import Random
 
 from theory import Chord, chord_scale, nearest, pitches_in
 
-Span = tuple[float, float, Chord]
+ChordSpan = tuple[float, float, Chord]
 
 
 @dataclass(frozen=True)
 class Tone:
-    """A note of a line, in beats from the start of its section."""
+    """A note, in beats from the beginning of its section."""
 
     start: float
     length: float
@@ -20,16 +20,24 @@ class Tone:
     accent: float = 1.0
 
 
+@dataclass
+class PreviousNotes:
+    """The last notes of a part, which its next ones follow smoothly."""
+
+    voicing: tuple[int, ...] | None = None  # of a chordal part
+    pitch: int | None = None  # of a bass
+
+
 @dataclass(frozen=True)
 class Motif:
-    """Two bars of rhythm and, for each note of them, how many scale steps the line moves."""
+    """A melodic idea of two bars."""
 
-    rhythm: tuple[tuple[float, float], ...]
-    steps: tuple[int, ...]
+    rhythm: tuple[tuple[float, float], ...]  # start and length of each note, in beats
+    steps: tuple[int, ...]  # scale steps from the note before
 
 
 def read_steps(pattern: str) -> list[tuple[float, float, str]]:
-    """A pattern as (start beat, beats, character), holds counted into the length."""
+    """The strokes of a pattern: (start, length, character), in beats; "-" lengthens a stroke."""
     strokes: list[tuple[float, float, str]] = []
     for i, char in enumerate(pattern):
         if char == "-" and strokes and strokes[-1][0] + strokes[-1][1] == i / 4:
@@ -40,8 +48,16 @@ def read_steps(pattern: str) -> list[tuple[float, float, str]]:
     return strokes
 
 
-def chord_at(spans: list[Span], beat: float) -> Chord:
-    """The chord that sounds at a beat; past the end, the last one."""
+def bar_steps(pattern: str, bar: int, beats: int) -> list[tuple[float, float, str]]:
+    """One bar of a pattern of one or more bars."""
+    steps = beats * 4
+    count = max(1, len(pattern) // steps)
+    at = (bar % count) * steps
+    return read_steps(pattern[at : at + steps])
+
+
+def chord_at(spans: list[ChordSpan], beat: float) -> Chord:
+    """The chord at a beat; past the end, the last one."""
     current = spans[0][2]
     for start, _, chord in spans:
         if start > beat + 1e-6:
@@ -50,50 +66,51 @@ def chord_at(spans: list[Span], beat: float) -> Chord:
     return current
 
 
-def make_motif(rng: Random, cells: tuple[str, ...], beats: int, leap: float) -> Motif:
-    """Draw two bars of rhythm and a contour for them."""
-    first, second = rng.choice(cells), rng.choice(cells)
+def make_motif(rng: Random, rhythms: tuple[str, ...], beats: int, leap_probability: float) -> Motif:
+    """A random motif with two of the one-bar rhythms."""
+    first, second = rng.choice(rhythms), rng.choice(rhythms)
     rhythm = [(s, n) for s, n, _ in read_steps(first)]
     rhythm += [(s + beats, n) for s, n, _ in read_steps(second)]
-    return Motif(tuple(rhythm), draw_steps(rng, len(rhythm), leap))
+    return Motif(tuple(rhythm), draw_steps(rng, len(rhythm), leap_probability))
 
 
-def draw_steps(rng: Random, count: int, leap: float) -> tuple[int, ...]:
+def draw_steps(rng: Random, count: int, leap_probability: float) -> tuple[int, ...]:
     """A contour of `count` notes that mostly steps, and turns back after a leap."""
     steps = [0]
     for _ in range(count - 1):
         if abs(steps[-1]) >= 3:
             steps.append(-1 if steps[-1] > 0 else 1)
-        elif rng.random() < leap:
+        elif rng.random() < leap_probability:
             steps.append(rng.choice((-4, -3, 3, 4, 5)))
         else:
             steps.append(rng.choice((-2, -1, -1, -1, 0, 1, 1, 1, 2)))
     return tuple(steps)
 
 
-def cadence(rng: Random, cells: tuple[str, ...], beats: int) -> Motif:
-    """A closing motif: a bar of movement, then one long note that comes to rest."""
-    lead_in = [(s, n) for s, n, _ in read_steps(rng.choice(cells))]
+def cadence(rng: Random, rhythms: tuple[str, ...], beats: int) -> Motif:
+    """A closing motif: a bar of movement, then one long note."""
+    lead_in = [(s, n) for s, n, _ in read_steps(rng.choice(rhythms))]
     rhythm = (*lead_in, (float(beats), beats * 0.75))
     fall = rng.choice((-1, 1))
     return Motif(rhythm, (0, *(fall * rng.choice((1, 1, 2, 0)) for _ in rhythm[1:])))
 
 
 def invert(motif: Motif) -> Motif:
-    """The motif upside down."""
+    """The motif with its intervals inverted."""
     return replace(motif, steps=tuple(-s for s in motif.steps))
 
 
-class Singer:
-    """Turns motifs into pitches that fit the harmony and stay in a range."""
+class MelodyWriter:
+    """Sets motifs to pitches that fit the harmony and stay in a range."""
 
-    def __init__(self, spans: list[Span], tonic: int, scale: str, low: int, high: int) -> None:
-        """Sing over the chords of `spans`, within a range."""
+    def __init__(self, spans: list[ChordSpan], tonic: int, scale: str, low: int, high: int) -> None:
+        """A writer over the chords of `spans` with pitches from `low` to `high`."""
         self.spans, self.tonic, self.scale = spans, tonic, scale
         self.low, self.high = low, high
 
-    def sing(self, motif: Motif, start: float, anchor: float, close: bool) -> list[Tone]:
-        """The motif from a beat on, beginning near `anchor`; `close` ends it on a stable tone."""
+    def write(self, motif: Motif, start: float, anchor: float, close: bool) -> list[Tone]:
+        """The motif from beat `start` on, beginning near the pitch `anchor`; `close` ends it on a
+        tone of the triad."""
         tones: list[Tone] = []
         pitch = anchor
         last = len(motif.steps) - 1
@@ -113,59 +130,59 @@ class Singer:
         return tones
 
 
-def make_theme(
+def write_theme(
     rng: Random,
-    singer: Singer,
+    writer: MelodyWriter,
     bars: int,
     beats: int,
-    cells: tuple[str, ...],
-    leap: float = 0.18,
+    rhythms: tuple[str, ...],
+    leap_probability: float = 0.18,
 ) -> list[Tone]:
-    """A line of `bars` bars in two-bar units: idea, sequence, return or contrast, cadence."""
-    idea = make_motif(rng, cells, beats, leap)
-    contrast = make_motif(rng, cells, beats, leap)
-    middle = (singer.low + singer.high) / 2
+    """A melody in units of two bars: idea, sequence, return or contrast, cadence."""
+    idea = make_motif(rng, rhythms, beats, leap_probability)
+    contrast = make_motif(rng, rhythms, beats, leap_probability)
+    middle = (writer.low + writer.high) / 2
     units = max(1, bars // 2)
     shift = rng.choice((-2, -1, 1, 2)) * 2
     arch = rng.choice(((0, 1, 2, 0), (0, 1, 1, -1), (1, 0, 2, 0)))
     third = rng.choice((idea, contrast, invert(idea)))
-    order = (idea, idea, third, cadence(rng, cells, beats))
+    order = (idea, idea, third, cadence(rng, rhythms, beats))
     theme: list[Tone] = []
     for unit in range(units):
         place = 3 if unit == units - 1 else unit % 4
         anchor = middle + 2.5 * arch[place] + (shift if place == 1 else 0)
         close = place == 3 or unit % 2 == 1
-        theme += singer.sing(order[place], unit * 2 * beats, anchor, close)
+        theme += writer.write(order[place], unit * 2 * beats, anchor, close)
     return theme
 
 
-def vary(rng: Random, theme: list[Tone], singer: Singer) -> list[Tone]:
-    """A returning theme, lightly ornamented: some long notes gain a neighbour on the way."""
-    varied: list[Tone] = []
+def ornament(rng: Random, theme: list[Tone], writer: MelodyWriter) -> list[Tone]:
+    """A returning theme in which some long notes are replaced by a turn to a neighbour note."""
+    ornamented: list[Tone] = []
     for tone in theme:
         if tone.length >= 1 and rng.random() < 0.3:
-            chord = chord_at(singer.spans, tone.start)
+            chord = chord_at(writer.spans, tone.start)
             pool = pitches_in(
-                chord_scale(singer.tonic, singer.scale, chord), singer.low, singer.high
+                chord_scale(writer.tonic, writer.scale, chord), writer.low, writer.high
             )
             index = pool.index(nearest(tone.pitch, pool))
             neighbour = pool[index + 1] if index + 1 < len(pool) else pool[index - 1]
             half = tone.length / 2
-            varied.append(replace(tone, length=half))
-            varied.append(Tone(tone.start + half, half / 2, neighbour, 0.9))
-            varied.append(Tone(tone.start + 1.5 * half, half / 2, tone.pitch, 0.9))
+            ornamented.append(replace(tone, length=half))
+            ornamented.append(Tone(tone.start + half, half / 2, neighbour, 0.9))
+            ornamented.append(Tone(tone.start + 1.5 * half, half / 2, tone.pitch, 0.9))
         else:
-            varied.append(tone)
-    return varied
+            ornamented.append(tone)
+    return ornamented
 
 
-def third_below(theme: list[Tone], singer: Singer) -> list[Tone]:
-    """A second voice, two scale steps under the theme."""
+def third_below(theme: list[Tone], writer: MelodyWriter) -> list[Tone]:
+    """A second voice, two scale steps below the theme."""
     lower = []
     for tone in theme:
-        chord = chord_at(singer.spans, tone.start)
+        chord = chord_at(writer.spans, tone.start)
         pool = pitches_in(
-            chord_scale(singer.tonic, singer.scale, chord), singer.low - 12, singer.high
+            chord_scale(writer.tonic, writer.scale, chord), writer.low - 12, writer.high
         )
         index = pool.index(nearest(tone.pitch, pool))
         lower.append(replace(tone, pitch=pool[max(0, index - 2)], accent=tone.accent * 0.85))

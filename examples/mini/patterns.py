@@ -1,11 +1,12 @@
-"""Named one- or two-bar patterns that the parts of a song play.
+"""Named patterns of one or two bars that the parts of a song play.
 
-Each is written as steps of a sixteenth note. In every pattern "-" holds the sounding note and "."
-is silence; the other characters mean:
+A pattern is a string with a character for each sixteenth note: "-" holds the note before it and "."
+is silent. The other characters mean:
 
-* drums and chords: "X" an accent, "x" a plain stroke, "o" a soft one;
-* bass: "1", "3", "5" chord tones, "8" the octave, "a" a step into the next chord;
-* arpeggios: a digit names a voice of the chord, counted from the lowest.
+* drums and chords: "X" an accent, "x" a normal stroke, "o" a soft one;
+* bass: "1", "3", "5" the root, third and fifth of the chord, "8" the octave, "a" an approach note
+  that leads to the next chord;
+* arpeggios: a digit is a voice of the chord, counted from the lowest.
 """
 
 from __future__ import annotations

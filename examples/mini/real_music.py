@@ -1,12 +1,12 @@
-"""Make a data set of real music: freely licensed tracks from Debian packages, and their manifests.
+"""Make a data set of freely licensed recordings from Debian packages, with manifests.
 
     python examples/mini/real_music.py --out real
 
-`real_music.csv` beside this file names every track with its package, licence and attribution; keep
-that list with anything made from the audio. Each track becomes NAME.flac (mono, 22.05 kHz, 16 bit);
-songs.jsonl and held-out.jsonl name them, one JSON object a line. It needs a Debian with apt and
-dpkg (the list was made on Debian 12), and downloads about 0.7 GB. A track that is already there is
-kept, so an interrupted run can be started again.
+`real_music.csv` beside this file lists every track with its package, licence and attribution; keep
+that list with anything made from the audio. Each track becomes NAME.flac (mono, 22.05 kHz, 16
+bits), listed in songs.jsonl or held-out.jsonl, one JSON object per line. The script needs Debian's
+apt and dpkg (the list was made on Debian 12) and downloads about 0.7 GB. Tracks that exist are
+kept, so that an interrupted run can be started again.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ TRACK_LIST = Path(__file__).with_suffix(".csv")
 
 
 class RealMusicError(RuntimeError):
-    """A track or a package cannot be had; the message says which and why, in one line."""
+    """A track or package is not available; the message says which and why, in one line."""
 
 
 @dataclass(frozen=True)
 class Track:
-    """A row of the list: where a track is, whose it is and on what terms.
+    """A row of the list: where a track is found, its artist and its licence.
 
-    `path` is the file inside the package; several, joined with "|", are stems to be mixed. With
-    `member`, the file is a zip archive and the track is that member of it.
+    `path` is a file of the package, or several stems to be mixed, joined by "|". With `member`, the
+    file is a zip archive that contains the track.
     """
 
     name: str
@@ -63,7 +63,7 @@ def read_tracks(path: Path = TRACK_LIST) -> list[Track]:
 
 
 def run(command: list[str], folder: Path) -> None:
-    """Run a program in a folder; where it fails, its last error line is the reason."""
+    """Run a program in a folder. Raises RealMusicError with the last line of its errors."""
     try:
         subprocess.run(command, cwd=folder, check=True, capture_output=True, text=True)
     except FileNotFoundError as error:
@@ -74,11 +74,11 @@ def run(command: list[str], folder: Path) -> None:
 
 
 def fetch_package(package: str, packages: Path) -> Path:
-    """Download a package, unless an earlier run did, and return its file."""
+    """The file of a package, downloaded unless an earlier run did."""
     present = sorted(packages.glob(f"{package}_*.deb"))
     if present:
         return present[-1]
-    # Downloaded aside and then moved, so that a broken download is never taken for a package.
+    # downloaded elsewhere and moved, so that a partial download is not taken for a package
     with tempfile.TemporaryDirectory(dir=packages, prefix="download-") as aside:
         run(["apt-get", "download", package], Path(aside))
         [downloaded] = Path(aside).glob("*.deb")
@@ -88,7 +88,7 @@ def fetch_package(package: str, packages: Path) -> Path:
 
 
 def read_sound(track: Track, path: Path) -> tuple[np.ndarray, int]:
-    """Read one file of a track: mono samples, and their rate."""
+    """One file of a track: mono samples (N,) and their sample rate."""
     try:
         data = path.read_bytes()
         if track.member:
@@ -106,7 +106,7 @@ def read_sound(track: Track, path: Path) -> tuple[np.ndarray, int]:
 
 
 def mix(stems: list[np.ndarray]) -> np.ndarray:
-    """Add stems that start together; a shorter one is followed by silence."""
+    """The sum of stems; shorter ones are padded with silence."""
     total = np.zeros(max(len(stem) for stem in stems), dtype=np.float32)
     for stem in stems:
         total[: len(stem)] += stem
@@ -114,10 +114,9 @@ def mix(stems: list[np.ndarray]) -> np.ndarray:
 
 
 def convert(track: Track, root: Path) -> np.ndarray:
-    """The samples of a track whose package is unpacked at `root`, as they will be written.
+    """The samples of a track, from its package unpacked at `root`: mono at 22.05 kHz.
 
-    Levels are left alone, because how loud a record is belongs to it; only what would clip after
-    mixing and resampling is scaled down.
+    The loudness is kept; only tracks that would clip after mixing and resampling are scaled down.
     """
     stems = []
     for path in track.path.split("|"):
@@ -129,14 +128,14 @@ def convert(track: Track, root: Path) -> np.ndarray:
 
 
 def write_track(path: Path, samples: np.ndarray) -> None:
-    """Write a track in one move, so that a file that is there is a whole one."""
+    """Write a track; the file is replaced atomically."""
     partial = path.with_suffix(".part")
     soundfile.write(partial, samples, SAMPLE_RATE, format="FLAC", subtype="PCM_16")
     os.replace(partial, path)
 
 
 def make_package(tracks: list[Track], out: Path, packages: Path) -> list[str]:
-    """Make those tracks of one package that are not there yet. Returns what went wrong."""
+    """Make the missing tracks of one package. Returns error messages."""
     missing = [track for track in tracks if not (out / f"{track.name}.flac").exists()]
     if not missing:
         return []
@@ -156,7 +155,7 @@ def make_package(tracks: list[Track], out: Path, packages: Path) -> list[str]:
 
 
 def make_all(tracks: list[Track], out: Path) -> list[str]:
-    """Make every track, a package at a time, reporting progress. Returns what went wrong."""
+    """Make all tracks, package by package, and print progress. Returns error messages."""
     packages = out / ".packages"
     packages.mkdir(parents=True, exist_ok=True)
     problems = []
@@ -169,13 +168,13 @@ def make_all(tracks: list[Track], out: Path) -> list[str]:
 
 
 def split(tracks: list[Track]) -> tuple[list[Track], list[Track]]:
-    """The tracks to train on and those held out: every twelfth, whichever could be made."""
+    """The tracks to train on, and every twelfth to hold out, whether they could be made or not."""
     held = tracks[HOLD_OUT_EVERY - 1 :: HOLD_OUT_EVERY]
     return [track for track in tracks if track not in held], held
 
 
 def write_manifest(path: Path, tracks: list[Track], held_out: bool) -> None:
-    """Write the manifest of those tracks that are there, in one move, and report it."""
+    """Write the manifest of the tracks that exist; the file is replaced atomically."""
     lines, total = [], 0.0
     for track in tracks:
         audio = path.parent / f"{track.name}.flac"
@@ -211,7 +210,7 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Make the tracks and their manifests; the status is 1 where any track could not be made."""
+    """Make the tracks and their manifests; the exit code is 1 if a track could not be made."""
     out = parse_arguments(arguments).out
     try:
         tracks = read_tracks()

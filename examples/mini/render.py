@@ -1,7 +1,7 @@
-"""Rendering: notes and a General MIDI soundfont -> mono samples at a steady loudness.
+"""Renders MIDI with a General MIDI soundfont to mono audio of a common loudness.
 
-The synthesiser runs at 44.1 kHz, the rate of the soundfont's samples, and the result is resampled:
-it interpolates linearly, and run at 22.05 kHz directly it would fold high notes back as noise.
+The synthesiser runs at 44.1 kHz, the rate of the soundfont's samples, and its output is resampled.
+It interpolates linearly, so that at 22.05 kHz high notes would alias.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ import soxr
 
 SAMPLE_RATE = 22050
 SYNTH_RATE = 44100
-LOUDNESS_DB = -17.0
-CEILING = 0.88
-TAIL_SECONDS = 1.6
-FADE_SECONDS = 0.6
+LOUDNESS_DB = -17.0  # root mean square of a song, below full scale
+CEILING = 0.88  # peak amplitude
+TAIL_SECONDS = 1.6  # after the last note
+FADE_SECONDS = 0.6  # at the end
 DRUM_CHANNEL = 9
 ENV_SOUNDFONT = "MINI_SOUNDFONT"
-USUAL_PLACES = (
+DEFAULT_SOUNDFONTS = (
     Path("/usr/share/sounds/sf2/FluidR3_GM.sf2"),
     Path("/usr/share/soundfonts/FluidR3_GM.sf2"),
 )
@@ -31,13 +31,16 @@ class RenderError(RuntimeError):
     """Something needed to render is missing; the message says what and how to get it."""
 
 
-def find_soundfont(given: str | Path | None = None) -> Path:
-    """The soundfont to use: the one given, else $MINI_SOUNDFONT, else where Linux puts it."""
-    named = given or os.environ.get(ENV_SOUNDFONT)
-    candidates = (Path(named),) if named else USUAL_PLACES
-    for path in candidates:
-        if path.is_file():
-            return path
+def find_soundfont(path: str | Path | None = None) -> Path:
+    """The soundfont at `path`, or else at $MINI_SOUNDFONT, or else where Linux installs it.
+
+    Raises RenderError if there is none.
+    """
+    named = path or os.environ.get(ENV_SOUNDFONT)
+    candidates = (Path(named),) if named else DEFAULT_SOUNDFONTS
+    for candidate in candidates:
+        if candidate.is_file():
+            return candidate
     raise RenderError(
         f"no soundfont at {candidates[0]}: install one (apt install fluid-soundfont-gm) "
         f"or name one with --soundfont or ${ENV_SOUNDFONT}"
@@ -45,10 +48,10 @@ def find_soundfont(given: str | Path | None = None) -> Path:
 
 
 class Renderer:
-    """A loaded soundfont that renders song after song."""
+    """Renders songs with a soundfont."""
 
     def __init__(self, soundfont: str | Path | None = None) -> None:
-        """Load a soundfont, looked for where `find_soundfont` says."""
+        """Load the soundfont that `find_soundfont` finds."""
         path = find_soundfont(soundfont)
         try:
             from tinysoundfont import _tinysoundfont as engine
@@ -64,13 +67,13 @@ class Renderer:
         return master(self.play(midi))
 
     def play(self, midi: pretty_midi.PrettyMIDI) -> np.ndarray:
-        """The same at the level that the notes have, before it is mastered."""
+        """A song before mastering."""
         raw = self._synthesise(midi)
         samples: np.ndarray = soxr.resample(raw, SYNTH_RATE, SAMPLE_RATE, quality="HQ")
         return samples
 
     def _synthesise(self, midi: pretty_midi.PrettyMIDI) -> np.ndarray:
-        """Play every note through the synthesiser, in time, at its own rate."""
+        """A song at the rate of the synthesiser."""
         channels = _channels(midi)
         for channel, instrument in zip(channels, midi.instruments, strict=True):
             self._font.channel_set_preset_number(channel, instrument.program, instrument.is_drum)
@@ -92,14 +95,14 @@ class Renderer:
         return samples
 
     def _fall_silent(self, channels: list[int]) -> None:
-        """Stop what still rings and let it die away unheard, or the next song starts with it."""
+        """Silence all notes and their reverberation, which the next song would begin with."""
         for channel in channels:
             self._font.channel_sounds_off(channel)
         self._font.render(memoryview(bytearray(4 * SYNTH_RATE)), False)
 
 
 def _channels(midi: pretty_midi.PrettyMIDI) -> list[int]:
-    """A MIDI channel for each instrument; drums share the tenth."""
+    """A MIDI channel for each instrument; drums have the tenth."""
     free = (c for c in range(16) if c != DRUM_CHANNEL)
     return [DRUM_CHANNEL if i.is_drum else next(free) for i in midi.instruments]
 
@@ -107,7 +110,7 @@ def _channels(midi: pretty_midi.PrettyMIDI) -> list[int]:
 def _timeline(
     midi: pretty_midi.PrettyMIDI, channels: list[int]
 ) -> list[tuple[int, int, int, int, int]]:
-    """Sorted (sample, 0 off or 1 on, channel, pitch, velocity), at velocity 0 for a release."""
+    """Sorted events (sample, 1 on or 0 off, channel, pitch, velocity); off has velocity 0."""
     events = []
     for channel, instrument in zip(channels, midi.instruments, strict=True):
         for note in instrument.notes:
@@ -118,10 +121,10 @@ def _timeline(
 
 
 def master(samples: np.ndarray) -> np.ndarray:
-    """Bring a song to the common loudness, hold its peaks under the ceiling, fade its end."""
+    """A song at the common loudness, with limited peaks and a fade at the end."""
     samples = remove_rumble(samples)
     target = 10 ** (LOUDNESS_DB / 20)
-    for _ in range(3):  # limiting takes a little loudness away, so ask again
+    for _ in range(3):  # limiting lowers the loudness a little
         level = float(np.sqrt(np.mean(samples**2)))
         samples = limit(samples * (target / max(level, 1e-9)))
     fade = int(FADE_SECONDS * SAMPLE_RATE)
@@ -130,7 +133,7 @@ def master(samples: np.ndarray) -> np.ndarray:
 
 
 def remove_rumble(samples: np.ndarray, cutoff: float = 25.0) -> np.ndarray:
-    """Take away what lies below hearing: a few of the soundfont's samples sit off centre."""
+    """The samples without frequencies below `cutoff` Hz; some of the soundfont's have an offset."""
     size = 1 << (len(samples) - 1).bit_length()  # a power of two, which transforms fastest
     frequencies = np.fft.rfftfreq(size, 1 / SAMPLE_RATE)
     gain = frequencies**2 / (frequencies**2 + cutoff**2)
@@ -138,14 +141,14 @@ def remove_rumble(samples: np.ndarray, cutoff: float = 25.0) -> np.ndarray:
 
 
 def limit(samples: np.ndarray, block: int = 64, reach: int = 8) -> np.ndarray:
-    """A look-ahead limiter: the gain dips smoothly around each peak instead of clipping it."""
+    """A look-ahead limiter: the gain falls smoothly around peaks, instead of clipping them."""
     blocks = -(-len(samples) // block)
     padded = np.zeros(blocks * block, dtype=np.float64)
     padded[: len(samples)] = samples
     peaks = np.abs(padded).reshape(blocks, block).max(axis=1)
     gain = np.minimum(1.0, CEILING / np.maximum(peaks, 1e-9))
-    wide = np.pad(gain, 2 * reach, mode="edge")
-    lowest = np.lib.stride_tricks.sliding_window_view(wide, 2 * reach + 1).min(axis=1)
+    padded_gain = np.pad(gain, 2 * reach, mode="edge")
+    lowest = np.lib.stride_tricks.sliding_window_view(padded_gain, 2 * reach + 1).min(axis=1)
     window = np.hanning(2 * reach + 1)[1:-1]
     smooth = np.convolve(lowest, window / window.sum(), mode="same")[reach:-reach]
     centres = (np.arange(blocks) + 0.5) * block

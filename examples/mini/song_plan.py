@@ -1,7 +1,7 @@
-"""Planning: tempo, key, form and progressions of a song, before any note of it is written.
+"""The plan of a song: tempo, key, form, progressions and patterns, before any note.
 
-Everything random in a song is drawn from generators seeded with names such as
-"artist:seed:chorus:patterns", so a section that returns brings its own material back.
+Random generators are seeded with names such as "artist:seed:chorus:patterns", so that a section
+which returns has the same material.
 """
 
 from __future__ import annotations
@@ -9,66 +9,70 @@ from __future__ import annotations
 from dataclasses import dataclass
 from random import Random
 
-from melody import Span
+from melody import ChordSpan
 from styles import Artist, Section
 from theory import parse_progression
 
 
 @dataclass(frozen=True)
-class Placed:
-    """A section in its place in the song, with the pattern that each part plays in it.
+class PlacedSection:
+    """A section at its position in a song."""
 
-    `turn` counts how often its kind has been heard before.
-    """
-
-    kind: str
+    kind: str  # the name of the section in the form
     section: Section
-    start: float
-    spans: list[Span]
-    turn: int
-    tonic: int
-    playing: dict[str, str]
+    start: float  # beats from the beginning of the song
+    spans: list[ChordSpan]
+    repetition: int  # how many sections of its kind come before it
+    tonic: int  # MIDI pitch
+    patterns: dict[str, str]  # what each part plays, by the name of the part
 
 
 @dataclass(frozen=True)
-class Plan:
-    """A song before its notes: who plays, how fast, in which key, and which sections."""
+class SongPlan:
+    """A song before its notes are written."""
 
     artist: Artist
     seed: int
     bpm: float
-    tonic: int
-    placed: tuple[Placed, ...]
-    end: float
+    tonic: int  # MIDI pitch
+    sections: tuple[PlacedSection, ...]
+    end: float  # beats
 
     @property
     def kinds(self) -> list[str]:
         """The form, as the kinds of its sections."""
-        return [p.kind for p in self.placed]
+        return [section.kind for section in self.sections]
 
 
-def plan_song(artist: Artist, seed: int) -> Plan:
-    """Choose tempo, key, form and progressions."""
+def plan_song(artist: Artist, seed: int) -> SongPlan:
+    """The plan of an artist's song; the same for the same seed."""
     rng = Random(f"{artist.name}:{seed}:plan")
     bpm = float(rng.randint(*artist.tempo))
     tonic = rng.choice(artist.tonics)
     form = rng.choice(artist.forms).split()
     chosen: dict[str, str] = {}
-    placed, beat = [], 0.0
+    sections, beat = [], 0.0
     for i, kind in enumerate(form):
         section = artist.sections[kind]
         options = "|".join(section.progressions)
         chosen.setdefault(options, rng.choice(section.progressions))
-        spans = parse_progression(chosen[options], section.bars, artist.beats)
-        key = tonic + section.lift
-        playing = _choose_patterns(artist, seed, kind)
-        placed.append(Placed(kind, section, beat, spans, form[:i].count(kind), key, playing))
-        beat += section.bars * artist.beats
-    return Plan(artist, seed, bpm, tonic, tuple(placed), beat)
+        spans = parse_progression(chosen[options], section.bars, artist.beats_per_bar)
+        key = tonic + section.transpose
+        patterns = _choose_patterns(artist, seed, kind)
+        sections.append(
+            PlacedSection(kind, section, beat, spans, form[:i].count(kind), key, patterns)
+        )
+        beat += section.bars * artist.beats_per_bar
+    return SongPlan(artist, seed, bpm, tonic, tuple(sections), beat)
 
 
 def _choose_patterns(artist: Artist, seed: int, kind: str) -> dict[str, str]:
-    """What each part plays in a kind of section, the same wherever the section returns."""
+    """The pattern of each part in a kind of section, the same wherever the section returns."""
     rng = Random(f"{artist.name}:{seed}:{kind}:patterns")
     options = artist.sections[kind].options()
     return {name: rng.choice(patterns) for name, patterns in options.items()}
+
+
+def bar_starts(plan: SongPlan, placed: PlacedSection) -> list[float]:
+    """The beats at which the bars of a section start."""
+    return [float(b * plan.artist.beats_per_bar) for b in range(placed.section.bars)]

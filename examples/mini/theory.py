@@ -1,7 +1,7 @@
-"""Scales, chords and voice leading: the harmony that every artist shares.
+"""Scales, chords and voice leading.
 
-Chords are written as roman numerals relative to a tonic ("vi7", "bVII", "V7_3") so that one
-progression serves every key. Pitches are MIDI note numbers, pitch classes are 0..11.
+Chords are roman numerals relative to a tonic ("vi7", "bVII", "V7_3"), so that a progression can be
+used in every key. Pitches are MIDI note numbers, pitch classes are 0..11.
 """
 
 from __future__ import annotations
@@ -46,32 +46,35 @@ _SYMBOL = re.compile(r"^(b|#)?(VII|VI|IV|V|III|II|I|vii|vi|iv|v|iii|ii|i)([a-z0-
 
 @dataclass(frozen=True)
 class Chord:
-    """A chord relative to the tonic: root and intervals in semitones, and the bass interval."""
+    """A chord relative to the tonic, in semitones."""
 
-    root: int
-    intervals: tuple[int, ...]
-    bass: int = 0
+    root: int  # above the tonic
+    intervals: tuple[int, ...]  # above the root
+    bass: int = 0  # above the root
 
     def classes(self, tonic: int) -> tuple[int, ...]:
         """Pitch classes in the key on `tonic`, the root first."""
         return tuple(dict.fromkeys((tonic + self.root + i) % 12 for i in self.intervals))
 
     def bass_class(self, tonic: int) -> int:
-        """The pitch class that the lowest voice should play."""
+        """The pitch class of the lowest voice."""
         return (tonic + self.root + self.bass) % 12
 
     def third(self) -> int:
-        """The interval that colours the chord: its third, or the fourth or second replacing it."""
+        """The interval of the third, or of the second or fourth that replaces it."""
         return next((i for i in self.intervals if i in (2, 3, 4, 5)), 7)
 
     def fifth(self) -> int:
-        """The interval used as a fifth, which a diminished chord lowers."""
+        """The interval of the fifth, which is lowered in a diminished chord."""
         return next((i for i in self.intervals if i in (6, 7)), 7)
 
 
 @cache
 def parse_chord(symbol: str) -> Chord:
-    """Read a numeral such as "bVI", "ii7" or "V7_3" (the third in the bass)."""
+    """The chord of a numeral such as "bVI", "ii7" or "V7_3" (with the third in the bass).
+
+    Raises ValueError for anything else.
+    """
     match = _SYMBOL.match(symbol)
     if match is None or match[3] not in _QUALITIES:
         raise ValueError(f"not a chord: {symbol!r}")
@@ -85,28 +88,30 @@ def parse_chord(symbol: str) -> Chord:
 
 
 def parse_progression(text: str, bars: int, beats: int) -> list[tuple[float, float, Chord]]:
-    """Turn "I vi ii7/V7 I" into (start beat, beats, chord), repeated to fill `bars`.
+    """The chords of a progression such as "I vi ii7/V7 I": (start, length, chord), in beats.
 
-    A bar shared by several chords joins them with slashes.
+    There is a word for each bar; several chords in a bar are joined by slashes. A progression with
+    fewer than `bars` bars is repeated.
     """
-    words = text.split()
+    bar_symbols = text.split()
     spans = []
     for bar in range(bars):
-        symbols = words[bar % len(words)].split("/")
+        symbols = bar_symbols[bar % len(bar_symbols)].split("/")
         length = beats / len(symbols)
         for i, symbol in enumerate(symbols):
             spans.append((bar * beats + i * length, length, parse_chord(symbol)))
     return spans
 
 
-# The scale steps that a tone from outside the scale takes the place of, in semitones above the
-# tonic: a flat third for the third, and so on.
+# The scale steps that a tone outside the scale replaces, in semitones above the tonic: a flat third
+# replaces the third, and so on.
 _REPLACES = {1: (0, 2), 3: (4,), 4: (3,), 6: (5,), 8: (7, 9), 9: (8,), 10: (11,), 11: (10,)}
 
 
 @cache
 def chord_scale(tonic: int, scale: str, chord: Chord) -> tuple[int, ...]:
-    """The key's scale bent around a chord: its foreign tones replace the steps they alter."""
+    """The pitch classes of a key's scale, in which tones of the chord outside the scale replace the
+    steps that they alter."""
     tones = {(chord.root + i) % 12 for i in chord.intervals}
     base = set(SCALES[scale])
     altered = {step for tone in tones - base for step in _REPLACES.get(tone, ())}
@@ -120,18 +125,18 @@ def pitches_in(classes: tuple[int, ...], low: int, high: int) -> tuple[int, ...]
 
 
 def nearest(pitch: float, pool: tuple[int, ...]) -> int:
-    """The member of `pool` closest to `pitch`, the lower one when two are as close."""
+    """The pitch of `pool` that is nearest to `pitch`; of two, the lower."""
     return min(pool, key=lambda p: (abs(p - pitch), p))
 
 
 def place(pitch_class: int, low: int, high: int, near: int) -> int:
-    """The pitch of a class in a range that is closest to `near`."""
+    """The pitch of a class in a range that is nearest to `near`."""
     pool = pitches_in((pitch_class % 12,), low, max(high, low + 11))
     return nearest(near, pool)
 
 
 def _parallels(before: tuple[int, ...], after: tuple[int, ...]) -> int:
-    """How many pairs of voices move together from one perfect fifth or octave to another."""
+    """The number of parallel fifths and octaves between two voicings."""
     count = 0
     for i, j in combinations(range(len(after)), 2):
         moved = before[i] != after[i]
@@ -150,13 +155,13 @@ def voice_lead(
 ) -> tuple[int, ...]:
     """The voicing of a chord that moves least from `previous`, in ascending order.
 
-    The cost adds up the movement, wide or muddy spacing, missing chord tones, and parallel fifths
+    The cost is a sum over movement, wide or muddy spacing, missing chord tones, and parallel fifths
     and octaves.
     """
     pool = pitches_in(classes, low, high)
     voices = min(voices, len(pool))
     centre = (low + high) / 2
-    # A fourth voice or a fifth chord tone costs the root or the fifth before it costs the colour.
+    # Where there are more chord tones than voices, the root or the fifth is left out first.
     weight = {pc: (4.0 if i in (0, 2) else 9.0) for i, pc in enumerate(classes)}
 
     def cost(voicing: tuple[int, ...]) -> float:

@@ -165,13 +165,13 @@ def write_model(
 ) -> Model:
     """Write the folder of a model, config.yaml last: a folder without it is not a model.
 
-    :param weights: by part (`vqvae-N`, `prior-N`) and name, a function that returns the tensor
-        (float16, bfloat16 or float32); called twice, and no two tensors are held at a time.
+    :param weights: by part (`vqvae-N`, `prior-N`) and name, a function that returns the tensor, in
+        float16, bfloat16 or float32. One tensor is held at a time.
     :param conditioners: the fitted fields of each level's conditioners, by level and name.
     :param card: the text of card.md, in Markdown.
-    :param registry: the installed plugins: the model keeps which package has each conditioner.
+    :param registry: knows the package of each conditioner, which the model keeps.
     :param on_part: called with the name of each part before it is written.
-    :raises InputError: if the disk is full, or the folder can't be written to.
+    :raises InputError: if the folder can't be written to.
     """
     from jukebox_cli.storage.files import write_text
     from jukebox_cli.storage.tensors import stream_tensors

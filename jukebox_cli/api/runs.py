@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING, Any
 from jukebox_cli.config.schema import Options, SamplingConfig, SongPreset
 from jukebox_cli.config.token_grid import TokenGrid
 from jukebox_cli.config.yaml_files import dump_yaml
+from jukebox_cli.interfaces.command_options import CommandOptions, summarize
 from jukebox_cli.interfaces.conditioner import Conditioner, Song
+from jukebox_cli.interfaces.contract import plugin_errors
+from jukebox_cli.interfaces.timed_text import TimedText
 from jukebox_cli.registry import Registry
 from jukebox_cli.sampling.items import parse_number_list
 from jukebox_cli.sampling.request import Request, resolve_sampling
-from jukebox_cli.sampling.run_setup import reopen_job
 from jukebox_cli.storage.files import corruption_errors, read_jsonl
 from jukebox_cli.storage.model import Model
 from jukebox_cli.storage.run import Run, RunConfig
@@ -171,12 +173,12 @@ class OpenRun:
         tokens = self._run.read_tokens(level, item.number)
         if tokens is None:
             return None
-        hop = self._hop_length(level, item)
+        hop_length = self._hop_length(level, item)
         top = max(self._hop_length(n, item) for n in self.levels_with_tokens(item))
-        grid, prompt = TokenGrid((hop, top)), item.segments[0].prompt
+        grid, prompt = TokenGrid((hop_length, top)), item.segments[0].prompt
         num_primed = min(len(tokens), grid.num_tokens(0, prompt.num_samples)) if prompt else 0
         total = grid.num_tokens(0, item.num_samples)
-        return LevelTokens(item.number, level, tokens, num_primed, total, hop)
+        return LevelTokens(item.number, level, tokens, num_primed, total, hop_length)
 
     def audio_file(self, level: int, item: RunItem) -> Path | None:
         """A lossless audio file of an item at a level that is complete and not older than its
@@ -184,10 +186,46 @@ class OpenRun:
         there = (s for s in _LOSSLESS if self._run.has_audio(item.number, level, s))
         return next((self._run.audio_file(item.number, level, s) for s in there), None)
 
-    def conditioners(self) -> dict[str, Conditioner]:
-        """All installed conditioners by name, not fitted: for `read`, `describe`, `to_options`."""
-        registry = self.registry
-        return {name: registry.make_conditioner(name, {}) for name in registry.conditioners}
+    def describe(self, song: Song) -> dict[str, str]:
+        """Label -> text of a song's values, from `Conditioner.describe` of every conditioner.
+
+        Values that no installed conditioner has are summarised under their names.
+        """
+        lines: dict[str, str] = {}
+        for conditioner in self._conditioners:
+            with plugin_errors(conditioner, "describe"):
+                lines |= conditioner.describe(song)
+        unknown = {name: song[name] for name in self._unknown_values(song)}
+        return lines | {name.replace("_", " "): summarize(v) for name, v in unknown.items()}
+
+    def to_options(self, song: Song, previous: Song | None = None) -> CommandOptions:
+        """The options of `jukebox generate` that ask for a song again, from
+        `Conditioner.to_options` of every conditioner, with notes about what no option can give.
+
+        :param previous: the song that the item had before; then only the options of conditioners
+            whose values differ, for `jukebox continue`.
+        """
+        found = CommandOptions()
+        for conditioner in self._conditioners:
+            with plugin_errors(conditioner, "to_options"):
+                options = conditioner.to_options(song)
+                if previous is None or options != conditioner.to_options(previous):
+                    found += options
+        notes = (
+            f"The value of “{name}”: no option gives it." for name in self._unknown_values(song)
+        )
+        return found + CommandOptions(notes=tuple(notes))
+
+    def timed_texts(self, item: RunItem) -> list[TimedText]:
+        """The texts of an item, such as lyrics, from `Conditioner.timed_text`.
+
+        :raises InputError: if a file with their times is damaged.
+        """
+        texts = []
+        for conditioner in self._conditioners:
+            with plugin_errors(conditioner, "timed_text"):
+                texts.append(conditioner.timed_text(item.song, self.path, item.number))
+        return [text for text in texts if text is not None]
 
     def find_model(self, name: str | None = None) -> Model:
         """The model that the run was made with.
@@ -195,17 +233,31 @@ class OpenRun:
         :param name: where it is now, if not where it was: a folder or a name.
         :raises InputError: if it is not there, or another model.
         """
+        from jukebox_cli.sampling.run_setup import reopen_job
+
         return reopen_job(self.path, self.registry, None, name).model
 
     def read_events(self) -> list[dict[str, Any]]:
         """The lines of the run's log, oldest first; see the hook `jukebox_event`."""
         return read_jsonl(self._run.log_file) if self._run.log_file.is_file() else []
 
-    def log_event(self, kind: str, **fields: Any) -> None:
+    def log_event(self, kind: str, **details: Any) -> None:
         """Append an event with its time to the run's log, and pass it to every `jukebox_event`."""
-        event: Mapping[str, Any] = {"time": round(time.time(), 3), "event": kind, **fields}
+        event: Mapping[str, Any] = {"time": round(time.time(), 3), "event": kind, **details}
         self._run.log(event)
-        self.registry.manager.hook.jukebox_event(run=self.path, event=event)
+        self.registry.notify(self.path, event)
+
+    @cached_property
+    def _conditioners(self) -> list[Conditioner]:
+        """All installed conditioners, not fitted."""
+        registry = self.registry
+        return [registry.make_conditioner(name, {}) for name in registry.conditioners]
+
+    def _unknown_values(self, song: Song) -> list[str]:
+        """The names of values that no installed conditioner has: a conditioner's are those of its
+        options, and names that begin with one of them and an underscore."""
+        own = {f.name for each in self._conditioners for f in fields(each.Input)}
+        return [n for n in song if not any(n == o or n.startswith(f"{o}_") for o in own)]
 
     def _hop_length(self, level: int, item: RunItem) -> int:
         """Audio samples per token, from the metadata of a token file."""

@@ -1,4 +1,4 @@
-"""For tests of plugins: a command line with chosen plugins, and a tiny model. Imports torch."""
+"""For tests of plugins: a command line with chosen plugins, and a tiny model."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from typer.testing import CliRunner
 
 from jukebox_cli.cli import build_app
@@ -18,11 +17,8 @@ from jukebox_cli.config.schema import (
     UpsamplerConditionerConfig,
     VQVAEConfig,
 )
-from jukebox_cli.model.loader import build_prior
-from jukebox_cli.model.vqvae import VQVAE
 from jukebox_cli.registry import Registry
 from jukebox_cli.storage.model import Model
-from jukebox_cli.storage.tensors import save_tensors
 
 __all__ = ["CommandResult", "run_command", "write_tiny_model"]
 
@@ -64,8 +60,20 @@ def write_tiny_model(
     :param with_priors: whether there are priors to sample from. Without them the model is ready for
         `jukebox train prior`, which fits the conditioners.
     """
-    named = dict(conditioners or {})
-    config = ModelConfig(
+    import torch
+
+    model, config = Model(folder), _tiny_config(dict(conditioners or {}))
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        _write_codec(model, config)
+        for level in range(3) if with_priors else ():
+            _write_prior(model, config, level, registry)
+    model.write_config(config)
+    return model
+
+
+def _tiny_config(conditioners: dict[str, Options]) -> ModelConfig:
+    return ModelConfig(
         vqvae=VQVAEConfig(
             sample_rate=8000,
             strides=((4,), (2,), (2,)),
@@ -74,16 +82,8 @@ def write_tiny_model(
             widths=(8, 8, 8),
             depths=(2, 2, 2),
         ),
-        priors=tuple(_tiny_prior(named if level == 2 else {}) for level in range(3)),
+        priors=tuple(_tiny_prior(conditioners if level == 2 else {}) for level in range(3)),
     )
-    model = Model(folder)
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        _write_codec(model, config)
-        for level in range(3) if with_priors else ():
-            _write_prior(model, config, level, registry)
-    model.write_config(config)
-    return model
 
 
 def _tiny_prior(conditioners: dict[str, Any]) -> PriorConfig:
@@ -99,6 +99,9 @@ def _tiny_prior(conditioners: dict[str, Any]) -> PriorConfig:
 
 
 def _write_codec(model: Model, config: ModelConfig) -> None:
+    from jukebox_cli.model.vqvae import VQVAE
+    from jukebox_cli.storage.tensors import save_tensors
+
     vqvae = VQVAE(config.vqvae)
     for level in range(config.vqvae.num_levels):
         autoencoder = vqvae.level(level)
@@ -107,6 +110,11 @@ def _write_codec(model: Model, config: ModelConfig) -> None:
 
 
 def _write_prior(model: Model, config: ModelConfig, level: int, registry: Registry) -> None:
+    import torch
+
+    from jukebox_cli.model.loader import build_prior
+    from jukebox_cli.storage.tensors import save_tensors
+
     fields = config.priors[level].conditioners
     parts = {name: registry.make_conditioner(name, each) for name, each in fields.items()}
     prior = build_prior(config, level, parts)

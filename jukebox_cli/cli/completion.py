@@ -81,9 +81,21 @@ def _known_names(model_name: str, conditioner: str) -> list[str]:
     return sorted({str(name) for fields in fitted for name in fields.get("names", ())})
 
 
+class _Match(str):
+    """A completion that typer keeps: it drops those that do not begin literally like the word."""
+
+    __slots__ = ()
+
+    def startswith(self, *args: Any) -> bool:
+        return True
+
+
 def _matches(incomplete: str, values: Iterable[str]) -> list[str]:
-    """The values that begin like the incomplete word, ignoring case; bash needs spaces escaped."""
+    """The values that begin like the incomplete word, ignoring case.
+
+    bash inserts a completion as it is, so spaces are escaped for it; other shells do that.
+    """
     found = [value for value in values if value.casefold().startswith(incomplete.casefold())]
     if os.environ.get("_JUKEBOX_COMPLETE") == "complete_bash":
-        return [re.sub(r"([^\w./:,+@%-])", r"\\\1", value) for value in found]
-    return found
+        found = [re.sub(r"([^\w./:,+@%-])", r"\\\1", value) for value in found]
+    return [_Match(value) for value in found]

@@ -77,8 +77,16 @@ def _table(runs: Sequence[RunSummary]) -> str:
     return "\n".join(lines)
 
 
-def show(run: RunFolder, as_json: Json = False) -> None:
-    """Show what a run is made of."""
+def show(ctx: typer.Context, run: RunFolder, as_json: Json = False) -> None:
+    """Show what a run is made of: each item's length, progress and segments.
+
+    A segment is a stretch that was asked for at one time: its seed, conditions and sampling.
+    """
+    from jukebox_cli.sampling.run_details import run_details, run_text
+    from jukebox_cli.storage.run import Run
+
+    details = run_details(Run(run), ctx.obj)
+    print_result(details, run_text(details, ctx.obj), as_json)
 
 
 def remove(

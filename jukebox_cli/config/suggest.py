@@ -61,5 +61,5 @@ def _normalize(word: str) -> str:
     """A word without case, punctuation and accents: the same for `AC/DC`, `ac_dc` and `Ac Dc`, and
     for `Beyoncé` and `beyonce`."""
     decomposed = unicodedata.normalize("NFKD", word.casefold())
-    letters = "".join(c for c in decomposed if not unicodedata.combining(c))
-    return " ".join(re.findall(r"[^\W_]+", letters)) or word
+    unaccented = "".join(c for c in decomposed if not unicodedata.combining(c))
+    return " ".join(re.findall(r"[^\W_]+", unaccented)) or word

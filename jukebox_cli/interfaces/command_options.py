@@ -113,9 +113,9 @@ def read_options(conditioner: Conditioner, command: CommandOptions) -> dict[str,
             Path(folder, file_name).write_bytes(contents)
         texts = dict(_input_field(flag, value) for flag, value in command.options)
         try:
-            inputs = TypeAdapter(conditioner.Input).validate_python(texts)
-            given = {name: getattr(inputs, name) for name in texts}
-            values = read_values(conditioner, given, Path(folder))
+            parsed = TypeAdapter(conditioner.Input).validate_python(texts)
+            inputs = {name: getattr(parsed, name) for name in texts}
+            values = read_values(conditioner, inputs, Path(folder))
         except PluginError:
             raise
         except (InputError, ValidationError):

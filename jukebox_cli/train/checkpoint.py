@@ -24,8 +24,8 @@ def save_checkpoint(task: Task, optimizer: torch.optim.Optimizer, model: Model, 
     """
     tensors = {f"module/{name}": t.detach() for name, t in _named_tensors(task.module).items()}
     for name, parameter in task.module.named_parameters():
-        state = optimizer.state.get(parameter, {})
-        tensors |= {f"optimizer/{key}/{name}": value for key, value in state.items()}
+        saved = optimizer.state.get(parameter, {})
+        tensors |= {f"optimizer/{key}/{name}": value for key, value in saved.items()}
     save_tensors(model.checkpoint(task.component), tensors, {"step": str(step)})
     save_tensors(model.weights(task.component), task.export())
 

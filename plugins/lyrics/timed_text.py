@@ -1,8 +1,7 @@
-"""The lyrics of an item with their times, for pages: those of an alignment, or those asked for.
+"""The lyrics of an item as a report shows them, with times if they were given or found.
 
-`jukebox align` writes an alignment, `alignment/item-00.json` in the run: `lines` of
-`{"section": name}` or `{"text", "start", "end", "words": [{"word", "start", "end"}]}`, times in
-seconds and left out where they are not known.
+Times come from an alignment (the files that `jukebox align` writes), or else from the LRC file that
+the run was made with.
 """
 
 from __future__ import annotations
@@ -15,139 +14,124 @@ from typing import Any
 from jukebox_cli.api import Song, TimedLine, TimedText, TimedWord
 from jukebox_cli.api.files import corruption_errors, read_json
 
-#: The form of alignment files, in their field `format`.
-ALIGNMENT_FORMAT = 2
+from .text import lines_with_sections
 
-_HINT_ALIGNED = ""
-_HINT_REQUESTED = (
-    "Words light up at the times that were asked for; `jukebox align` finds when they are sung, "
-    "and a new report shows it."
+#: Format of an alignment file.
+FORMAT = 2
+GIVEN_TIMES_HINT = (
+    "Words light up when they were asked for: `jukebox align` finds out when they are sung, and a "
+    "new report shows it."
 )
-_HINT_UNKNOWN = (
-    "When each word is sung is not known yet; `jukebox align` finds it, and a new report shows it."
+NO_TIMES_HINT = (
+    "When each word is sung is not known yet: `jukebox align` finds out, and a new report shows it."
 )
 
 
 def alignment_file(run: Path, item: int) -> Path:
-    """Where the alignment of an item is, in the folder of its run."""
+    """The alignment of an item of a run, whether or not it exists."""
     return run / "alignment" / f"item-{item:02}.json"
 
 
 def timed_lyrics(song: Song, run: Path, item: int) -> TimedText | None:
-    """The lyrics of an item, with the times of its alignment, or else those that were asked for.
-
-    :raises InputError: for an alignment that is damaged.
-    """
+    """The lyrics of an item; None if it has none. Raises InputError for a damaged alignment."""
     path = alignment_file(run, item)
     if path.is_file():
-        return TimedText("Lyrics", tuple(read_alignment(path)))
+        return TimedText("Lyrics", read_alignment(path))
     if not song.get("lyrics"):
         return None
-    if song.get("lyrics_times"):
-        return TimedText("Lyrics", tuple(_requested_lines(song)), _HINT_REQUESTED)
-    return TimedText("Lyrics", tuple(_untimed_lines(song)), _HINT_UNKNOWN)
+    hint = GIVEN_TIMES_HINT if song.get("lyrics_times") else NO_TIMES_HINT
+    return TimedText("Lyrics", lines_of_song(song), hint)
 
 
-def read_alignment(path: Path) -> list[TimedLine]:
-    """The lines of an alignment file. InputError if it is damaged or of another format."""
-    data = read_json(path)
-    with corruption_errors(path):
-        if data["format"] != ALIGNMENT_FORMAT:
-            what = f"format {data['format']} is not known here, only format {ALIGNMENT_FORMAT}"
-            raise ValueError(what)
-        return [_aligned_line(row) for row in data["lines"]]
-
-
-def _aligned_line(row: Mapping[str, Any]) -> TimedLine:
-    if "section" in row:
-        return TimedLine(section=str(row["section"]))
-    rows = row.get("words") or [{**row, "word": row["text"]}]
-    words = [TimedWord(str(r["word"]), *(_seconds(r.get(key)) for key in _TIMES)) for r in rows]
-    return TimedLine(tuple(fill_between(str(row["text"]), words)))
-
-
-_TIMES = ("start", "end")
-
-
-def _seconds(value: Any) -> float | None:
-    return None if value is None else float(value)
-
-
-def _untimed_lines(song: Song) -> Iterator[TimedLine]:
-    for section, _, row in _rows(song):
+def lines_of_song(song: Song) -> tuple[TimedLine, ...]:
+    """The lines of a song's lyrics. Words get times by interpolation between the given ones."""
+    times = song.get("lyrics_times") or []
+    lines: list[TimedLine] = []
+    for section, first, row in lines_with_sections(song):
         if section:
-            yield TimedLine(section=section)
-        yield TimedLine((TimedWord(row),))
+            lines.append(TimedLine(section=section))
+        lines.append(TimedLine(tuple(_words_with_times(row, first, times))))
+    return tuple(lines)
 
 
-def _requested_lines(song: Song) -> Iterator[TimedLine]:
-    """Lines with the times that were asked for; between two of them, words are spread evenly."""
-    times = song["lyrics_times"]
-    # a character after a rest has two times: it starts at the later one
-    starts, ends = dict(times), dict(reversed(times))
-    for section, first, row in _rows(song):
-        if section:
-            yield TimedLine(section=section)
-        words = [_requested_word(match, first, starts, ends) for match in re.finditer(r"\S+", row)]
-        yield TimedLine(tuple(fill_between(row, words)))
-
-
-def _requested_word(
-    match: re.Match[str], first: int, starts: Mapping[int, float], ends: Mapping[int, float]
-) -> TimedWord:
-    start = _interpolate(first + match.start(), starts, starts, ends)
-    end = _interpolate(first + match.end(), ends, starts, ends)
-    return TimedWord(match[0]) if start is None or end is None else TimedWord(match[0], start, end)
+def _words_with_times(
+    row: str, first: int, times: Sequence[tuple[int, float]]
+) -> Iterator[TimedWord]:
+    """The words of a row whose first character is number `first` of the text."""
+    if not times:
+        return iter([TimedWord(row)] if row else [])
+    # a rest has two times for one character: the sound before ends at the first, that after begins
+    # at the second
+    onsets, ends = dict(times), dict(reversed(times))
+    words = []
+    for match in re.finditer(r"\S+", row):
+        start = _interpolate(first + match.start(), onsets, onsets, ends)
+        end = _interpolate(first + match.end(), ends, onsets, ends)
+        is_timed = start is not None and end is not None
+        words.append(TimedWord(match[0], start, end) if is_timed else TimedWord(match[0]))
+    return _with_gaps(row, words)
 
 
 def _interpolate(
     character: int,
-    known: Mapping[int, float],
-    starts: Mapping[int, float],
+    exact: Mapping[int, float],
+    onsets: Mapping[int, float],
     ends: Mapping[int, float],
 ) -> float | None:
-    """The time of a character, from the nearest characters whose times are known."""
-    before = max((each for each in starts if each < character), default=None)
-    after = min((each for each in starts if each > character), default=None)
-    if character in known or before is None or after is None:
-        return known.get(character)
+    """Seconds of a character: exact, or linear between its neighbours; None outside of them."""
+    before = max((n for n in onsets if n < character), default=None)
+    after = min((n for n in onsets if n > character), default=None)
+    if character in exact or before is None or after is None:
+        return exact.get(character)
     fraction = (character - before) / (after - before)
-    return starts[before] + fraction * (ends[after] - starts[before])
+    return onsets[before] + fraction * (ends[after] - onsets[before])
 
 
-def _rows(song: Song) -> Iterator[tuple[str, int, str]]:
-    """Each line: the name of a section that begins with it or "", its first character, its text."""
-    sections = {character: str(name) for character, name in song.get("lyrics_sections") or []}
-    first = 0
-    for row in str(song.get("lyrics") or "").split("\n"):
-        yield sections.get(first, ""), first, row
-        first += len(row) + 1
+def read_alignment(path: Path) -> tuple[TimedLine, ...]:
+    """The lines of an alignment file. Raises InputError if it is damaged."""
+    data = read_json(path)
+    with corruption_errors(path):
+        if data["format"] != FORMAT:
+            found = data["format"]
+            raise ValueError(f"format {found} is not known here, only format {FORMAT}")
+        return tuple(_aligned_line(line) for line in data["lines"])
 
 
-def fill_between(text: str, words: Sequence[TimedWord]) -> Iterator[TimedWord]:
-    """Words, and what is between them in the text of their line; spaces, if the text has other
-    words."""
-    places = _places(text, words)
-    if not places:
-        text = " ".join(word.text for word in words)
-        places = _places(text, words)
+def _aligned_line(line: Mapping[str, Any]) -> TimedLine:
+    if "section" in line:
+        return TimedLine(section=str(line["section"]))
+    words = line.get("words") or [{**line, "word": line["text"]}]
+    return TimedLine(tuple(_with_gaps(str(line["text"]), [_aligned_word(w) for w in words])))
+
+
+def _aligned_word(word: Mapping[str, Any]) -> TimedWord:
+    start, end = (None if word.get(key) is None else float(word[key]) for key in ("start", "end"))
+    return TimedWord(str(word["word"]), start, end)
+
+
+def _with_gaps(line: str, words: Sequence[TimedWord]) -> Iterator[TimedWord]:
+    """Words with the characters of their line between them; with blanks if they are not in it."""
+    positions = _positions(line, words)
+    if not positions:
+        line = " ".join(word.text for word in words)
+        positions = _positions(line, words)
     end = 0
-    for word, place in zip(words, places, strict=True):
-        if place > end:
-            yield TimedWord(text[end:place])
+    for word, position in zip(words, positions, strict=True):
+        if position > end:
+            yield TimedWord(line[end:position])
         yield word
-        end = place + len(word.text)
-    if text[end:]:
-        yield TimedWord(text[end:])
+        end = position + len(word.text)
+    if line[end:]:
+        yield TimedWord(line[end:])
 
 
-def _places(text: str, words: Sequence[TimedWord]) -> list[int]:
-    """Where in a text each word begins; empty if one is not there after the one before."""
-    end, places = 0, []
+def _positions(line: str, words: Sequence[TimedWord]) -> list[int]:
+    """Where each word is in a line, in order; empty if one is not there."""
+    end, positions = 0, []
     for word in words:
-        place = text.find(word.text, end)
-        if place < 0:
+        position = line.find(word.text, end)
+        if position < 0:
             return []
-        places.append(place)
-        end = place + len(word.text)
-    return places
+        positions.append(position)
+        end = position + len(word.text)
+    return positions

@@ -1,4 +1,4 @@
-"""The sound of an item at a level, small enough to be put into a page."""
+"""The sound of an item at a level, compressed for a page."""
 
 from __future__ import annotations
 
@@ -9,87 +9,102 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from jukebox_cli.audio.io import Audio, duration_seconds, resample_stream, stream_audio
-from jukebox_cli.sampling.job import Advance
+from jukebox_cli.api.audio import (
+    Audio,
+    decode_tokens,
+    duration_seconds,
+    resample_stream,
+    stream_audio,
+)
+from jukebox_cli.api.commands import Advance
+from jukebox_cli.api.runs import OpenRun, RunItem
 
-from .facts import Facts, Item, Part
-from .spectrogram import Mel, MelSpectrogram
+from .run_summary import LevelSummary
+from .spectrogram import MelImage, MelSpectrogram
 
 if TYPE_CHECKING:
-    from jukebox_cli.model.vqvae import VQVAE
+    from jukebox_cli.api.nn import VQVAE
 
-#: What MP3 can be of, in Hz.
-RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+#: The sample rates that MP3 has, in Hz.
+MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 
 
 @dataclass(frozen=True)
-class Sound:
-    """What is heard, and what it looks like."""
+class EncodedSound:
+    """A sound as a page embeds it."""
 
     mp3: bytes
-    mel: Mel
+    image: MelImage
     seconds: float
 
 
 @dataclass(frozen=True)
-class Source:
-    """Where the sound of parts comes from: files where there are some, else the model."""
+class SoundSource:
+    """Where the sound of items comes from: audio files if there are any, else the codec.
 
-    facts: Facts
+    vqvae: the codec; None if every level that is shown has an audio file.
+    """
+
+    run: OpenRun
     vqvae: VQVAE | None
 
-    def sound(self, item: Item, part: Part, tick: Advance = lambda count: None) -> Sound:
-        rate = playable(self.facts.config.sample_rate)
-        samples = round(duration_seconds(part.audio) * rate) if part.audio else None
-        mel = MelSpectrogram(rate, samples or embedded(self.facts, item))
+    def encode(
+        self, item: RunItem, level: LevelSummary, advance: Advance = lambda count: None
+    ) -> EncodedSound:
+        """The sound of an item at a level, as MP3 and as a spectrogram.
+
+        :param advance: called with the numbers of samples that were encoded.
+        """
+        rate = embedded_rate(self.run.config.sample_rate)
+        in_file = round(duration_seconds(level.audio) * rate) if level.audio else None
+        num_samples = num_embedded_samples(item.num_samples, self.run.config.sample_rate)
+        spectrogram = MelSpectrogram(rate, in_file or num_samples)
         length = 0
 
-        def seen() -> Iterator[Audio]:
+        def observed() -> Iterator[Audio]:
             nonlocal length
-            for block in self.blocks(item, part, rate):
-                mel.add(block)
+            for block in self._blocks(item, level, rate):
+                spectrogram.add(block)
                 length += len(block)
                 yield block
-                tick(len(block))
+                advance(len(block))
 
-        return Sound(encode(seen(), rate), mel.finish(), length / rate)
+        return EncodedSound(encode_mp3(observed(), rate), spectrogram.finish(), length / rate)
 
-    def blocks(self, item: Item, part: Part, rate: int) -> Iterator[Audio]:
-        """Mono at `rate` Hz, block by block."""
-        if part.audio:
-            return stream_audio(part.audio, rate)
-        from jukebox_cli.model import codec
-
-        tokens = self.facts.run.read_tokens(part.level, part.item)
+    def _blocks(self, item: RunItem, level: LevelSummary, rate: int) -> Iterator[Audio]:
+        """Mono audio at `rate` Hz, in blocks."""
+        if level.audio:
+            return stream_audio(level.audio, rate)
+        found = self.run.read_tokens(level.level, item)
         assert self.vqvae is not None
-        assert tokens is not None
-        decoded = codec.decode(self.vqvae, part.level, tokens, item.samples)
-        return resample_stream(decoded, self.facts.config.sample_rate, rate)
+        assert found is not None
+        decoded = decode_tokens(self.vqvae, level.level, found.tokens, item.num_samples)
+        return resample_stream(decoded, self.run.config.sample_rate, rate)
 
 
-def embedded(facts: Facts, item: Item) -> int:
-    """Samples of an item at the rate it is embedded at."""
-    return round(item.samples * playable(facts.config.sample_rate) / facts.config.sample_rate)
+def num_embedded_samples(num_samples: int, sample_rate: int) -> int:
+    """Samples of the embedded audio for `num_samples` at `sample_rate` Hz."""
+    return round(num_samples * embedded_rate(sample_rate) / sample_rate)
 
 
-def playable(rate: int) -> int:
-    """The rate to embed a sound at: its own, or the next that MP3 has."""
-    return next((known for known in RATES if known >= rate), RATES[-1])
+def embedded_rate(sample_rate: int) -> int:
+    """The rate of the embedded audio in Hz: `sample_rate`, or the next that MP3 has."""
+    return next((rate for rate in MP3_RATES if rate >= sample_rate), MP3_RATES[-1])
 
 
-def encode(blocks: Iterable[Audio], rate: int) -> bytes:
+def encode_mp3(blocks: Iterable[Audio], rate: int) -> bytes:
     """An MP3, which every browser plays.
 
-    At a constant bit rate, since browsers find a place in a variable one only to within a second;
-    not a low one, since libsndfile then leaves out the header that says where the sound begins.
-    That makes 64 kbit/s at 22.05 kHz and 112 at 44.1 kHz.
+    The bit rate is constant, since browsers seek in variable ones only to within a second. It is
+    not low, since libsndfile then omits the header that says where the sound begins. That makes 64
+    kbit/s at 22.05 kHz and 112 at 44.1 kHz.
     """
     import soundfile
 
     file = io.BytesIO()
-    how = {"compression_level": 0.6 if rate < 32000 else 0.7, "bitrate_mode": "CONSTANT"}
-    kind = {"format": "MP3", "subtype": "MPEG_LAYER_III"}
-    with soundfile.SoundFile(file, "w", rate, 1, **kind, **how) as sound:
+    quality = {"compression_level": 0.6 if rate < 32000 else 0.7, "bitrate_mode": "CONSTANT"}
+    format_ = {"format": "MP3", "subtype": "MPEG_LAYER_III"}
+    with soundfile.SoundFile(file, "w", rate, 1, **format_, **quality) as sound:
         for block in blocks:
             sound.write(np.clip(block, -1.0, 1.0))
     return file.getvalue()

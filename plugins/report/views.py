@@ -1,32 +1,23 @@
-"""What the page's template is given: the facts, laid out, and sound and pictures as text."""
+"""What the template of the page receives: the summary laid out, and sounds and images as text."""
 
 from __future__ import annotations
 
 import base64
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from jukebox_cli.audio.mel import hz_to_mel
-from jukebox_cli.sampling.job import Advance
+from markupsafe import Markup, escape
 
-from . import lyrics
-from .facts import Facts, Item, Part, told
-from .lyrics import Line
-from .sound import Source
-from .spectrogram import HEIGHT, Mel
+from jukebox_cli.api import TimedText, summarize
+from jukebox_cli.api.commands import Advance
 
-PIECE = 3 << 16  # bytes that become base64 at a time; a multiple of three
-PITCHES = (300, 1000, 3000, 10000)  # Hz
-STEPS = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 1200, 3600)  # seconds
+from .axes import Mark, frequency_marks, time_marks
+from .run_summary import ItemSummary, LevelSummary, RunSummary
+from .sound import SoundSource
 
-
-@dataclass(frozen=True)
-class Mark:
-    """A mark of an axis: where it stands, in per cent, and what it says."""
-
-    at: float
-    text: str
+#: Bytes that become base64 at a time; a multiple of three.
+BASE64_BLOCK = 3 << 16
 
 
 @dataclass(frozen=True)
@@ -35,160 +26,146 @@ class PlayerView:
 
     key: str
     title: str
-    about: str
+    subtitle: str
     label: str
     seconds: float
     audio: Iterator[str]  # base64
-    picture: str  # base64
+    image: str  # base64
     alt: str
-    times: list[Mark]
-    pitches: list[Mark]
+    time_marks: list[Mark]
+    frequency_marks: list[Mark]
 
 
 @dataclass(frozen=True)
 class ItemView:
-    """One of the pieces."""
+    """An item of the run."""
 
     number: int
     state: list[str]
-    conditions: dict[str, str]  # those that aren't everyone's
+    conditions: dict[str, str]  # empty if they are those of the run
     players: Iterator[PlayerView]
-    lines: list[Line]
-    times: str  # where those of words are from: "found", "asked" for, or from nowhere
+    texts: Sequence[TextView]
+
+
+@dataclass(frozen=True)
+class TextView:
+    """A text beside the players."""
+
+    key: str
+    text: TimedText
+    hint: Markup
 
 
 @dataclass(frozen=True)
 class LevelView:
-    """How a level was drawn."""
+    """How a level was sampled."""
 
     name: str
-    rate: str
-    hop: str
-    sampling: dict[str, str]
+    tokens_per_second: str
+    hop_fraction: str
+    options: dict[str, str]
 
 
 def item_view(
-    facts: Facts, item: Item, levels: Sequence[int], source: Source, tick: Advance
+    summary: RunSummary,
+    each: ItemSummary,
+    levels: Sequence[int],
+    source: SoundSource,
+    texts: Sequence[TimedText],
+    advance: Advance,
 ) -> ItemView:
-    """An item; each of its players is made when the template comes to it."""
-    own = item.song if item.song != facts.asked.song else {}
-    alignment = facts.alignment(item.number)
-    times = _times(item, alignment)
-    lines = _lines(item, alignment, times)
-    players = (player(facts, item, part, source, tick) for part in audible(item, levels))
-    state = [*_length(facts, item), *_unfinished(facts, item, levels)]
-    return ItemView(item.number, state, told(own), players, lines, times)
+    """The view of an item; each of its players is made when the template comes to it."""
+    number = each.item.number
+    own = {} if each.item.song == summary.run.song else summary.run.describe(each.item.song)
+    players = (player_view(summary, each, level, source, advance) for level in each.audible(levels))
+    state = [*_length(summary, each), *_unfinished(summary, each, levels)]
+    text_views = [TextView(f"item-{number}-text-{n}", t, _hint(t)) for n, t in enumerate(texts)]
+    return ItemView(number, state, own, players, text_views)
 
 
-def _times(item: Item, alignment: Path | None) -> str:
-    if alignment:
-        return "found"
-    return "asked" if item.song.get("lyrics_times") else ""
+def _hint(text: TimedText) -> Markup:
+    """The hint of a text as HTML: what is in backquotes is code."""
+    return Markup(re.sub(r"`([^`]*)`", r"<code>\1</code>", str(escape(text.hint))))
 
 
-def _lines(item: Item, alignment: Path | None, times: str) -> list[lyrics.Line]:
-    if alignment:
-        return lyrics.aligned(alignment)
-    if not item.song.get("lyrics"):
-        return []
-    return lyrics.asked(item.song) if times else lyrics.plain(item.song)
-
-
-def audible(item: Item, levels: Sequence[int]) -> list[Part]:
-    """The levels of an item that can be heard, of those that are wanted."""
-    return [part for part in item.parts if part.whole and part.level in levels]
-
-
-def seconds(number: float) -> str:
+def format_seconds(seconds: float) -> str:
     """`5.2 s`, `1:05 min`."""
-    if number < 60:
-        return f"{number:.1f}".removesuffix(".0") + " s"
-    minutes, rest = divmod(round(number), 60)
+    if seconds < 60:
+        return f"{seconds:.1f}".removesuffix(".0") + " s"
+    minutes, rest = divmod(round(seconds), 60)
     return f"{minutes}:{rest:02} min"
 
 
-def _length(facts: Facts, item: Item) -> Iterator[str]:
-    yield seconds(facts.seconds(item.samples))
-    top = item.parts[-1] if item.parts else None
-    if top and top.given >= top.total:
-        yield "all of it given, not drawn"
-    elif top and top.given:
-        yield f"the first {seconds(facts.seconds(top.given * top.hop))} given, the rest drawn"
+def _length(summary: RunSummary, each: ItemSummary) -> Iterator[str]:
+    yield format_seconds(summary.seconds(each.item.num_samples))
+    top = each.levels[-1] if each.levels else None
+    if top and top.num_primed >= top.num_tokens:
+        yield "all of it from a recording"
+    elif top and top.num_primed:
+        primed = format_seconds(summary.seconds(top.num_primed * top.hop_length))
+        yield f"the first {primed} from a recording"
 
 
-def _unfinished(facts: Facts, item: Item, levels: Sequence[int]) -> Iterator[str]:
-    there = {part.level: part for part in item.parts}
-    whole = seconds(facts.seconds(item.samples))
+def _unfinished(summary: RunSummary, each: ItemSummary, levels: Sequence[int]) -> Iterator[str]:
+    found = {level.level: level for level in each.levels}
+    total = format_seconds(summary.seconds(each.item.num_samples))
     for level in levels:
-        if level not in there or not there[level].have:
+        if level not in found or not found[level].num_sampled:
             yield f"level {level} not begun"
-        elif not (part := there[level]).whole:
-            drawn = facts.seconds(min(part.have * part.hop, item.samples))
-            yield f"level {level} drawn to {drawn:.1f} of {whole}"
+        elif not (part := found[level]).is_complete:
+            samples = min(part.num_sampled * part.hop_length, each.item.num_samples)
+            yield f"level {level} sampled to {summary.seconds(samples):.1f} of {total}"
 
 
-def player(facts: Facts, item: Item, part: Part, source: Source, tick: Advance) -> PlayerView:
-    """The sound of a part, as it is heard, seen, and told."""
-    sound = source.sound(item, part, tick)
-    label = f"Item {item.number}, level {part.level}"
-    rate = facts.config.sample_rate
-    nyquist = f"{sound.mel.sample_rate / 2000:.3g} kHz"
-    span = f"0 to {sound.seconds:.1f} seconds from left to right, 0 to {nyquist} from bottom to top"
+def player_view(
+    summary: RunSummary,
+    each: ItemSummary,
+    level: LevelSummary,
+    source: SoundSource,
+    advance: Advance,
+) -> PlayerView:
+    """The view of an item at a level, with its sound and its spectrogram."""
+    sound = source.encode(each.item, level, advance)
+    item, number = level.item, level.level
+    rate = f"{summary.run.config.sample_rate / level.hop_length:,.0f} tokens a second"
+    nyquist = f"{sound.image.sample_rate / 2000:.3g} kHz"
+    axes = f"0 to {sound.seconds:.1f} seconds from left to right, 0 to {nyquist} from bottom to top"
+    name = f"Mel spectrogram of item {item}, level {number}"
     return PlayerView(
-        key=f"item-{part.item}-level-{part.level}",
-        title=f"Level {part.level}",
-        about=f"{place(part.level, facts.levels)}{rate / part.hop:,.0f} tokens a second",
-        label=label,
+        key=f"item-{item}-level-{number}",
+        title=f"Level {number}",
+        subtitle=f"{level_rank(number, summary.run.num_levels)}{rate}",
+        label=f"Item {item}, level {number}",
         seconds=round(sound.seconds, 3),
-        audio=encoded(sound.mp3),
-        picture="".join(encoded(sound.mel.png())),
-        alt=f"Mel spectrogram of item {part.item}, level {part.level}: {span}; {sound.mel.words()}",
-        times=times(sound.seconds),
-        pitches=pitches(sound.mel),
+        audio=base64_pieces(sound.mp3),
+        image="".join(base64_pieces(sound.image.png())),
+        alt=f"{name}: {axes}; {sound.image.description()}",
+        time_marks=time_marks(sound.seconds),
+        frequency_marks=frequency_marks(sound.image),
     )
 
 
-def place(level: int, levels: int) -> str:
-    """What the number of a level means."""
-    if levels == 1:
+def level_rank(level: int, num_levels: int) -> str:
+    """`the finest, ` or `the coarsest, `; empty for levels between, and where there is only one."""
+    if num_levels == 1:
         return ""
-    return {0: "the finest, ", levels - 1: "the coarsest, "}.get(level, "")
+    return {0: "the finest, ", num_levels - 1: "the coarsest, "}.get(level, "")
 
 
-def encoded(data: bytes) -> Iterator[str]:
-    """Base64, piece by piece."""
-    for start in range(0, len(data), PIECE):
-        yield base64.b64encode(data[start : start + PIECE]).decode()
+def base64_pieces(data: bytes) -> Iterator[str]:
+    """Base64, in pieces."""
+    for start in range(0, len(data), BASE64_BLOCK):
+        yield base64.b64encode(data[start : start + BASE64_BLOCK]).decode()
 
 
-def times(length: float) -> list[Mark]:
-    """Seconds below a picture, seven or fewer of them."""
-    step = next((s for s in STEPS if length / s <= 7), STEPS[-1])
-    marks = [number * step for number in range(1, int(length / step) + 1)]
-    return [Mark(round(100 * at / length, 2), _clock(at)) for at in marks if at < 0.97 * length]
-
-
-def _clock(at: float) -> str:
-    return f"{at:g} s" if at < 60 else f"{int(at // 60)}:{int(at % 60):02}"
-
-
-def pitches(picture: Mel) -> list[Mark]:
-    """Frequencies beside a picture."""
-    nyquist = picture.sample_rate / 2
-    shown = [hertz for hertz in PITCHES if hertz < 0.8 * nyquist]
-    bands = {h: float(hz_to_mel(h) / hz_to_mel(nyquist)) * (HEIGHT + 1) - 0.5 for h in shown}
-    names = {h: f"{h} Hz" if h < 1000 else f"{h // 1000} kHz" for h in shown}
-    return [Mark(round(100 * (1 - band / HEIGHT), 2), names[h]) for h, band in bands.items()]
-
-
-def level_views(facts: Facts) -> list[LevelView]:
-    """How each level was drawn, the finest first."""
-    hops = {part.level: part.hop for item in facts.items for part in item.parts}
-    sampling = facts.config.sampling
+def level_views(summary: RunSummary) -> list[LevelView]:
+    """How each level was sampled, the finest first."""
+    config = summary.run.config
+    hop_lengths = {level.level: level.hop_length for item in summary.items for level in item.levels}
     views = []
-    for level, hop in enumerate(facts.config.hop_fraction):
-        rate = f"{facts.config.sample_rate / hops[level]:,.0f}" if level in hops else "-"
-        knobs = sampling[level] if level < len(sampling) else {}
-        said = told({name: value for name, value in knobs.items() if value is not None})
-        views.append(LevelView(f"Level {level}", rate, f"{hop:g}", said))
+    for level, hop_fraction in enumerate(config.hop_fraction):
+        rate = f"{config.sample_rate / hop_lengths[level]:,.0f}" if level in hop_lengths else "-"
+        options = config.sampling[level] if level < len(config.sampling) else {}
+        active = {k.replace("_", " "): summarize(v) for k, v in options.items() if v is not None}
+        views.append(LevelView(f"Level {level}", rate, f"{hop_fraction:g}", active))
     return views

@@ -29,7 +29,7 @@ from support.paths import ROOT
 from support.tiny_model import TINY
 
 PLUGIN = ROOT / "examples" / "plugin"
-ATTACHED = TINY.replace("timing: {num_bins: 16}", "energy: {bins: 4}")
+ATTACHED = TINY.replace("timing: {num_bins: 16}", "energy: {num_bins: 4}")
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -181,7 +181,7 @@ def test_a_bad_value_in_a_manifest_is_named(command: Command, songs: Path, codec
 def test_training_fits_it(trained: Model, corpus: Path) -> None:
     levels = sorted(entry.song["energy"][0] for entry in Corpus(corpus).songs())
     assert trained.fitted_conditioners(2)["energy"] == {
-        "bins": 4,
+        "num_bins": 4,
         "low": levels[0],
         "high": levels[1],
     }

@@ -3,11 +3,23 @@
 from __future__ import annotations
 
 import re
+import signal
+import warnings
 from pathlib import Path
 
 import pytest
+import typer
 
-from jukebox_cli.cli.console import progress
+from jukebox_cli.cli.console import (
+    Exit,
+    Terminated,
+    exit_code,
+    print_result,
+    print_warnings_once,
+    progress,
+    raise_terminated,
+)
+from jukebox_cli.interfaces.errors import InputWarning
 from jukebox_cli.storage.model import Model
 from support.command_line import SECONDS, Jukebox, stdout_of
 from support.results import Result
@@ -83,3 +95,28 @@ def test_quiet_says_nothing(tiny: Model, tone: Path, jukebox: Jukebox, tmp_path:
         result = jukebox(*command, "--quiet")
         stdout_of(result)
         assert result.err == ""
+
+
+def test_a_result_is_json_or_text_or_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+    print_result({"run": "rûns/x"}, "runs/x", as_json=True)
+    print_result({"run": "runs/x"}, "runs/x", as_json=False)
+    print_result({"runs": []}, "", as_json=False)
+    assert capsys.readouterr() == ('{"run": "rûns/x"}\nruns/x\n', "")
+
+
+def test_exit_codes_tell_signals_apart() -> None:
+    assert [exit_code(error()) for error in (KeyboardInterrupt, typer.Abort, Terminated)] == [
+        130,
+        130,
+        143,
+    ]
+    with pytest.raises(KeyboardInterrupt) as caught:
+        raise_terminated(signal.SIGTERM, None)
+    assert exit_code(caught.value) is Exit.TERMINATED
+
+
+def test_a_warning_is_one_line_once(capsys: pytest.CaptureFixture[str]) -> None:
+    with print_warnings_once():
+        for _ in range(2):
+            warnings.warn(InputWarning("a letter is left out"), stacklevel=1)
+    assert capsys.readouterr() == ("", "warning: a letter is left out\n")

@@ -43,7 +43,7 @@ def test_json_says_what_is_on_disk(
     assert decoded == {"run": str(run), "audio": [sound]}
     longer = stdout_of(jukebox("continue", run, "--seconds", SECONDS, "--seed", 3, "--json"))
     assert json.loads(longer) == {**whole, "seed": 3}
-    assert all(Path(path).is_file() for path in whole["audio"])
+    assert Path(sound).is_file()
 
 
 LONG = ("--seconds", 0.6, "--items", 2, "--seed", 5, "--until", "tokens")
@@ -178,7 +178,11 @@ def test_weights_of_another_shape(place: Path, jukebox: Jukebox, registry: Regis
             "conditioner 'genre': names.0: Input should be a valid string (got 1)",
             "see `jukebox plugin list`",
         ),
-        ({"gerne": {}}, "no conditioner 'gerne'", "did you mean 'genre'?"),
+        (
+            {"gerne": {}},
+            "model 'tiny' needs the conditioner 'gerne'",
+            "install the plugin that provides it",
+        ),
     ],
 )
 def test_conditioners_with_fields_of_another_shape(

@@ -70,7 +70,7 @@ def test_what_is_not_said_has_a_default(path: Path) -> None:
 )
 def test_dump_is_read_back_the_same(kind: type, text: str, path: Path) -> None:
     path.write_text(text)
-    config = load_config(kind, path)
+    config: object = load_config(kind, path)
     path.write_text(dump_yaml(config))
     assert load_config(kind, path) == config
 

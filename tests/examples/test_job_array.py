@@ -100,9 +100,9 @@ def test_the_scripts_name_missing_variables(environment: dict[str, str]) -> None
             done = subprocess.run([SCRIPTS / script], env=some, capture_output=True, text=True)
             assert done.returncode != 0
             assert name in done.stderr
-    words = [SCRIPTS / "task.sh", "middle"]
+    command = [str(SCRIPTS / "task.sh"), "middle"]
     some = {**environment, "RUN": "x", "TASK": "0"}
-    done = subprocess.run(words, env=some, capture_output=True, text=True)
+    done = subprocess.run(command, env=some, capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (2, "no stage 'middle': top, upsample or decode\n")
 
 

@@ -1,4 +1,4 @@
-"""The songs that `mini` is trained on: repeatable, playable, well formed."""
+"""The composed songs that `mini` is trained on, and its recipe."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ def mini():
 
 
 def notes_of(midi) -> list[tuple]:
-    """Every note of a song, in a form that compares."""
+    """Every note of a song, comparable."""
     return [
         (i.name, n.pitch, n.velocity, n.start, n.end) for i in midi.instruments for n in i.notes
     ]
 
 
 def test_there_are_three_artists_in_each_of_four_genres(mini):
-    genres = [artist.genre for artist in mini["styles"].ARTISTS.values()]
+    genres = [artist.genre for artist in mini["artists"].ARTISTS.values()]
     assert {g: genres.count(g) for g in genres} == {
         "rock": 3, "jazz": 3, "classical": 3, "electronic": 3,
     }  # fmt: skip
 
 
-def test_a_seed_fixes_every_note(mini, tmp_path):
+def test_a_seed_determines_every_note(mini, tmp_path):
     compose = mini["compose"].compose
-    for artist in mini["styles"].ARTISTS:
+    for artist in mini["artists"].ARTISTS:
         first, again, other = compose(artist, 3), compose(artist, 3), compose(artist, 4)
         assert notes_of(first) == notes_of(again)
         assert notes_of(first) != notes_of(other)
@@ -47,7 +47,7 @@ def test_a_seed_fixes_every_note(mini, tmp_path):
 
 
 def test_notes_stay_in_the_range_of_their_instrument(mini):
-    for name, artist in mini["styles"].ARTISTS.items():
+    for name, artist in mini["artists"].ARTISTS.items():
         parts = {part.name: part for part in artist.parts}
         for seed in range(4):
             for instrument in mini["compose"].compose(name, seed).instruments:
@@ -60,7 +60,7 @@ def test_notes_stay_in_the_range_of_their_instrument(mini):
 
 
 def test_no_note_is_cut_by_the_same_pitch_starting_again(mini):
-    for name in mini["styles"].ARTISTS:
+    for name in mini["artists"].ARTISTS:
         for instrument in mini["compose"].compose(name, 1).instruments:
             sounding: dict[int, float] = {}
             for note in sorted(instrument.notes, key=lambda n: n.start):
@@ -69,44 +69,44 @@ def test_no_note_is_cut_by_the_same_pitch_starting_again(mini):
 
 
 def test_only_artists_with_a_drummer_have_drums(mini):
-    for name, artist in mini["styles"].ARTISTS.items():
+    for name, artist in mini["artists"].ARTISTS.items():
         drums = [i for i in mini["compose"].compose(name, 0).instruments if i.is_drum]
         assert bool(drums) == any(part.role == "drums" for part in artist.parts)
         assert bool(drums) == (artist.genre != "classical")
 
 
 def test_every_form_returns_to_a_section_and_leaves_it(mini):
-    for artist in mini["styles"].ARTISTS.values():
+    for artist in mini["artists"].ARTISTS.values():
         for form in artist.forms:
             kinds = form.split()
             assert len(set(kinds)) >= 2
             assert any(kinds.count(kind) >= 2 for kind in kinds) or "last" in kinds
 
 
-def test_a_section_that_returns_has_its_harmony_and_patterns_back(mini):
-    for artist in mini["styles"].ARTISTS.values():
+def test_a_section_that_returns_has_the_same_chords_and_patterns(mini):
+    for artist in mini["artists"].ARTISTS.values():
         plan = mini["song_plan"].plan_song(artist, 2)
         first = {}
-        for placed in plan.placed:
+        for placed in plan.sections:
             known = first.setdefault(placed.kind, placed)
             assert placed.spans == known.spans
-            assert placed.playing == known.playing
+            assert placed.patterns == known.patterns
 
 
 def test_songs_last_between_one_and_two_minutes(mini):
     tail = mini["render"].TAIL_SECONDS
-    for name in mini["styles"].ARTISTS:
+    for name in mini["artists"].ARTISTS:
         for seed in range(4):
             assert 60 <= mini["compose"].compose(name, seed).get_end_time() + tail <= 121
 
 
-def test_songs_start_at_once(mini):
-    for name in mini["styles"].ARTISTS:
+def test_songs_begin_without_silence(mini):
+    for name in mini["artists"].ARTISTS:
         midi = mini["compose"].compose(name, 5)
         assert min(n.start for i in midi.instruments for n in i.notes) < 0.1
 
 
-def test_chords_are_read(mini):
+def test_chord_symbols_are_parsed(mini):
     parse, scale = mini["theory"].parse_chord, mini["theory"].chord_scale
     assert parse("V7").classes(0) == (7, 11, 2, 5)
     assert parse("bVI").classes(9) == (5, 9, 0)
@@ -124,7 +124,7 @@ def test_voice_leading_moves_little(mini):
     assert sum(abs(a - b) for a, b in zip(first, second, strict=True)) <= 4
 
 
-def test_the_limiter_holds_peaks_and_loudness(mini):
+def test_mastering_limits_peaks_and_sets_the_loudness(mini):
     render = mini["render"]
     rng = np.random.default_rng(0)
     clicks = rng.normal(0, 0.02, render.SAMPLE_RATE * 4)
@@ -137,7 +137,7 @@ def test_the_limiter_holds_peaks_and_loudness(mini):
     assert abs(level - render.LOUDNESS_DB) < 1
 
 
-def test_a_missing_soundfont_is_one_clear_line(mini, tmp_path, capsys):
+def test_a_missing_soundfont_is_one_error_line(mini, tmp_path, capsys):
     absent = tmp_path / "absent.sf2"
     code = mini["make_songs"].main(["--out", str(tmp_path / "o"), "--soundfont", str(absent)])
     error = capsys.readouterr().err.strip()
@@ -147,9 +147,9 @@ def test_a_missing_soundfont_is_one_clear_line(mini, tmp_path, capsys):
     assert "--soundfont" in error
 
 
-def test_songs_are_chosen_round_the_artists_and_held_out_ones_are_new(mini):
+def test_artists_take_turns_and_held_out_songs_are_other_songs(mini):
     train, held = mini["make_songs"].choose_songs(minutes=30, held_out=12, seed=1)
-    assert {song.artist for song in held} == set(mini["styles"].ARTISTS)
+    assert {song.artist for song in held} == set(mini["artists"].ARTISTS)
     assert not set(train) & set(held)
     assert len({song.artist for song in train[:12]}) == 12
 

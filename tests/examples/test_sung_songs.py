@@ -1,4 +1,4 @@
-"""The sung songs that `mini` is trained on: their parse_lyrics, their tune, their times, their sound."""
+"""The sung songs that `mini` is trained on: lyrics, notes, word times, audio."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import warnings
 from itertools import pairwise
 
 import pytest
-from jukebox_plugins.lyrics.text import parse_lyrics as read_words
+from jukebox_plugins.lyrics.text import parse_lyrics
 
 from support.mini_modules import mini_modules
 
@@ -48,7 +48,7 @@ def soundfont(mini):
 
 
 def texts(song, section=None):
-    """The sung sections of a song as (name, lines of parse_lyrics)."""
+    """The lines of each sung section of a song."""
     found = []
     for line in song.lines:
         if line.section:
@@ -57,8 +57,8 @@ def texts(song, section=None):
     return [lines for name, lines in found if section in (None, name)]
 
 
-def test_every_artist_sings_sections_that_it_has(mini):
-    vocals, artists = mini["singing"].VOCALS, mini["styles"].ARTISTS
+def test_every_artist_sings_sections_of_its_own_songs(mini):
+    vocals, artists = mini["singing"].VOCALS, mini["artists"].ARTISTS
     assert set(vocals) == set(artists)
     for name, who in vocals.items():
         sung = {*who.verses, *who.choruses}
@@ -69,7 +69,7 @@ def test_every_artist_sings_sections_that_it_has(mini):
 
 
 def test_a_seed_fixes_words_and_notes(mini):
-    compose = mini["sung"].compose_sung
+    compose = mini["sung_songs"].compose_sung
     for artist in mini["singing"].VOCALS:
         first, again, other = compose(artist, 3), compose(artist, 3), compose(artist, 4)
         assert first.notes == again.notes
@@ -77,10 +77,10 @@ def test_a_seed_fixes_words_and_notes(mini):
         assert texts(first) != texts(other)
 
 
-def test_verses_differ_and_a_chorus_comes_back_with_its_words(mini):
+def test_verses_differ_and_choruses_repeat_their_words(mini):
     returned = 0
     for artist in mini["singing"].VOCALS:
-        song = mini["sung"].compose_sung(artist, 5)
+        song = mini["sung_songs"].compose_sung(artist, 5)
         verses, choruses = texts(song, "Verse"), texts(song, "Chorus")
         assert len({tuple(verse) for verse in verses}) == len(verses) > 0
         assert all(chorus == choruses[0] for chorus in choruses)
@@ -88,14 +88,14 @@ def test_verses_differ_and_a_chorus_comes_back_with_its_words(mini):
     assert returned >= 8
 
 
-def test_lines_use_the_vocabulary_and_fit(mini):
+def test_lines_use_the_vocabulary_and_have_as_many_syllables_as_allowed(mini):
     lyrics = mini["lyrics"]
     known = set(lyrics.vocabulary())
     assert 100 <= len(known) <= 150
     assert sum(lyrics.syllables(word) <= 2 for word in known) > 0.9 * len(known)
     for write in (lyrics.write_verse, lyrics.write_chorus):
         for low, high in ((3, 5), (5, 8), (7, 10)):
-            lines = write(lyrics.Random(low), 4, lyrics.Room(low, high))
+            lines = write(lyrics.Random(low), 4, lyrics.SyllableRange(low, high))
             assert {word for line in lines for word in line} <= known
             assert all(low <= sum(map(lyrics.syllables, line)) <= high for line in lines)
             assert len(set(lines)) == 4
@@ -106,7 +106,7 @@ def test_most_lines_rhyme_in_pairs(mini):
     family = {word: row for row in lyrics.RHYMES for word in row.split()}
     pairs = []
     for seed in range(40):
-        verse = lyrics.write_verse(lyrics.Random(seed), 4, lyrics.Room(5, 8))
+        verse = lyrics.write_verse(lyrics.Random(seed), 4, lyrics.SyllableRange(5, 8))
         pairs += list(zip(verse[::2], verse[1::2], strict=True))
     rhymed = sum(
         one[-1] != two[-1] and family[one[-1]] == family.get(two[-1]) for one, two in pairs
@@ -114,7 +114,7 @@ def test_most_lines_rhyme_in_pairs(mini):
     assert rhymed > 0.7 * len(pairs)
 
 
-def test_rhyming_words_are_in_one_family_and_can_be_drawn(mini):
+def test_rhyming_words_are_in_one_row_and_in_the_vocabulary(mini):
     lyrics = mini["lyrics"]
     rhyming = [word for row in lyrics.RHYMES for word in row.split()]
     assert len(rhyming) == len(set(rhyming))
@@ -124,7 +124,7 @@ def test_rhyming_words_are_in_one_family_and_can_be_drawn(mini):
 def test_there_is_a_note_for_every_syllable_within_the_voices_range(mini):
     singing, lyrics = mini["singing"], mini["lyrics"]
     for artist in singing.VOCALS:
-        song = mini["sung"].compose_sung(artist, 6)
+        song = mini["sung_songs"].compose_sung(artist, 6)
         for line, notes in zip(song.lines, song.notes, strict=True):
             for word, (spelled, mine) in zip(line.words, notes, strict=True):
                 assert spelled == lyrics.spell(word.text)
@@ -132,9 +132,9 @@ def test_there_is_a_note_for_every_syllable_within_the_voices_range(mini):
                 assert all(singing.LOW <= pitch <= singing.HIGH for _, _, pitch in mine)
 
 
-def test_notes_follow_each_other_and_lines_leave_a_rest(mini):
+def test_notes_do_not_overlap_and_lines_end_with_a_rest(mini):
     for artist in mini["singing"].VOCALS:
-        song = mini["sung"].compose_sung(artist, 7)
+        song = mini["sung_songs"].compose_sung(artist, 7)
         lines = [[note for _, word in line for note in word] for line in song.notes]
         for line in lines:
             for before, after in pairwise(line):
@@ -147,7 +147,7 @@ def test_notes_follow_each_other_and_lines_leave_a_rest(mini):
 def test_singing_takes_about_half_to_two_thirds_of_the_time(mini):
     for artist in mini["singing"].VOCALS:
         for seed in range(3):
-            song = mini["sung"].compose_sung(artist, seed)
+            song = mini["sung_songs"].compose_sung(artist, seed)
             seconds = sum(line[-1][1][-1][1] - line[0][1][0][0] for line in song.notes)
             count = sum(map(len, song.notes))
             assert 0.45 < seconds / song.band.get_end_time() < 0.8, artist
@@ -160,14 +160,14 @@ def test_lead_instruments_are_silent_where_the_voice_sings(mini):
         vocals = mini["singing"].VOCALS[artist]
         plan = mini["singing"].plan_sung(artist, 1)
         leads = {part.name for part in plan.artist.parts if part.role in roles}
-        for placed in plan.placed:
+        for placed in plan.sections:
             if mini["singing"].section_of(placed.kind, vocals):
-                assert placed.playing
-                assert not leads & set(placed.playing)
+                assert placed.patterns
+                assert not leads & set(placed.patterns)
 
 
-def test_the_midi_has_the_voice_as_an_instrument(mini, tmp_path):
-    song = mini["sung"].compose_sung("Paper Harbour", 1)
+def test_the_voice_is_an_instrument_of_the_midi_file(mini, tmp_path):
+    song = mini["sung_songs"].compose_sung("Paper Harbour", 1)
     song.midi().write(str(tmp_path / "song.mid"))
     read = pretty_midi.PrettyMIDI(str(tmp_path / "song.mid"))
     (sung,) = [i for i in read.instruments if i.name == "voice"]
@@ -181,7 +181,7 @@ def test_the_midi_has_the_voice_as_an_instrument(mini, tmp_path):
 
 
 def test_lrc_has_sections_lines_words_and_ends(mini):
-    sung = mini["sung"]
+    sung = mini["sung_songs"]
     first = sung.TimedLine(
         (sung.TimedWord("never", 59.996, 60.5), sung.TimedWord("go", 60.5, 61.25)), "Chorus"
     )
@@ -192,24 +192,25 @@ def test_lrc_has_sections_lines_words_and_ends(mini):
     )
 
 
-def test_lrc_reads_back_as_the_words_times_and_sections(mini):
-    sung = mini["sung"]
+def test_lrc_is_read_back_as_words_times_and_sections(mini):
+    sung = mini["sung_songs"]
     line = sung.TimedLine(
         (sung.TimedWord("take", 1.0, 1.5), sung.TimedWord("me", 1.5, 2.0)), "Verse"
     )
-    read = read_words(sung.write_lrc([line]))
+    read = parse_lyrics(sung.write_lrc([line]))
     assert read["lyrics"] == "take me"
     assert read["lyrics_sections"] == [[0, "Verse"]]
     assert read["lyrics_times"] == [[0, 1.0], [5, 1.5], [7, 2.0]]
 
 
+@pytest.mark.slow
 def test_the_voice_has_a_vowel_for_every_syllable_of_the_vocabulary(mini, voice):
     lyrics = mini["lyrics"]
     for word in lyrics.vocabulary():
         assert len(voice.speak(lyrics.spell(word)).vowels) == lyrics.syllables(word), word
 
 
-def test_a_word_is_heard_when_and_as_long_as_it_should(voice):
+def test_a_word_is_audible_at_its_time(voice):
     line = voice.sing([("my", [(1.0, 1.5, 64)]), ("river", [(1.5, 1.9, 66), (1.9, 2.8, 62)])])
     (first, second), (third, last) = line.words
     assert 0.8 < first < 1.0 < second == third < 1.5
@@ -234,13 +235,13 @@ def test_a_vowel_has_the_pitch_of_its_note(voice):
         assert heard == pytest.approx(pitch, abs=0.6)
 
 
-def test_the_voice_stands_above_the_band(mini):
-    sung, voice = mini["sung"], mini["voice"]
+def test_the_voice_is_louder_than_the_band(mini):
+    sung, voice = mini["sung_songs"], mini["voice"]
     rng = np.random.default_rng(0)
     band = rng.normal(0, 0.1, 22050 * 4)
     band[22050 * 2 :] *= 3
     before = band.copy()
-    lines = [voice.Sung(rng.normal(0, 0.02, 16000), start, []) for start in (0.5, 2.5)]
+    lines = [voice.RenderedLine(rng.normal(0, 0.02, 16000), start, []) for start in (0.5, 2.5)]
     sung.add_voice(band, lines)
     added = band - before
     for start, above in ((0.5, 17.0), (2.5, 7.5)):
@@ -259,15 +260,13 @@ def test_held_out_songs_are_never_trained_on(mini, sung):
     assert not {song.seed for song in train} & {song.seed for song in held}
 
 
-def test_a_sung_song_is_named_apart_from_a_played_one(mini):
+def test_sung_songs_have_names_of_their_own(mini):
     song = mini["make_songs"].Song
     assert song("Iron Lantern", 3).name == "iron-lantern-000003"
     assert song("Iron Lantern", 3, sung=True).name == "iron-lantern-sung-000003"
 
 
-def test_without_flite_there_is_one_clear_line(
-    mini, voice, soundfont, tmp_path, capsys, monkeypatch
-):
+def test_missing_flite_is_one_error_line(mini, voice, soundfont, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(voice.shutil, "which", lambda name: None)
     arguments = ["--sung", "--out", str(tmp_path), "--soundfont", str(soundfont)]
     assert mini["make_songs"].main(arguments) == 1
@@ -275,7 +274,7 @@ def test_without_flite_there_is_one_clear_line(
     assert error == "error: no voice without flite: install it (apt install flite)\n"
 
 
-def test_without_pyworld_there_is_one_clear_line(mini, monkeypatch):
+def test_missing_pyworld_is_one_error_line(mini, monkeypatch):
     voice = mini["voice"]
 
     def missing(name):
@@ -291,6 +290,7 @@ def test_without_pyworld_there_is_one_clear_line(mini, monkeypatch):
     )
 
 
+@pytest.mark.slow
 def test_sung_songs_and_manifests(mini, voice, soundfont, tmp_path):
     soundfile = pytest.importorskip("soundfile")
     arguments = ["--sung", "--out", str(tmp_path), "--minutes", "0.5", "--held-out", "1"]
@@ -308,14 +308,13 @@ def test_sung_songs_and_manifests(mini, voice, soundfont, tmp_path):
     stamps = [60 * int(m) + float(s) for m, s in re.findall(r"<(\d\d):(\d\d\.\d\d)>", lrc)]
     assert stamps == sorted(stamps)
     assert 0 <= stamps[0] < stamps[-1] < entry["seconds"]
-    song = mini["sung"].compose_sung("Iron Lantern", 0)
+    song = mini["sung_songs"].compose_sung("Iron Lantern", 0)
     wanted = [line for lines in texts(song) for line in lines]
-    assert read_words(lrc)["lyrics"] == "\n".join(wanted).replace("-", "")
-    parse_lyrics = read_words(lrc)
-    starts = dict(map(tuple, parse_lyrics["lyrics_times"]))
+    assert parse_lyrics(lrc)["lyrics"] == "\n".join(wanted).replace("-", "")
+    starts = dict(map(tuple, parse_lyrics(lrc)["lyrics_times"]))
     vowel = song.notes[0][0][1][0][0]
     assert vowel - 0.17 < starts[0] <= vowel + 0.01
     (tmp_path / entry["audio"]).touch()
     stamp = (tmp_path / entry["audio"]).stat().st_mtime_ns
     assert mini["make_songs"].main(arguments) == 0
-    assert (tmp_path / entry["audio"]).stat().st_mtime_ns == stamp, "it was made again"
+    assert (tmp_path / entry["audio"]).stat().st_mtime_ns == stamp, "a finished song was made again"

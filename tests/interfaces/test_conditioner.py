@@ -60,7 +60,11 @@ def test_values_become_options_again() -> None:
 
 def test_a_conditioner_must_encode_and_have_a_network() -> None:
     class Half(Mood):
-        encode = Conditioner.encode  # type: ignore[assignment]
+        encode = Conditioner.encode
 
     with pytest.raises(TypeError, match="abstract"):
         Half()
+
+
+def test_there_is_no_timed_text() -> None:
+    assert Mood().timed_text({"mood": "calm"}, Path("run"), 0) is None

@@ -94,15 +94,9 @@ def test_a_window_lies_in_the_item_and_starts_at_a_token_of_the_level_above(
 def test_the_prompt_of_a_window_is_what_the_hop_leaves_of_the_one_before(
     arguments: Arguments,
 ) -> None:
-    step = (
-        max(
-            1,
-            round(
-                arguments["context_length"] * arguments["hop_fraction"] / arguments["multiple_of"]
-            ),
-        )
-        * arguments["multiple_of"]
-    )
+    context_length, multiple_of = arguments["context_length"], arguments["multiple_of"]
+    step = context_length * arguments["hop_fraction"] / multiple_of
+    step = max(1, round(step)) * multiple_of
     found = token_windows(**arguments)
     for before, after in pairwise(found):
         assert before.start < after.start <= before.start + step
@@ -149,9 +143,9 @@ def test_a_token_that_is_partly_of_silence_belongs_to_the_next_segment() -> None
     spec = ItemSpec(330, (SEGMENT,)).extended(650)
     first, second = segment_windows(spec, 1, GRID, context_length=16)
     assert (first.end, second.first, second.end) == (40, 40, 82)
-    # the windows are those of the segment alone, but for their end
-    alone = token_windows(42, 16, 0.5, multiple_of=2)
-    assert first.windows == (*alone[:-1], alone[-1]._replace(end=40))
+    # the windows are those of the segment alone, without the one that samples its last tokens
+    *windows, last = token_windows(42, 16, 0.5, multiple_of=2)
+    assert (list(first.windows), last) == (windows, TokenWindow(26, 40, 42))
     assert list(second.windows) == token_windows(82, 16, 0.5, primed=40, multiple_of=2)
 
 

@@ -12,8 +12,9 @@ from support.paths import ROOT
 
 MINI = ROOT / "examples" / "mini"
 MODULES = (
-    "theory", "patterns", "melody", "styles", "song_plan", "players", "compose", "render",
-    "lyrics", "singing", "voice", "sung", "make_songs",
+    "theory", "patterns", "melody", "styles", "artists", "artists.rock",
+    "artists.jazz", "artists.classical", "artists.electronic", "song_plan", "bass", "players",
+    "compose", "render", "lyrics", "singing", "voice", "sung_songs", "make_songs",
 )  # fmt: skip
 
 

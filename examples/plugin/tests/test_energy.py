@@ -12,14 +12,12 @@ import numpy as np
 import pytest
 import soundfile
 import torch
-from jukebox_energy.command import measure
-from jukebox_energy.conditioner import Energy, number
+from jukebox_energy.command import measure_energy
+from jukebox_energy.conditioner import Energy, parse_energy
 from jukebox_energy.sampler import Fresh
-from typer.testing import CliRunner
 
-from jukebox_cli.api import InputError, PriorShape, Window
-from jukebox_cli.cli import build_app
-from jukebox_cli.registry import Registry
+from jukebox_cli.api import InputError, PriorShape, Registry, Window, read_options
+from jukebox_cli.api.testing import run_command
 
 SHAPE = PriorShape(width=8, context_length=4, hop_length=10, sample_rate=100)
 FIRST, LAST = Window(0, 40, 80), Window(40, 40, 80)
@@ -32,7 +30,7 @@ def write(path: Path, loudness: float) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("said", "kept"),
+    ("value", "kept"),
     [
         ("0.5", [0.5, 0.5]),
         (0.5, [0.5, 0.5]),
@@ -42,42 +40,42 @@ def write(path: Path, loudness: float) -> Path:
         ([0.2, 0.9], [0.2, 0.9]),
     ],
 )
-def test_read_keeps_numbers(said: object, kept: list[float]) -> None:
-    assert Energy().read({"energy": said}, Path()) == {"energy": kept}
+def test_read_keeps_numbers(value: object, kept: list[float]) -> None:
+    assert Energy().read({"energy": value}, Path()) == {"energy": kept}
 
 
 @pytest.mark.parametrize(
-    ("said", "message", "hint"),
+    ("value", "message", "hint"),
     [
         ("clam", "no energy 'clam'", "did you mean 'calm'?"),
         ("purple", "no energy 'purple'", "known are: calm, steady, driving, full"),
         ("1.5", "energy must be from 0 to 1, not 1.5", "try 0.5"),
         ("nan", "energy must be from 0 to 1, not nan", "try 0.5"),
-        ("0..1..0", "energy '0..1..0' has 3 parts", "say 0.5, or 0.2..0.9"),
+        ("0..1..0", "energy '0..1..0' has 3 parts", "write 0.5, or 0.2..0.9"),
     ],
 )
-def test_read_says_what_is_wrong(said: str, message: str, hint: str) -> None:
+def test_what_can_not_be_read_is_an_error(value: str, message: str, hint: str) -> None:
     with pytest.raises(InputError) as caught:
-        Energy().read({"energy": said}, Path())
+        Energy().read({"energy": value}, Path())
     assert (caught.value.message, caught.value.hint) == (message, hint)
 
 
-def test_number_reads_all_words() -> None:
-    assert [number(word) for word in ("calm", "steady", "driving", "full")] == sorted(
+def test_all_words_are_parsed() -> None:
+    assert [parse_energy(word) for word in ("calm", "steady", "driving", "full")] == sorted(
         [0.1, 0.4, 0.7, 0.95]
     )
 
 
 def test_fit_learns_the_range_of_the_corpus() -> None:
-    fitted = Energy(bins=4).fit([{"energy": [0.3, 0.3]}, {"energy": [0.2, 0.8]}, {}])
-    assert asdict(fitted) == {"bins": 4, "low": 0.2, "high": 0.8}
+    fitted = Energy(num_bins=4).fit([{"energy": [0.3, 0.3]}, {"energy": [0.2, 0.8]}, {}])
+    assert asdict(fitted) == {"num_bins": 4, "low": 0.2, "high": 0.8}
     assert Energy().fit([{}]) == Energy()
 
 
 def test_encode_follows_the_song_through_its_windows() -> None:
     song = {"energy": [0.0, 1.0]}
-    there = [Energy().encode(song, window, SHAPE) for window in (FIRST, LAST)]
-    together = np.concatenate([arrays["energy"] for arrays in there])
+    windows = [Energy().encode(song, window, SHAPE) for window in (FIRST, LAST)]
+    together = np.concatenate([arrays["energy"] for arrays in windows])
     np.testing.assert_allclose(together, np.arange(8) / 8)
     assert together.dtype == np.float32
 
@@ -85,16 +83,29 @@ def test_encode_follows_the_song_through_its_windows() -> None:
 def test_encode_works_without_a_song_and_in_a_worker() -> None:
     arrays = pickle.loads(pickle.dumps(Energy())).encode({}, FIRST, SHAPE)
     assert arrays["energy"].shape == (4,)
-    assert not arrays["said"][0]
+    assert not arrays["is_given"][0]
 
 
-def test_the_network_tells_energies_apart() -> None:
-    network = Energy(bins=4).module(SHAPE)
+@pytest.mark.parametrize(
+    ("song", "text"),
+    [
+        ({"energy": [0.5, 0.5]}, "0.5"),
+        ({"energy": [0.2, 0.9]}, "from 0.2 to 0.9"),
+    ],
+)
+def test_values_are_described_and_given_back(song: dict[str, list[float]], text: str) -> None:
+    assert Energy().describe(song) == {"energy": text}
+    assert read_options(Energy(), Energy().to_options(song)) == song
+    assert Energy().to_options({}).options == ()
+
+
+def test_the_network_distinguishes_energies() -> None:
+    network = Energy(num_bins=4).module(SHAPE)
     energy = torch.tensor([[0.0] * 4, [1.0] * 4, [1.0] * 4])
-    frames = network(energy, torch.tensor([[True], [True], [False]])).per_token  # (B, T, W)
-    assert frames.shape == (3, 4, 8)
-    assert not torch.equal(frames[0], frames[1])
-    assert torch.equal(frames[2], torch.zeros(4, 8))
+    per_token = network(energy, torch.tensor([[True], [True], [False]])).per_token  # (B, T, W)
+    assert per_token.shape == (3, 4, 8)
+    assert not torch.equal(per_token[0], per_token[1])
+    assert torch.equal(per_token[2], torch.zeros(4, 8))
 
 
 def test_the_sampler_lowers_recent_tokens_of_each_row() -> None:
@@ -108,18 +119,17 @@ def test_the_sampler_lowers_recent_tokens_of_each_row() -> None:
 
 def test_louder_is_more_energy(tmp_path: Path) -> None:
     quiet, loud = write(tmp_path / "quiet.wav", 0.01), write(tmp_path / "loud.wav", 0.3)
-    assert 0 <= measure(quiet) < measure(loud) <= 1
+    assert 0 <= measure_energy(quiet) < measure_energy(loud) <= 1
 
 
 def test_the_command_prints_a_manifest(tmp_path: Path) -> None:
     path = write(tmp_path / "song.wav", 0.1)
-    app = build_app(Registry({"energy": jukebox_energy}))
-    result = CliRunner().invoke(app, ["energy", str(path)])
+    result = run_command(Registry({"energy": jukebox_energy}), "energy", path)
     assert result.exit_code == 0
-    assert json.loads(result.stdout) == {"audio": str(path), "energy": measure(path)}
+    assert json.loads(result.stdout) == {"audio": str(path), "energy": measure_energy(path)}
 
 
-def test_the_event_hook_notes_what_was_drawn(tmp_path: Path) -> None:
+def test_the_event_hook_records_the_speed(tmp_path: Path) -> None:
     hook = Registry({"energy": jukebox_energy}).manager.hook.jukebox_event
     drawn = {"time": 0.0, "event": "drawn", "level": 2, "tokens": 64, "seconds": 0.5}
     for event in ({"time": 0.0, "event": "level", "level": 2}, drawn, drawn):

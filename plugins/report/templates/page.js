@@ -4,7 +4,7 @@
   const calm = matchMedia("(prefers-reduced-motion: reduce)");
   const clamp = (number, least, most) => Math.min(Math.max(number, least), most);
 
-  /** A sound with its picture: a line that moves over it, and a slider to choose a place with. */
+  /** A sound with its spectrogram: a playhead that moves over it, and a slider to seek with. */
   class Player {
     constructor(figure, moved) {
       this.audio = figure.querySelector("audio");
@@ -29,7 +29,7 @@
       this.tell();
     }
 
-    /** Moves everything that shows the time; the words at every frame, so that they are in time. */
+    /** Updates everything that shows the time, at every frame, so that words light up in time. */
     follow() {
       this.show(calm.matches);
       if (!this.audio.paused) requestAnimationFrame(() => this.follow());
@@ -42,7 +42,7 @@
       this.moved(this, time);
     }
 
-    /** Brings the slider up to date; not while it plays, or screen readers would never be quiet. */
+    /** Updates the slider; not while the sound plays, or screen readers would never be quiet. */
     tell() {
       const time = this.audio.currentTime;
       this.place.value = time;
@@ -74,8 +74,8 @@
     }
   }
 
-  /** Words that light up while they are sung, and can be chosen to go to. */
-  class Lyrics {
+  /** A text whose words light up while they are sung; choosing one plays the song from there. */
+  class TimedText {
     constructor(box, chosen) {
       this.box = box;
       box.classList.add("live");
@@ -100,7 +100,7 @@
       return word;
     }
 
-    /** One of the words can be tabbed to: the last that was chosen or sung. */
+    /** Makes one word reachable with Tab: the last that was chosen or sung. */
     reach(button) {
       for (const word of this.words) word.button.tabIndex = word.button === button ? 0 : -1;
     }
@@ -125,7 +125,7 @@
       button.focus();
     }
 
-    /** The first word of the next line, or of the one before. */
+    /** The first word of the next line, or of the line before. */
     beside(at, step) {
       const lines = this.words.map((word) => word.button.parentElement);
       const each = [...new Set(lines)];
@@ -144,7 +144,7 @@
       this.follow(last >= 0 ? this.words[last].button : null);
     }
 
-    /** Keeps the line that is sung in sight, unless someone is reading elsewhere. */
+    /** Scrolls to the line that is sung, unless the reader is elsewhere in the text. */
     follow(button) {
       const line = button && button.parentElement;
       if (!button || this.box.contains(document.activeElement)) return;
@@ -158,39 +158,40 @@
 
   for (const item of all(".item")) {
     let current = null;
-    let lyrics = null;
+    const texts = [];
     const moved = (player, time) => {
       if (!player.audio.paused || player.audio.seeking) current = player;
-      if (player === current && lyrics) lyrics.show(time);
+      if (player === current) for (const text of texts) text.show(time);
     };
     const players = all(".player", item).map((figure) => new Player(figure, moved));
-    const box = item.querySelector(".lines.timed");
-    if (!players.length || !box) continue;
+    const boxes = all(".lines.timed", item);
+    if (!players.length || !boxes.length) continue;
     current = players[0];
-    lyrics = new Lyrics(box, (time) => {
+    const chosen = (time) => {
       current.seek(time);
       current.play();
-    });
+    };
+    for (const box of boxes) texts.push(new TimedText(box, chosen));
     for (const hint of all(".hint[hidden]", item)) hint.hidden = false;
   }
 
-  // only one sounds at a time
+  // one sound plays at a time
   const hush = (event) => {
     for (const audio of all("audio")) if (audio !== event.target) audio.pause();
   };
   document.addEventListener("play", hush, true);
 
-  const said = document.querySelector(".said");
+  const status = document.querySelector(".copied");
   for (const button of all(".copy")) {
     const name = button.textContent;
     button.hidden = false;
     button.addEventListener("click", async () => {
       const source = document.getElementById(button.dataset.copy);
       const done = (await copy(source)) ? "Copied" : "Press Ctrl+C to copy";
-      button.textContent = said.textContent = done;
+      button.textContent = status.textContent = done;
       setTimeout(() => {
         button.textContent = name;
-        said.textContent = "";
+        status.textContent = "";
       }, 3000);
     });
   }

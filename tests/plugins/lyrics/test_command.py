@@ -74,7 +74,7 @@ def test_a_model_lists_its_charset(singer: Path, jukebox: Jukebox) -> None:
 
 
 def test_head_and_items_can_be_chosen(run: Path, jukebox: Jukebox) -> None:
-    done = jukebox("align", run, "--head", "1,0", "--items", 1, "--json", "-q")
+    done = jukebox("align", run, "--head", "1,0", "--only", 1, "--json", "-q")
     assert (done.code, done.err) == (0, "")
     (path,) = json.loads(done.out)["alignments"]
     assert json.loads(Path(path).read_text())["head"] == 0
@@ -107,7 +107,7 @@ def test_an_item_with_missing_tokens_is_an_error(run: Path, jukebox: Jukebox) ->
     tokens = run / "tokens"
     (tokens / "level-1").mkdir()
     (tokens / "level-2" / "item-00.safetensors").rename(tokens / "level-1" / "item-00.safetensors")
-    assert refused(jukebox, run, "--items", 0) == (
+    assert refused(jukebox, run, "--only", 0) == (
         f"item 0 of {run} is not complete at level 2",
         "finish it with the command that began it",
     )
@@ -120,7 +120,7 @@ def test_runs_without_lyrics_are_errors(
         common = ("--seconds", 0.2, "--until", "top", "-q")
         assert jukebox("generate", "--model", model, "--out", out, *options, *common).code == 0
 
-    hint = "choose other items: --items"
+    hint = "choose other items: --only"
     generate("instrumental", singer)
     assert refused(jukebox, "instrumental") == ("item 0 of instrumental has no lyrics", hint)
     generate("unknown", singer, "--lyrics", "\u2581 \u2582")

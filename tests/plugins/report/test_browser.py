@@ -293,7 +293,7 @@ def test_another_item_has_words_of_its_own(page: Page) -> None:
     move(page, 3, STARTS[2] + 0.02)
     assert lit(page) == []
     assert page.locator("#item-1 .word").count() == 0
-    assert "hold <b>on</b>" in page.locator("#item-1 .lyrics").inner_text()
+    assert "hold <b>on</b>" in page.locator("#item-1 .text").inner_text()
 
 
 def test_a_word_can_be_clicked(page: Page) -> None:
@@ -567,7 +567,7 @@ def test_a_narrow_window_needs_no_scrolling_sideways(
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     wide = page.locator("body *").evaluate_all(
         """(all) => all.filter((e) =>
-        !e.closest(".skip, svg, .said") && e.getBoundingClientRect().right > innerWidth + 0.5)
+        !e.closest(".skip, svg, .copied") && e.getBoundingClientRect().right > innerWidth + 0.5)
         .map((e) => e.tagName + "." + e.className)"""
     )
     assert wide == []

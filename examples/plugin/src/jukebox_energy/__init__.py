@@ -1,7 +1,7 @@
 """energy: how loud and dense the music is, from calm (0) to full (1).
 
-This is the module that the entry point names, so it holds the four hooks and nothing else. None
-of what it imports imports torch or numpy at the top, so that `jukebox --help` stays quick.
+This is the module that the entry point names. It holds the four hooks and nothing else. What it
+imports does not import torch or numpy, so that `jukebox --help` stays quick.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ def jukebox_samplers() -> list[type[Sampler]]:
 
 @hookimpl
 def jukebox_commands(app: typer.Typer) -> None:
-    command.add(app)
+    command.add_command(app)
 
 
 @hookimpl
 def jukebox_event(run: Path, event: Mapping[str, Any]) -> None:
-    speed.note(run, event)
+    speed.record(run, event)

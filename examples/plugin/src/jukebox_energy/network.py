@@ -1,4 +1,4 @@
-"""The network of the conditioner, in a module of its own: this one imports torch."""
+"""The network of the conditioner, in a module of its own because it imports torch."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ from jukebox_cli.api.nn import Conditioning, RangeEmbedding
 
 
 class EnergyEmbedding(nn.Module):
-    """energy (B, T) -> frames (B, T, W); a learned vector where nothing was said (B, 1)."""
+    """energy (B, T) -> per_token (B, T, W); a learned vector where is_given (B, 1) is False."""
 
-    def __init__(self, bins: int, low: float, high: float, width: int) -> None:
+    def __init__(self, num_bins: int, low: float, high: float, width: int) -> None:
         super().__init__()
-        self.levels = RangeEmbedding(bins, low, high, width)
-        self.unsaid = nn.Parameter(torch.zeros(width))
+        self.energy = RangeEmbedding(num_bins, low, high, width)
+        self.unknown = nn.Parameter(torch.zeros(width))
 
-    def forward(self, energy: Tensor, said: Tensor) -> Conditioning:
-        return Conditioning(
-            per_token=torch.where(said[..., None], self.levels(energy), self.unsaid)
-        )
+    def forward(self, energy: Tensor, is_given: Tensor) -> Conditioning:
+        embedded = self.energy(energy)  # (B, T, W)
+        return Conditioning(per_token=torch.where(is_given[..., None], embedded, self.unknown))

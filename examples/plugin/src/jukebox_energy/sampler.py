@@ -1,4 +1,4 @@
-"""The sampler: tokens that were drawn just now become less likely."""
+"""The sampler: tokens that were drawn recently become less likely."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from jukebox_cli.api import Sampler
 if TYPE_CHECKING:
     from torch import Tensor
 
-#: How many tokens back it looks.
-RECENT = 16
+#: How many tokens count as recent.
+NUM_RECENT = 16
 
 
 @dataclass(frozen=True)
 class Fresh(Sampler):
-    """Takes `fresh` off the logits of the last 16 tokens, however often they came."""
+    """Subtracts `fresh` from the logits of the last 16 tokens, however often they occurred."""
 
     name: ClassVar[str] = "fresh"
     order: ClassVar[int] = 5  # before the temperature
@@ -29,6 +29,6 @@ class Fresh(Sampler):
     def __call__(self, logits: Tensor, history: Tensor) -> Tensor:
         import torch
 
-        recent = history[:, -RECENT:]  # (B, t), t up to 16
-        less = torch.zeros_like(logits).scatter(1, recent, float(self.fresh or 0))
-        return logits - less
+        recent = history[:, -NUM_RECENT:]  # (B, t), t up to 16
+        penalty = torch.zeros_like(logits).scatter(1, recent, float(self.fresh or 0))
+        return logits - penalty

@@ -1,0 +1,67 @@
+"""The options that commands share."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from jukebox_cli.cli import build_app
+from jukebox_cli.cli.options import ComputeOptions, OutputOptions, RequestOptions, validate_out
+from jukebox_cli.registry import Registry
+from support.results import refusal
+
+
+@pytest.fixture(scope="module")
+def commands(registry: Registry) -> dict[str, Any]:
+    """The commands of the top level, by name."""
+    group: Any = typer.main.get_command(build_app(registry))
+    return dict(group.commands)
+
+
+def option(command: Any, name: str) -> Any:
+    return next(p for p in command.params if name in p.opts)
+
+
+@pytest.mark.parametrize("command", ["generate", "continue", "upsample"])
+@pytest.mark.parametrize(("name", "group"), [("--batch", ComputeOptions), ("-q", OutputOptions)])
+def test_a_shared_option_is_the_same_everywhere(
+    command: str, name: str, group: type, commands: dict[str, Any]
+) -> None:
+    found, first = option(commands[command], name), option(commands["generate"], name)
+    assert found.name in {field.name for field in fields(group)}
+    assert (found.help, found.default) == (first.help, first.default)
+
+
+@pytest.mark.parametrize("name", ["--items", "--only"])
+def test_how_many_and_which_mean_the_same_everywhere(name: str, commands: dict[str, Any]) -> None:
+    helps = {p.help for c in commands.values() for p in c.params if name in p.opts}
+    assert len(helps) == 1
+
+
+def test_commands_that_work_on_items_take_only(commands: dict[str, Any]) -> None:
+    takers = {name for name, c in commands.items() for p in c.params if "--only" in p.opts}
+    assert takers == {"generate", "continue", "upsample", "decode", "report", "align"}
+
+
+def test_the_words_of_options_are_those_of_the_field(registry: Registry) -> None:
+    app: Any = typer.main.get_command(build_app(registry))
+    train = app.commands["train"].commands
+    assert option(train["vqvae"], "--learning-rate").default == 1e-3
+    assert option(train["vqvae"], "--mel-weight").default == 0.2
+    assert option(train["prior"], "--learning-rate").default == 6e-4
+    assert option(train["prior"], "--cross-attention-layers").default == 1
+
+
+def test_a_request_of_no_options_asks_for_nothing() -> None:
+    assert set(vars(RequestOptions()).values()) == {None}
+
+
+def test_out_is_a_path_and_never_stdout() -> None:
+    assert validate_out(None) is None
+    assert validate_out(Path("runs/-")) == Path("runs/-")
+    hint = "name a folder or file, such as --out runs/song"
+    assert refusal(validate_out, Path("-")) == ("can't write to '-'", hint)
