@@ -1,4 +1,4 @@
-"""CONTRIBUTING.md says what is so: the packages, the names in the code, the files, the make targets."""
+"""CONTRIBUTING.md names packages, code, files and make targets that are there."""
 
 from __future__ import annotations
 

@@ -9,9 +9,9 @@ from random import Random
 import pretty_midi
 
 from artists import ARTISTS
-from melody import Tone
+from melody import PreviousNotes, Tone
 from patterns import CRASH
-from players import PLAYERS, PreviousNotes, final_chord
+from players import PLAYERS, final_chord
 from song_plan import SongPlan, plan_song
 from styles import Artist, Part
 

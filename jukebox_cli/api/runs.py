@@ -172,12 +172,12 @@ class OpenRun:
         tokens = self._run.read_tokens(level, item.number)
         if tokens is None:
             return None
-        hop = self._hop_length(level, item)
+        hop_length = self._hop_length(level, item)
         top = max(self._hop_length(n, item) for n in self.levels_with_tokens(item))
-        grid, prompt = TokenGrid((hop, top)), item.segments[0].prompt
+        grid, prompt = TokenGrid((hop_length, top)), item.segments[0].prompt
         num_primed = min(len(tokens), grid.num_tokens(0, prompt.num_samples)) if prompt else 0
         total = grid.num_tokens(0, item.num_samples)
-        return LevelTokens(item.number, level, tokens, num_primed, total, hop)
+        return LevelTokens(item.number, level, tokens, num_primed, total, hop_length)
 
     def audio_file(self, level: int, item: RunItem) -> Path | None:
         """A lossless audio file of an item at a level that is complete and not older than its

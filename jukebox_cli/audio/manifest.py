@@ -15,7 +15,6 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from jukebox_cli.audio.io import duration_seconds
 from jukebox_cli.config.suggest import did_you_mean
 from jukebox_cli.config.yaml_files import read_text
 from jukebox_cli.interfaces.conditioner import Song
@@ -88,6 +87,8 @@ def load_recordings(registry: Registry, sources: Sequence[Path]) -> list[Recordi
 
 def validate_audio(recordings: Sequence[Recording]) -> float:
     """The total duration in seconds. Raises one InputError for all files that cannot be read."""
+    from jukebox_cli.audio.io import duration_seconds  # imports numpy
+
     total, problems = 0.0, []
     for recording in recordings:
         try:

@@ -93,9 +93,9 @@ def _plugin_group(registry: Registry) -> _Group:
     samplers = [p for each in registry.samplers.values() for p in _parameters(each, "Sampling")]
 
     def build(values: dict[str, Any]) -> PluginOptions:
-        given = {name: value for name, value in values.items() if value is not None}
-        song = {p.name: given.pop(p.name) for p in conditions if p.name in given}
-        return PluginOptions(song, given)
+        chosen = {name: value for name, value in values.items() if value is not None}
+        song = {p.name: chosen.pop(p.name) for p in conditions if p.name in chosen}
+        return PluginOptions(song, chosen)
 
     return _Group([*conditions, *samplers], build)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from enum import Enum
 from functools import partial
 from pathlib import Path
@@ -42,6 +43,27 @@ class Kind(str, Enum):
     corpus = "corpus"
 
 
+@dataclass(frozen=True)
+class TokenizeOptions:
+    """Where the tokens go, and which model makes them."""
+
+    out: Annotated[
+        Path,
+        typer.Option(help="Folder of the run or corpus.", metavar="FOLDER", callback=validate_out),
+    ]
+    model: Annotated[
+        str,
+        typer.Option(
+            help="Model whose codec is used.", metavar="NAME", autocompletion=complete_models
+        ),
+    ] = DEFAULT_MODEL
+    kind: Annotated[
+        Kind | None,
+        typer.Option("--as", help="What to make. Default: a corpus of folders and manifests."),
+    ] = None
+    device: DeviceFlag = Device.auto
+
+
 def add(app: typer.Typer, registry: Registry) -> None:
     """Adds the command to the app."""
     app.command()(with_option_groups(registry)(tokenize))
@@ -51,21 +73,7 @@ def tokenize(
     ctx: typer.Context,
     *,
     sources: AudioSources,
-    out: Annotated[
-        Path,
-        typer.Option(help="Folder of the run or corpus.", metavar="FOLDER", callback=validate_out),
-    ],
-    model: Annotated[
-        str,
-        typer.Option(
-            help="Model whose codec is used.", metavar="NAME", autocompletion=complete_models
-        ),
-    ] = DEFAULT_MODEL,
-    kind: Annotated[
-        Kind | None,
-        typer.Option("--as", help="What to make. Default: a corpus of folders and manifests."),
-    ] = None,
-    device: DeviceFlag = Device.auto,
+    options: TokenizeOptions,
     output: OutputOptions,
 ) -> None:
     """Turn audio into tokens: a corpus for training, or a run to continue."""
@@ -74,11 +82,11 @@ def tokenize(
     from jukebox_cli.storage.model import find_model
     from jukebox_cli.storage.run import Run
 
-    found = find_model(model)
+    found = find_model(options.model)
     recordings = load_recordings(ctx.obj, sources)
     seconds = validate_audio(recordings)
-    encoder = partial(_encoder, found, seconds, device, output.quiet)
-    kind = kind or _default_kind(sources)
+    encoder = partial(_encoder, found, seconds, options.device, output.quiet)
+    kind, out = options.kind or _default_kind(sources), options.out
     if kind is Kind.run:
         added = _tokenize_to_run(ctx.obj, recordings, found, Run(out), encoder)
     else:

@@ -16,9 +16,12 @@ from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.registry import Registry
 
 if TYPE_CHECKING:
+    import torch
+
     from jukebox_cli.config.schema import Options
     from jukebox_cli.storage.corpus import Corpus
     from jukebox_cli.storage.model import Model
+    from jukebox_cli.train.prior import PriorTask
 
 WEIGHT_DECAY = 0.05
 BETA2 = 0.95
@@ -28,6 +31,7 @@ BETA2 = 0.95
 class PriorOptions:
     """What to train, and the settings of priors alone."""
 
+    corpus: Annotated[Path, typer.Argument(metavar="CORPUS", help="Corpus that `tokenize` wrote.")]
     model: Annotated[Path, typer.Option(help="Folder of the model.", metavar="FOLDER")]
     level: Annotated[int, typer.Option(min=0, help="Level to train; the last is the top.")]
     learning_rate: Annotated[float, typer.Option(min=0, help="Peak learning rate.")] = 6e-4
@@ -68,13 +72,7 @@ def add(group: typer.Typer, registry: Registry) -> None:
     group.command()(with_option_groups(registry)(prior))
 
 
-def prior(
-    ctx: typer.Context,
-    *,
-    corpus: Annotated[Path, typer.Argument(metavar="CORPUS", help="Corpus that `tokenize` wrote.")],
-    options: PriorOptions,
-    training: TrainingOptions,
-) -> None:
+def prior(ctx: typer.Context, *, options: PriorOptions, training: TrainingOptions) -> None:
     """Train the transformer of one level on a corpus of tokens.
 
     With --from and --add, the model is made from a trained one and learns one more conditioner.
@@ -84,28 +82,40 @@ def prior(
 
     conditioners = _added_conditioners(ctx.obj, options)
     validate_seed(training.seed)
-    songs = Corpus(corpus)
-    _ = songs.config  # raises InputError if it is no corpus
+    corpus = Corpus(options.corpus)
+    _ = corpus.config  # raises InputError if it is no corpus
     model = _find_model(options)
 
     from jukebox_cli.model.devices import pick_device
-    from jukebox_cli.train.prior import prepare_prior_task
 
     device = pick_device(training.device.value)
     if options.source_model is not None:
-        _add_conditioners(ctx.obj, options, conditioners, model, songs, training.seed)
-    task = prepare_prior_task(
+        _add_conditioners(ctx.obj, options, conditioners, model, corpus, training.seed)
+    task = _prepare_task(ctx.obj, options, model, corpus, training.seed, device)
+    trainer = training.trainer_config(device, options.learning_rate, WEIGHT_DECAY, BETA2)
+    run_training(task, model, trainer, training.quiet)
+
+
+def _prepare_task(
+    registry: Registry,
+    options: PriorOptions,
+    model: Model,
+    corpus: Corpus,
+    seed: int,
+    device: torch.device,
+) -> PriorTask:
+    from jukebox_cli.train.prior import prepare_prior_task
+
+    return prepare_prior_task(
         model,
         options.level,
-        songs,
-        ctx.obj,
+        corpus,
+        registry,
         batch_size=options.batch,
-        seed=training.seed,
+        seed=seed,
         freeze=options.freeze,
         device=device,
     )
-    trainer = training.trainer_config(device, options.learning_rate, WEIGHT_DECAY, BETA2)
-    run_training(task, model, trainer, training.quiet)
 
 
 def _find_model(options: PriorOptions) -> Model:

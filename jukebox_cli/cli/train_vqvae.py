@@ -133,8 +133,8 @@ class _Tasks:
         """Crops of whole tokens of the top level."""
         from jukebox_cli.train.crops import Crops
 
-        hop, rate = self.config.hop_lengths[-1], self.config.sample_rate
-        length = -(-round(self.options.crop * rate) // hop) * hop
+        hop_length, rate = self.config.hop_lengths[-1], self.config.sample_rate
+        length = -(-round(self.options.crop * rate) // hop_length) * hop_length
         return Crops.from_files(files, length, rate, seed)
 
     def task(self, level: int) -> VQVAETask:

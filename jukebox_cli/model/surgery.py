@@ -122,7 +122,7 @@ def _require_extendable(outputs: Mapping[str, Conditioning], has_memory: bool) -
         if output.prefix is not None:
             raise InputError(
                 f"'{name}' makes a prefix, which can't be added to a trained prior",
-                "give it a form that makes a memory",
+                "set its options so that it makes a memory instead",
             )
         if output.memory is not None:
             if has_memory:

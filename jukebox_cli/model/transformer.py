@@ -184,6 +184,6 @@ def require_memory(memory: Memory | None) -> Memory:
     if memory is None:
         raise InputError(
             "the prior has cross_attention layers, but no conditioner gives them a memory",
-            "add a conditioner that does, such as lyrics, or change its attention_patterns",
+            "add a conditioner that makes one, or change its attention_patterns",
         )
     return memory

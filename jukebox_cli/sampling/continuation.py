@@ -28,7 +28,7 @@ from jukebox_cli.storage.segments import ItemSpec, Parent, Prompt
 def plan_extension(
     job: Job,
     seconds: float,
-    given: Mapping[str, Any],
+    options: Mapping[str, Any],
     seed: int | None,
     out: Path | None,
     audio: bool,
@@ -36,7 +36,7 @@ def plan_extension(
     """The job of making every item of a run `seconds` longer, in place or in a copy `out`.
 
     Writes nothing; that is for `extend`. A run that is incomplete is only finished: then the job
-    is the given one. `audio` says whether complete includes the audio. `given` are options of the
+    is the given one. `audio` says whether complete includes the audio. `options` are those of the
     conditioners that change from there on, and `seed` is that of the new segment; None keeps the
     last one's.
 
@@ -52,7 +52,7 @@ def plan_extension(
     ):
         return job
     run = Run(out) if out is not None and is_copy else job.run
-    conditions = read_conditions(job.registry, given, Path())
+    conditions = read_conditions(job.registry, options, Path())
     added = round(seconds * job.config.sample_rate)
     specs = {item: _extended(job, item, added, conditions, seed, run) for item in job.items}
     if is_copy:

@@ -82,10 +82,7 @@ def build_request(
     _validate_sampling(registry, values.sampling, source)
     return Request(
         model=model or values.model or DEFAULT_MODEL,
-        seconds=require_positive(
-            source.name_of("seconds", seconds),
-            _first_not_none(seconds, values.seconds, DEFAULT_SECONDS),
-        ),
+        seconds=_seconds(source, seconds),
         items=select_items(
             _first_not_none(items, values.items, 1), only, where=source.name_of("items", items)
         ),
@@ -95,6 +92,11 @@ def build_request(
         sampling=values.sampling.options,
         sampler_options=sampler_options,
     )
+
+
+def _seconds(source: PresetFile, option: float | None) -> float:
+    seconds = _first_not_none(option, source.preset.seconds, DEFAULT_SECONDS)
+    return require_positive(source.name_of("seconds", option), seconds)
 
 
 def _load_preset(name: str | None, overrides: Sequence[str]) -> PresetFile:
@@ -122,7 +124,7 @@ def _validate_sampling(registry: Registry, sampling: SamplingConfig, source: Pre
 
 
 def _merge_conditions(
-    registry: Registry, source: PresetFile, given: Mapping[str, Any]
+    registry: Registry, source: PresetFile, options: Mapping[str, Any]
 ) -> dict[str, Any]:
     """The conditions of the preset and of options. Paths of the preset are relative to its folder,
     those of options to the working folder.
@@ -130,11 +132,11 @@ def _merge_conditions(
     Each is read alone. If that fails, a conditioner that has values of both reads them together:
     some values are only valid together.
     """
-    kept = {key: value for key, value in source.preset.song.items() if key not in given}
+    kept = {key: value for key, value in source.preset.song.items() if key not in options}
     try:
-        return _read(registry, kept, source.folder) | _read(registry, given, Path())
+        return _read(registry, kept, source.folder) | _read(registry, options, Path())
     except InputError as error:
-        shared, rest = _split_shared(registry, kept, given)
+        shared, rest = _split_shared(registry, kept, options)
         together = kept | {key: _absolute_if_file(value) for key, value in shared.items()}
         try:
             return _read(registry, together, source.folder) | _read(registry, rest, Path())
@@ -161,13 +163,13 @@ def _faulty_key(
 
 
 def _split_shared(
-    registry: Registry, kept: Mapping[str, Any], given: Mapping[str, Any]
+    registry: Registry, kept: Mapping[str, Any], options: Mapping[str, Any]
 ) -> tuple[dict[str, Any], dict[str, Any]]:
-    """The given values of conditioners that have values in the preset too, and the others."""
+    """Options of conditioners that have values in the preset too, and the other options."""
     fields_of = [{f.name for f in fields(kind.Input)} for kind in registry.conditioners.values()]
     common = {key for names in fields_of if names & set(kept) for key in names}
-    shared = {key: value for key, value in given.items() if key in common}
-    return shared, {key: value for key, value in given.items() if key not in shared}
+    shared = {key: value for key, value in options.items() if key in common}
+    return shared, {key: value for key, value in options.items() if key not in shared}
 
 
 def _absolute_if_file(value: Any) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from jukebox_cli.sampling.job import Job
 from jukebox_cli.sampling.run_setup import reopen_job
 from jukebox_cli.sampling.run_summary import describe_progress
 from jukebox_cli.storage.run import Run
+from jukebox_cli.storage.segments import Segment
 
 
 def run_details(run: Run, registry: Registry) -> dict[str, Any]:
@@ -37,20 +38,19 @@ def run_details(run: Run, registry: Registry) -> dict[str, Any]:
 
 
 def _item(run: Run, item: int, job: Job | None) -> dict[str, Any]:
-    num_samples, song = run.item_specs().for_item(item)
-    segment = {
-        "seconds": [0.0, _seconds(run, num_samples)],
-        "seed": run.config.seed,
-        "conditions": song,
-        "sampling": list(run.config.sampling),
-        "hop_fraction": list(run.config.hop_fraction),
-    }
+    spec = run.item(item)
     return {
         "item": item,
-        "seconds": _seconds(run, num_samples),
+        "seconds": _seconds(run, spec.num_samples),
         "progress": describe_progress(replace(job, items=[item])) if job else None,
-        "segments": [segment],
+        "segments": [_segment(run, segment, end) for segment, end in spec.spans()],
     }
+
+
+def _segment(run: Run, segment: Segment, end: int) -> dict[str, Any]:
+    """A segment as JSON, its span in seconds in place of its first sample."""
+    data = asdict(segment)
+    return {"seconds": [_seconds(run, data.pop("first_sample")), _seconds(run, end)], **data}
 
 
 def _seconds(run: Run, samples: int) -> float:
@@ -70,13 +70,25 @@ def run_text(details: Mapping[str, Any], registry: Registry) -> str:
 
 def _segment_lines(segment: Mapping[str, Any], registry: Registry) -> Iterator[str]:
     start, end = segment["seconds"]
-    yield f"{start:g} to {end:g} s: seed {segment['seed']}"
+    yield f"{start:g} to {end:g} s: {_origin(segment)}"
     for label, text in _describe_conditions(segment["conditions"], registry).items():
         yield f"  {label}: {text}"
     levels: Sequence[Mapping[str, Any]] = segment["sampling"]
-    for level, (options, hop) in enumerate(zip(levels, segment["hop_fraction"], strict=True)):
+    for level, (options, hop_fraction) in enumerate(
+        zip(levels, segment["hop_fraction"], strict=True)
+    ):
         named = "".join(f", {name} {value}" for name, value in options.items())
-        yield f"  level {level}: hop_fraction {hop:g}{named}"
+        yield f"  level {level}: hop_fraction {hop_fraction:g}{named}"
+
+
+def _origin(segment: Mapping[str, Any]) -> str:
+    """Where the tokens of a segment come from: a recording, or sampling with a seed."""
+    if prompt := segment["prompt"]:
+        return f"recording {prompt['name'] or prompt['audio_hash']}"
+    seed = f"seed {segment['seed']}"
+    if parent := segment["parent"]:
+        return f"{seed}, continues item {parent['item']} of {parent['run']}"
+    return seed
 
 
 def _describe_conditions(song: Song, registry: Registry) -> dict[str, str]:

@@ -182,7 +182,7 @@ def differences(run: Run, config: RunConfig, specs: Mapping[int, ItemSpec]) -> l
     for item, wanted in specs.items():
         if run.has_item(item):
             pairs += _item_pairs(run.item(item), wanted)
-    return list(dict.fromkeys(name for name, found, asked in pairs if found != asked))
+    return list(dict.fromkeys(name for name, found, requested in pairs if found != requested))
 
 
 def _item_pairs(found: ItemSpec, wanted: ItemSpec) -> Iterator[tuple[str, Any, Any]]:

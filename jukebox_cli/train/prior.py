@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -109,27 +110,19 @@ def prepare_prior_task(
             "leave out --freeze, or add a conditioner with --from and --add",
         )
     conditioners = _fit_conditioners(model, level, songs, registry)
-    windows, held_out_windows = (
-        CorpusWindows(
-            corpus,
-            tuple(song for song in songs if song.held_out == held_out),
-            level,
+
+    def windows(held_out: bool) -> CorpusWindows:
+        chosen, shape = (
+            tuple(s for s in songs if s.held_out == held_out),
             prior_shape(model.config, level),
-            conditioners,
-            seed + held_out,
-            augment=not held_out,
         )
-        for held_out in (False, True)
-    )
-    return PriorTask(
-        model,
-        level,
-        windows,
-        held_out_windows if held_out_windows.songs else None,
-        batch_size=batch_size,
-        freeze=freeze,
-        device=device,
-    )
+        return CorpusWindows(
+            corpus, chosen, level, shape, conditioners, seed + held_out, augment=not held_out
+        )
+
+    options: dict[str, Any] = {"batch_size": batch_size, "freeze": freeze, "device": device}
+    held_out = windows(True)
+    return PriorTask(model, level, windows(False), held_out if held_out.songs else None, **options)
 
 
 def _fit_conditioners(

@@ -42,7 +42,7 @@ FRAME_SECONDS = 0.02
 
 @dataclass(frozen=True)
 class AlignmentContext:
-    """A run, and the level, conditioner and prior that its lyrics were sung with."""
+    """A run, and the model, level, conditioner and prior that its lyrics were sung with."""
 
     run: OpenRun
     model: Model
@@ -198,10 +198,10 @@ def _attention_of_item(
     visible = np.zeros(attention.shape, bool)
     first = 0
     for window in _attention_windows(context, item, layer):
-        frames = frame_of_token[first : first + window.weights.shape[1]]
-        np.add.at(attention[:, window.characters], frames, window.weights[number][:, window.slots])
-        visible[frames, window.characters] = True
-        first += len(frames)
+        covered = frame_of_token[first : first + window.weights.shape[1]]
+        np.add.at(attention[:, window.characters], covered, window.weights[number][:, window.slots])
+        visible[covered, window.characters] = True
+        first += len(covered)
     return attention / np.bincount(frame_of_token)[:, None], visible
 
 

@@ -7,6 +7,8 @@ from typing import Any
 
 from jukebox_cli.api import Song
 
+from .text import lines_with_sections
+
 Time = Sequence[Any]  # [character of the text, seconds]
 
 
@@ -44,7 +46,8 @@ def lyrics_files(song: Song) -> Iterator[tuple[str, str]]:
     which of the files is read as exactly these values.
     """
     yield ".txt", song["lyrics"]
-    yield ".txt", "".join(f"{name}{row}\n" for name, _, row in _rows(song))
+    rows = lines_with_sections(song)
+    yield ".txt", "".join(f"{_section_row(section)}{row}\n" for section, _, row in rows)
     times: Sequence[Time] = song.get("lyrics_times") or []
     following = [character for character, _ in times[1:]] + [len(song["lyrics"])]
     rests = [time for time, after in zip(times, following, strict=False) if time[0] == after]
@@ -53,25 +56,20 @@ def lyrics_files(song: Song) -> Iterator[tuple[str, str]]:
         yield ".lrc", _lrc_text(song, onsets, written)
 
 
-def _rows(song: Song) -> Iterator[tuple[str, int, str]]:
-    """Each line as (row with the section's name to go above it, or "", first character, text)."""
-    sections = dict(song.get("lyrics_sections") or [])
-    start = 0
-    for row in song["lyrics"].split("\n"):
-        yield f"[{sections[start]}]\n" if start in sections else "", start, row
-        start += len(row) + 1
-
-
 def _lrc_text(song: Song, onsets: Sequence[Time], rests: Sequence[Time]) -> str:
     lines = []
-    for name, start, row in _rows(song):
+    for section, start, row in lines_with_sections(song):
         lines += [_end_row(seconds) for character, seconds in rests if character == start]
-        lines.append(name)
+        lines.append(_section_row(section))
         times = [(at - start, s) for at, s in onsets if start <= at < start + len(row)]
         lines.append(_timed_row(row, times) if times else f"{row}\n" if row.strip() else "")
     end = len(song["lyrics"])
     lines += [_end_row(seconds) for character, seconds in rests if character >= end]
     return "".join(lines)
+
+
+def _section_row(section: str) -> str:
+    return f"[{section}]\n" if section else ""
 
 
 def _end_row(seconds: float) -> str:

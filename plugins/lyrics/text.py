@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from statistics import median
 
-from jukebox_cli.api import InputWarning, Values
+from jukebox_cli.api import InputWarning, Song, Values
 
 SECTION = re.compile(r"\s*\[\s*([^\[\]]*?)\s*\]\s*")
 LINE_TIME = re.compile(r"\s*\[(\d{1,3}):(\d{1,2}(?:[.:]\d{1,3})?)\]")
@@ -191,6 +191,15 @@ def _with_rests(times: Times, text: str) -> Times:
         if next_character > character and end < next_start:
             with_ends.append((next_character, end))
     return with_ends
+
+
+def lines_with_sections(song: Song) -> Iterator[tuple[str, int, str]]:
+    """Lines of a song's lyrics as (section that begins there or "", first character, text)."""
+    sections = {character: str(name) for character, name in song.get("lyrics_sections") or []}
+    first = 0
+    for line in str(song.get("lyrics") or "").split("\n"):
+        yield sections.get(first, ""), first, line
+        first += len(line) + 1
 
 
 def without_emoji(text: str) -> str:

@@ -14,6 +14,8 @@ from typing import Any
 from jukebox_cli.api import Song, TimedLine, TimedText, TimedWord
 from jukebox_cli.api.files import corruption_errors, read_json
 
+from .text import lines_with_sections
+
 #: Format of an alignment file.
 FORMAT = 2
 GIVEN_TIMES_HINT = (
@@ -44,14 +46,11 @@ def timed_lyrics(song: Song, run: Path, item: int) -> TimedText | None:
 def lines_of_song(song: Song) -> tuple[TimedLine, ...]:
     """The lines of a song's lyrics. Words get times by interpolation between the given ones."""
     times = song.get("lyrics_times") or []
-    sections = dict(song.get("lyrics_sections") or [])
     lines: list[TimedLine] = []
-    first = 0
-    for row in song["lyrics"].split("\n"):
-        if name := sections.get(first):
-            lines.append(TimedLine(section=str(name)))
+    for section, first, row in lines_with_sections(song):
+        if section:
+            lines.append(TimedLine(section=section))
         lines.append(TimedLine(tuple(_words_with_times(row, first, times))))
-        first += len(row) + 1
     return tuple(lines)
 
 

@@ -12,7 +12,7 @@ _THREE = ["row", "column", "previous"]
 PatternOfLayer = Callable[[int], str]
 
 
-def _cycle(patterns: list[str]) -> PatternOfLayer:
+def _repeat(patterns: list[str]) -> PatternOfLayer:
     return lambda layer: patterns[layer % len(patterns)]
 
 
@@ -22,14 +22,14 @@ def _every_sixteenth(patterns: list[str]) -> PatternOfLayer:
 
 
 _ORDERS: dict[int, PatternOfLayer] = {
-    0: _cycle(["dense"]),
-    1: _cycle(["row", "column"]),
-    2: _cycle(_THREE),
-    6: _cycle([*_THREE, "cross_attention"]),
-    7: _cycle([*_THREE * 5, "cross_attention"]),
-    8: _cycle([*_THREE * 3, "cross_attention"]),
-    9: _cycle([*_THREE, "dense"]),
-    10: _cycle([*_THREE * 3, *[*_THREE * 3, "cross_attention"] * 7]),
+    0: _repeat(["dense"]),
+    1: _repeat(["row", "column"]),
+    2: _repeat(_THREE),
+    6: _repeat([*_THREE, "cross_attention"]),
+    7: _repeat([*_THREE * 5, "cross_attention"]),
+    8: _repeat([*_THREE * 3, "cross_attention"]),
+    9: _repeat([*_THREE, "dense"]),
+    10: _repeat([*_THREE * 3, *[*_THREE * 3, "cross_attention"] * 7]),
     11: _every_sixteenth(["cross_attention", "cross_attention", "dense"]),
     12: _every_sixteenth(["prefix", "prefix", "dense"]),
 }

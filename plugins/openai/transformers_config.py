@@ -104,7 +104,7 @@ def read_settings(folder: Path) -> PortSettings:
         model = _MODEL_DEFAULTS | config
         vqvae = _VQVAE_DEFAULTS | config.get("vqvae_config", {})
         priors = _prior_configs(model, vqvae["levels"], path)
-        _refuse_unsupported(vqvae, priors, path)
+        _require_supported(vqvae, priors, path)
         return PortSettings(
             _vqvae_hyperparameters(vqvae, model["sampling_rate"]),
             tuple(
@@ -125,7 +125,7 @@ def _prior_configs(model: Options, num_levels: int, path: Path) -> list[Options]
     return [_PRIOR_DEFAULTS | prior for prior in listed[:count]]
 
 
-def _refuse_unsupported(vqvae: Options, priors: Sequence[Options], path: Path) -> None:
+def _require_supported(vqvae: Options, priors: Sequence[Options], path: Path) -> None:
     """InputError for settings that the port has and the original program has not."""
     if vqvae["conv_res_scale"]:
         what = f"{path} has a VQ-VAE with conv_res_scale, which is not known here"

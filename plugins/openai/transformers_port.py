@@ -22,10 +22,10 @@ def read_checkpoints(folder: Path) -> ModelCheckpoints:
     :raises InputError: if the folder is not of a complete model that can be imported.
     """
     settings = read_settings(folder)
-    alphabet = {"alphabet": read_charset(folder)}
+    charset = {"alphabet": read_charset(folder)}
     tensors = load_weights_folder(folder)
     priors = [
-        _prior(tensors, number, hyperparameters | alphabet)
+        _prior(tensors, number, hyperparameters | charset)
         for number, hyperparameters in enumerate(settings.priors)
     ]
     vqvae = _vqvae(tensors, settings.vqvae)

@@ -51,7 +51,7 @@ def autoencoder_name(name: str, config: VQVAEConfig) -> tuple[int, str] | None:
     if match := _AUTOENCODER.fullmatch(name):
         level, block = int(match[2]), int(match[3])
         if not block <= level < config.num_levels:
-            _refuse_tensor(name)
+            _raise_unknown_tensor(name)
         if match[1] == "encoders":
             part = _encoder_part(match[4], len(config.strides[block]))
             return level, f"encoder.blocks.{block}.{part}"
@@ -62,7 +62,7 @@ def autoencoder_name(name: str, config: VQVAEConfig) -> tuple[int, str] | None:
         found = int(match[1]), "codebook.vectors"
     else:
         return None
-    return found if found[0] < config.num_levels else _refuse_tensor(name)
+    return found if found[0] < config.num_levels else _raise_unknown_tensor(name)
 
 
 def decoder_part(name: str) -> str:
@@ -84,6 +84,6 @@ def _encoder_part(name: str, num_strides: int) -> str:
     return name.replace(f"{num_strides}.", f"{2 * num_strides}.", 1)
 
 
-def _refuse_tensor(name: str) -> NoReturn:
+def _raise_unknown_tensor(name: str) -> NoReturn:
     what = f"it has {name}, which its settings have no place for"
     raise InputError(what, "are these files of one model, and complete?")

@@ -29,7 +29,7 @@ class MelSpectrogram:
         """`num_samples`: the length of the whole sound."""
         self.sample_rate, self.num_samples = sample_rate, max(1, num_samples)
         self.window = 1 << max(4, round(np.log2(WINDOW_SECONDS * sample_rate)))
-        self.hop = max(1, min(self.window // 4, self.num_samples // WIDTH))
+        self.hop_length = max(1, min(self.window // 4, self.num_samples // WIDTH))
         self.num_columns = min(WIDTH, self.num_samples)
         self._filters = mel_filterbank(sample_rate, self.window, HEIGHT)
         self._taper = np.hanning(self.window + 1)[:-1].astype(np.float32)
@@ -41,11 +41,11 @@ class MelSpectrogram:
     def add(self, block: Audio) -> None:
         """Add the next samples, float32 (N,)."""
         pending = np.concatenate([self._pending, block])
-        num_frames = max(0, (len(pending) - self.window) // self.hop + 1)
+        num_frames = max(0, (len(pending) - self.window) // self.hop_length + 1)
         for first in range(0, num_frames, FRAMES_PER_BATCH):
             self._add_frames(pending, first, min(FRAMES_PER_BATCH, num_frames - first))
         self._num_frames += num_frames
-        self._pending = pending[num_frames * self.hop :]
+        self._pending = pending[num_frames * self.hop_length :]
 
     def finish(self) -> MelImage:
         """The spectrogram of all that was added."""
@@ -57,9 +57,11 @@ class MelSpectrogram:
     def _add_frames(self, pending: Audio, first: int, count: int) -> None:
         """Add the power of `count` frames to the columns that their centres lie in."""
         views = np.lib.stride_tricks.sliding_window_view(pending, self.window)
-        frames = views[first * self.hop : (first + count - 1) * self.hop + 1 : self.hop]
-        power = np.abs(np.fft.rfft(frames * self._taper, axis=1)).astype(np.float32) ** 2
-        centres = (self._num_frames + first + np.arange(count)) * self.hop
+        windows = views[
+            first * self.hop_length : (first + count - 1) * self.hop_length + 1 : self.hop_length
+        ]
+        power = np.abs(np.fft.rfft(windows * self._taper, axis=1)).astype(np.float32) ** 2
+        centres = (self._num_frames + first + np.arange(count)) * self.hop_length
         columns = np.minimum(centres * self.num_columns // self.num_samples, self.num_columns - 1)
         np.add.at(self._power, columns, power @ self._filters)
         np.add.at(self._counts, columns, 1)
@@ -83,8 +85,12 @@ class MelImage:
 
     def png(self) -> bytes:
         """The image: louder is brighter, and high is up."""
-        above = self.decibels - (self.decibels.max() - DYNAMIC_RANGE)
-        level = np.zeros_like(above) if self.is_silent else np.clip(above / DYNAMIC_RANGE, 0.0, 1.0)
+        range_db = self.decibels - (self.decibels.max() - DYNAMIC_RANGE)
+        level = (
+            np.zeros_like(range_db)
+            if self.is_silent
+            else np.clip(range_db / DYNAMIC_RANGE, 0.0, 1.0)
+        )
         return encode_png(np.round(level[::-1] * (NUM_COLOURS - 1)).astype(np.uint8))
 
     def description(self) -> str:

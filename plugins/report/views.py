@@ -161,10 +161,10 @@ def base64_pieces(data: bytes) -> Iterator[str]:
 def level_views(summary: RunSummary) -> list[LevelView]:
     """How each level was sampled, the finest first."""
     config = summary.run.config
-    hops = {level.level: level.hop_length for item in summary.items for level in item.levels}
+    hop_lengths = {level.level: level.hop_length for item in summary.items for level in item.levels}
     views = []
     for level, hop_fraction in enumerate(config.hop_fraction):
-        rate = f"{config.sample_rate / hops[level]:,.0f}" if level in hops else "-"
+        rate = f"{config.sample_rate / hop_lengths[level]:,.0f}" if level in hop_lengths else "-"
         options = config.sampling[level] if level < len(config.sampling) else {}
         active = {k.replace("_", " "): summarize(v) for k, v in options.items() if v is not None}
         views.append(LevelView(f"Level {level}", rate, f"{hop_fraction:g}", active))

@@ -11,7 +11,7 @@ from support.results import refusal
 
 def test_every_folder_of_examples_with_a_readme_is_one() -> None:
     folders = {path.parent.name for path in (ROOT / "examples").glob("*/README.md")}
-    assert set(example_folders()) == folders == {"job-array", "mini", "plugin"}
+    assert set(example_folders()) == folders >= {"job-array", "mini", "plugin"}
 
 
 @pytest.mark.parametrize("name", ["job-array", "mini", "plugin"])

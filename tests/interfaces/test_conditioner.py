@@ -64,3 +64,7 @@ def test_a_conditioner_must_encode_and_have_a_network() -> None:
 
     with pytest.raises(TypeError, match="abstract"):
         Half()
+
+
+def test_there_is_no_timed_text() -> None:
+    assert Mood().timed_text({"mood": "calm"}, Path("run"), 0) is None

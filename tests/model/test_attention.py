@@ -1,4 +1,4 @@
-"""Factored self-attention: what each pattern attends to, and equal results of all implementations."""
+"""Factored self-attention: what each pattern attends to, and that all implementations agree."""
 
 from __future__ import annotations
 

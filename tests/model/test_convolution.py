@@ -46,6 +46,7 @@ def test_a_residual_convolution_is_its_formula() -> None:
 
 def test_the_hidden_width_is_a_ratio_of_the_width() -> None:
     (layer,) = residual_stack(8, 1, hidden_ratio=0.5)
+    assert isinstance(layer, ResidualConv)
     assert layer.dilated.out_channels == layer.pointwise.in_channels == 4
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from itertools import product
 from math import sqrt
+from typing import Any
 
 import pytest
 import torch
@@ -20,7 +21,7 @@ from support.networks import (
     randomize,
 )
 
-TIGHT = {"rtol": 1e-10, "atol": 1e-12}
+TIGHT: dict[str, Any] = {"rtol": 1e-10, "atol": 1e-12}
 
 
 def make_attention(width: int = WIDTH) -> CrossAttention:
@@ -82,7 +83,7 @@ def test_a_head_that_is_sure_of_a_wrong_place_gets_a_large_gradient() -> None:
     attention, x = make_attention(), random_inputs(1, POSITIONS)
     memory = Memory(random_inputs(1, MEMORY_LENGTH))
     with torch.no_grad():
-        attention.query.weight *= 1e4
+        attention.query.weight.mul_(1e4)
         least = attention.memory_attention_weights(x, memory)[:, 0].argmin(2)
     losses: list[Tensor] = []
     target = torch.nn.functional.one_hot(least, MEMORY_LENGTH).float()
@@ -103,11 +104,11 @@ def test_an_item_whose_memory_is_masked_out_attends_to_zeros() -> None:
 
 def test_only_unmasked_states_influence_the_output() -> None:
     attention, x, memory = make_attention(), random_inputs(3, 1), make_memory(0, 1, 2)
-    states, mask = memory.states.requires_grad_(), memory.mask
+    states, mask = memory.states.requires_grad_(), MASKS
     memory = Memory(states, mask)
     for out in (attention(x, memory), attention.step(x, 0, attention.make_cache(memory))):
         (gradient,) = torch.autograd.grad((out @ random_inputs(1, 1)[0, 0]).sum(), states)
-        assert ((gradient.abs().sum(2) > 0) == mask).all()
+        assert torch.equal(gradient.abs().sum(2) > 0, mask)
 
 
 def test_an_item_attends_to_its_own_memory_only() -> None:
@@ -128,5 +129,10 @@ def test_a_cache_is_the_same_to_the_bit_for_any_batch() -> None:
     together = attention.make_cache(memory)
     for item in range(16):
         alone = attention.make_cache(memory.item(item))
-        for expected, part in zip(alone, together.for_item(item, heads=2), strict=True):
-            assert torch.equal(expected, part)
+        part = together.for_item(item, heads=2)
+        assert part.mask is not None
+        assert part.query_encoding is not None
+        for expected, tensor in zip(alone, part, strict=True):
+            assert expected is not None
+            assert tensor is not None
+            assert torch.equal(expected, tensor)

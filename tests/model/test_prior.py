@@ -1,4 +1,4 @@
-"""The prior: its input and output, steps, conditions, the prefix, and equal results for any batch."""
+"""The prior: input and output, steps, conditions, prefix, and equal results in any batch."""
 
 from __future__ import annotations
 

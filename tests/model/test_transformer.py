@@ -29,7 +29,7 @@ from support.results import refusal
 
 NO_MEMORY = (
     "the prior has cross_attention layers, but no conditioner gives them a memory",
-    "add a conditioner that does, such as lyrics, or change its attention_patterns",
+    "add a conditioner that makes one, or change its attention_patterns",
 )
 
 

@@ -93,6 +93,13 @@ class Golden:
         above = self[f"prior.{level}.z_cond"] if level < LEVELS[-1] else None
         return self.priors[level].condition(tensors, above)
 
+    def order_logits(self, prior: Prior, logits: Tensor) -> Tensor:
+        """Logits in the original's order: characters of the prefix before codes."""
+        codes, characters = logits.split(
+            [prior.codebook_size, logits.shape[2] - prior.codebook_size], dim=2
+        )
+        return torch.cat([characters, codes], dim=2)
+
 
 def import_golden(name: str, models: Path, registry: Registry) -> Golden:
     parts = read_checkpoints([GOLDEN / name])

@@ -56,10 +56,15 @@ class Module:
         return len(self.path.read_text(encoding="utf-8").splitlines())
 
     def functions(self) -> Iterator[tuple[str, int]]:
-        """Name and length in lines of every function and method, decorators left out."""
+        """Name and length in lines of every function, decorators and docstring not counted."""
         for node in ast.walk(self.tree):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
-                yield node.name, (node.end_lineno or node.lineno) - node.lineno + 1
+                docstring = node.body[0] if ast.get_docstring(node) else None
+                yield node.name, _num_lines(node) - (_num_lines(docstring) if docstring else 0)
+
+
+def _num_lines(node: ast.stmt) -> int:
+    return (node.end_lineno or node.lineno) - node.lineno + 1
 
 
 def modules(folder: Path = ROOT / CORE) -> list[Module]:
@@ -75,11 +80,23 @@ def imports(tree: ast.AST) -> Iterator[str]:
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
-def core_imports(module: Module) -> set[str]:
-    """The modules of the core that a module imports, also those inside functions."""
+class _WithoutTypeChecking(ast.NodeTransformer):
+    """Leaves out what only type checkers import."""
+
+    def visit_If(self, node: ast.If) -> ast.AST | None:
+        self.generic_visit(node)
+        return None if ast.unparse(node.test) == "TYPE_CHECKING" else node
+
+
+def core_imports(module: Module, *, at_run_time: bool = False) -> set[str]:
+    """The modules of the core that a module imports, also those inside functions, and those that
+    only type checkers import unless `at_run_time`."""
     known = {each.name for each in modules()}
+    tree: ast.AST = module.tree
+    if at_run_time:
+        tree = _WithoutTypeChecking().visit(ast.parse(module.path.read_text(encoding="utf-8")))
     found = set()
-    for name in imports(module.tree):
+    for name in imports(tree):
         if name.startswith(f"{CORE}."):
             inner = name.removeprefix(f"{CORE}.")
             found.add(inner if inner in known else inner.rpartition(".")[0])

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TypeVar
+from dataclasses import fields, replace
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -28,7 +29,7 @@ MEMORY_LENGTH = 7
 MASKS = torch.tensor([[1, 1, 1, 1, 1, 1, 1], [0, 1, 1, 0, 1, 0, 0], [0, 0, 0, 0, 0, 0, 0]]).bool()
 
 #: Sizes of priors whose batches might round differently.
-PRIOR_SIZES = {
+PRIOR_SIZES: dict[str, dict[str, Any]] = {
     "as in presets": {"width": 64, "codebook_size": 64},
     "odd MLP width": {"width": 40, "codebook_size": 64},
     "odd head size": {"width": 200, "codebook_size": 64},
@@ -142,3 +143,18 @@ def random_conditions(prior: Prior, count: int) -> list[Conditioning]:
 def _random_prefix(length: int, embeddings: Tensor) -> Prefix | None:
     ids = torch.randint(len(embeddings), (1, length))
     return Prefix(ids, embeddings, torch.ones(length)) if length else None
+
+
+def conditions_on(device: torch.device, conditions: Conditioning) -> Conditioning:
+    """A copy of conditions on a device."""
+    prefix = conditions.prefix
+    return replace(
+        conditions,
+        **_tensors_on(device, conditions),
+        prefix=None if prefix is None else replace(prefix, **_tensors_on(device, prefix)),
+    )
+
+
+def _tensors_on(device: torch.device, conditions: Conditioning | Prefix) -> dict[str, Any]:
+    values = {field.name: getattr(conditions, field.name) for field in fields(conditions)}
+    return {name: x.to(device) for name, x in values.items() if isinstance(x, Tensor)}

@@ -35,7 +35,7 @@ priors:
   - {context_length: 64, width: 32, depth: 3, heads: 2, rows: 8,
      conditioners: {artist: {}, genre: {}, timing: {num_bins: 16}}}
 """
-LEARNED = {
+LEARNED: dict[str, dict[str, Any]] = {
     "artist": {"names": ["Ada Vale", "Bo Marsh", "Cy Norton"]},
     "genre": {"max_genres": 5, "names": ["jazz", "rock"]},
     "timing": {"num_bins": 16, "min_seconds": 0.0, "max_seconds": 600.0},

@@ -87,7 +87,9 @@ def test_tokens_upper_tokens_and_conditions_are_of_the_same_position(
 ) -> None:
     corpus = numbered_corpus(tmp_path / "c", model, [300, 12, 200])
     hop_length = corpus.config.hop_lengths[level]
-    song_starts = np.array([e.start for e in corpus.songs()]) * corpus.ratio(level)
+    song_starts = np.array(
+        [e.start for e in corpus.songs()]
+    ) * corpus.token_grid.tokens_per_top_token(level)
     batch = windows_of(corpus, level).batch(0, 100)
     starts = batch.tokens[:, 0]
     songs = np.searchsorted(song_starts, starts, side="right") - 1

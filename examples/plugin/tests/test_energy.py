@@ -30,7 +30,7 @@ def write(path: Path, loudness: float) -> Path:
 
 
 @pytest.mark.parametrize(
-    ("given", "kept"),
+    ("value", "kept"),
     [
         ("0.5", [0.5, 0.5]),
         (0.5, [0.5, 0.5]),
@@ -40,12 +40,12 @@ def write(path: Path, loudness: float) -> Path:
         ([0.2, 0.9], [0.2, 0.9]),
     ],
 )
-def test_read_keeps_numbers(given: object, kept: list[float]) -> None:
-    assert Energy().read({"energy": given}, Path()) == {"energy": kept}
+def test_read_keeps_numbers(value: object, kept: list[float]) -> None:
+    assert Energy().read({"energy": value}, Path()) == {"energy": kept}
 
 
 @pytest.mark.parametrize(
-    ("given", "message", "hint"),
+    ("value", "message", "hint"),
     [
         ("clam", "no energy 'clam'", "did you mean 'calm'?"),
         ("purple", "no energy 'purple'", "known are: calm, steady, driving, full"),
@@ -54,9 +54,9 @@ def test_read_keeps_numbers(given: object, kept: list[float]) -> None:
         ("0..1..0", "energy '0..1..0' has 3 parts", "write 0.5, or 0.2..0.9"),
     ],
 )
-def test_what_can_not_be_read_is_an_error(given: str, message: str, hint: str) -> None:
+def test_what_can_not_be_read_is_an_error(value: str, message: str, hint: str) -> None:
     with pytest.raises(InputError) as caught:
-        Energy().read({"energy": given}, Path())
+        Energy().read({"energy": value}, Path())
     assert (caught.value.message, caught.value.hint) == (message, hint)
 
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jukebox_plugins.lyrics.conditioner import Lyrics
-from jukebox_plugins.lyrics.text import parse_lyrics
+from jukebox_plugins.lyrics.text import lines_with_sections, parse_lyrics
 from soundfile import write
 
 from jukebox_cli.interfaces.conditioner import PriorShape, Window
@@ -53,6 +53,11 @@ def test_section_names_are_no_lyrics_and_repeat_their_lines() -> None:
         "lyrics_times": [],
         "lyrics_sections": [[0, "Verse 1"], [16, "Chorus"], [28, "Verse 2"], [37, "chorus"]],
     }
+
+
+def test_lines_know_their_section_and_first_character() -> None:
+    lines = list(lines_with_sections(parse_lyrics("[Verse]\nwe go\n[Chorus]\nsing, sing\nla")))
+    assert lines == [("Verse", 0, "we go"), ("Chorus", 6, "sing, sing"), ("", 17, "la")]
 
 
 @pytest.mark.parametrize(
