@@ -187,7 +187,7 @@ def _align(evaluation: Evaluation, recordings: Sequence[Recording]) -> list[list
             segment = replace(spec.segments[0], conditions=dict(recording.song))
             run.write_item(item, spec.with_segment(0, segment))
         run.write_config(config)
-    files = [run.alignment_file(item) for item in range(len(known))]
+    files = [run.path / "alignment" / f"item-{n:02}.json" for n in range(len(known))]
     if not all(file.exists() for file in files):
         run_align(run.path, versions.device)
     return [aligned_words(file) for file in files]

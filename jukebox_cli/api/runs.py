@@ -22,7 +22,6 @@ from jukebox_cli.interfaces.contract import plugin_errors
 from jukebox_cli.interfaces.timed_text import TimedText
 from jukebox_cli.registry import Registry
 from jukebox_cli.sampling.items import parse_number_list
-from jukebox_cli.sampling.request import Request, resolve_sampling
 from jukebox_cli.storage.files import corruption_errors, read_jsonl
 from jukebox_cli.storage.model import Model
 from jukebox_cli.storage.run import Run, RunConfig
@@ -280,6 +279,8 @@ def resolve_level_sampling(
 
     :raises InputError: for options that no installed sampler has.
     """
+    from jukebox_cli.sampling.request import Request, resolve_sampling
+
     request = Request(model.name, 1.0, (0,), 0, {}, sampler_options=options)
     fractions, by_level = resolve_sampling(model.config, registry, request)
     return tuple(map(LevelSampling, fractions, by_level))

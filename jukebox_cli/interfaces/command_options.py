@@ -61,6 +61,8 @@ def default_options(conditioner: Conditioner, song: Song) -> CommandOptions:
     as the same values, the result names the fields in notes instead.
     """
     names = [f.name for f in fields(conditioner.Input) if f.name in song]
+    if not names:
+        return CommandOptions()
     texts = {name: _option_text(song[name]) for name in names}
     if None not in texts.values():
         in_line = CommandOptions(tuple(command_option(n, texts[n]) for n in names))

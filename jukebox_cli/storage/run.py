@@ -213,10 +213,6 @@ class Run:
         except (soundfile.LibsndfileError, OSError):
             return False
 
-    def alignment_file(self, item: int) -> Path:
-        """When the words of an item are sung."""
-        return self.path / "alignment" / f"item-{item:02}.json"
-
     @property
     def log_file(self) -> Path:
         return self.path / "log.jsonl"
@@ -224,11 +220,6 @@ class Run:
     def log(self, event: Mapping[str, Any]) -> None:
         """Appends a line to the log."""
         append_jsonl(self.log_file, event)
-
-    @property
-    def report(self) -> Path:
-        """The page that shows the run, unless another place is chosen."""
-        return self.path / "report.html"
 
 
 def find_runs(folder: Path) -> list[Run]:

@@ -1,4 +1,4 @@
-"""examples/plugin, installed the way anyone's package is, and used by the real command line."""
+"""The example plugins, installed as packages and used on the command line."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from jukebox_cli.storage.tensors import save_tensors
 from support.paths import ROOT
 from support.tiny_model import TINY
 
-PLUGIN = ROOT / "examples" / "plugin"
+EXAMPLES = ("plugin", "plugin-loudness")
 ATTACHED = TINY.replace("timing: {num_bins: 16}", "energy: {num_bins: 4}")
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -36,11 +36,14 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 
 @pytest.fixture(scope="module")
 def target(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the package in it, as pip puts it there; no network is needed."""
-    source = shutil.copytree(PLUGIN, tmp_path_factory.mktemp("source") / "plugin")
+    """A folder in which pip has installed the packages, without network."""
     target = tmp_path_factory.mktemp("target")
+    sources = [
+        str(shutil.copytree(ROOT / "examples" / name, tmp_path_factory.mktemp("source") / name))
+        for name in EXAMPLES
+    ]
     offline = ["--no-deps", "--no-build-isolation", "--no-index", "--quiet"]
-    words = [sys.executable, "-m", "pip", "install", *offline, "-t", str(target), str(source)]
+    words = [sys.executable, "-m", "pip", "install", *offline, "-t", str(target), *sources]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     return target
@@ -121,11 +124,13 @@ def registry_with(target: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
     return load_installed(pytest.fail)
 
 
-def test_its_own_tests_pass(target: Path) -> None:
-    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(PLUGIN)]
+@pytest.mark.parametrize("name", EXAMPLES)
+def test_its_own_tests_pass(name: str, target: Path) -> None:
+    folder = ROOT / "examples" / name
+    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(folder)]
     environment = {**os.environ, "PYTHONPATH": str(target), "PYTHONDONTWRITEBYTECODE": "1"}
     result = subprocess.run(
-        words, cwd=PLUGIN, env=environment, capture_output=True, text=True, check=False
+        words, cwd=folder, env=environment, capture_output=True, text=True, check=False
     )
     assert result.returncode == 0, result.stdout
     assert " passed" in result.stdout
@@ -142,8 +147,8 @@ def test_its_flags_are_in_the_help(command: Command) -> None:
 
 def test_the_list_says_where_they_come_from(command: Command) -> None:
     rows = json.loads(done(command("plugin", "list", "--json")))["plugins"]
-    mine = {row["name"]: row for row in rows if row["from"] == "jukebox-energy"}
-    assert mine["energy"]["flags"] == "--energy"
+    mine = {row["name"]: row for row in rows if row["package"] == "jukebox-energy"}
+    assert mine["energy"]["options"] == "--energy"
     assert mine["fresh"]["kind"] == "sampler"
 
 

@@ -79,6 +79,16 @@ def test_parts_of_a_command_line_are_joined() -> None:
     )
 
 
+def test_a_song_without_values_has_no_options() -> None:
+    """`read` is only called with at least one field."""
+
+    class Strict(Story):
+        def read(self, inputs: Mapping[str, Any], folder: Path) -> Values:
+            return {"story": inputs["story"]}
+
+    assert default_options(Strict(), {"other": 1}) == CommandOptions()
+
+
 def test_values_are_options() -> None:
     options = default_options(
         STORY, {"story": "a day", "story_speed": 2.5, "quietly": False, "other": 1}
