@@ -102,12 +102,11 @@ def prepare_prior_task(
     if the level, the corpus or `freeze` does not fit the model.
     """
     songs = corpus.songs()
+    config = _prior_config(model, level)
     _require_matching_corpus(model, corpus, songs)
-    if freeze and not _prior_config(model, level).added_conditioners:
-        raise InputError(
-            f"--freeze leaves nothing to train: level {level} of '{model.name}' has no additions",
-            "leave out --freeze, or add a conditioner with --from and --add",
-        )
+    if freeze and not config.added_conditioners:
+        what = f"--freeze leaves nothing to train: level {level} of '{model.name}' has no additions"
+        raise InputError(what, "leave out --freeze, or add a conditioner with --from and --add")
     conditioners = _fit_conditioners(model, level, songs, registry)
 
     shape = prior_shape(model.config, level)
