@@ -49,7 +49,7 @@ def soundfont(mini):
 
 def texts(song, section=None):
     """The lines of each sung section of a song."""
-    found = []
+    found: list[tuple[Any, list[Any]]] = []
     for line in song.lines:
         if line.section:
             found.append((line.section, []))

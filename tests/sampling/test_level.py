@@ -161,7 +161,7 @@ def test_items_of_different_seeds_and_options_are_sampled_in_one_job(job: JobMak
         specs = dict(base.specs)
         for item, change in ((0, {"seed": 8}), (1, {"sampling": ({"top_k": 2},) * 3})):
             if item in specs:
-                segment = replace(specs[item].segments[0], **change)  # type: ignore[arg-type]
+                segment = replace(specs[item].segments[0], **change)
                 specs[item] = specs[item].with_segment(0, segment)
         return replace(base, specs=specs)
 

@@ -79,7 +79,10 @@ def report(run: Path, registry: Registry) -> Path:
 
 @pytest.fixture(scope="module")
 def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
-    home = {**os.environ, "HOME": str(tmp_path_factory.mktemp("home"))}
+    home: dict[str, str | float | bool] = {
+        **os.environ,
+        "HOME": str(tmp_path_factory.mktemp("home")),
+    }
     with sync_playwright() as playwright:
         # the installed Chromium, so that none is downloaded; root can't have its sandbox
         browser = playwright.chromium.launch(
@@ -438,10 +441,11 @@ def test_headings_are_an_outline(page: Page) -> None:
 
 def test_roles_and_labels_as_they_are_computed(page: Page) -> None:
     expect(sound(page)).to_have_accessible_name("Item 0, level 0")
-    for selector, role, name in (
+    rows: tuple[tuple[str, Any, str], ...] = (
         (".place", "slider", "Place in item 0, level 0"),
         ("button.word", "button", "we"),
-    ):
+    )
+    for selector, role, name in rows:
         expect(page.locator(selector).first).to_have_role(role)
         expect(page.locator(selector).first).to_have_accessible_name(name)
     expect(page.locator("main")).to_have_role("main")
