@@ -7,6 +7,7 @@ import json
 import re
 import warnings
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from jukebox_plugins.lyrics.text import parse_lyrics
