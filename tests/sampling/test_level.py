@@ -287,7 +287,7 @@ def test_a_level_is_not_sampled_below_an_incomplete_one(job: JobMaker) -> None:
     sample_level(mine, 2)
     with pytest.raises(InputError) as caught:
         sample_level(mine, 0)
-    assert caught.value.message == f"item 0 of {mine.run.path} is not whole at level 1"
+    assert caught.value.message == f"item 0 of {mine.run.path} is incomplete at level 1"
     assert caught.value.hint == "finish that level first, with the command that began it"
 
 
