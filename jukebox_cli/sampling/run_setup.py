@@ -208,6 +208,8 @@ def _sampled_ends(spec: ItemSpec) -> list[int]:
 def _comparable(run: Run, items: Sequence[int], wanted: ItemSpec) -> dict[int, ItemSpec]:
     """The items of a request that its run has, or else any other: they all begin alike, and a job
     array's task that comes first with its own items is not alone in the run."""
+    if not run.exists:
+        return {}
     there = [item for item in items if run.has_item(item)] or run.items()[:1]
     return dict.fromkeys(there, wanted)
 

@@ -137,7 +137,7 @@ class Run:
 
         try:
             return self._counts.get(self.token_file(level, item), count)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):  # or a part of its path is a file
             return 0
 
     def write_tokens(

@@ -105,17 +105,14 @@ def prepare_prior_task(
     config = _prior_config(model, level)
     _require_matching_corpus(model, corpus, songs)
     if freeze and not config.added_conditioners:
-        raise InputError(
-            f"--freeze leaves nothing to train: level {level} of '{model.name}' has no additions",
-            "leave out --freeze, or add a conditioner with --from and --add",
-        )
+        what = f"--freeze leaves nothing to train: level {level} of '{model.name}' has no additions"
+        raise InputError(what, "leave out --freeze, or add a conditioner with --from and --add")
     conditioners = _fit_conditioners(model, level, songs, registry)
 
+    shape = prior_shape(model.config, level)
+
     def windows(held_out: bool) -> CorpusWindows:
-        chosen, shape = (
-            tuple(s for s in songs if s.held_out == held_out),
-            prior_shape(model.config, level),
-        )
+        chosen = tuple(song for song in songs if song.held_out == held_out)
         return CorpusWindows(
             corpus, chosen, level, shape, conditioners, seed + held_out, augment=not held_out
         )

@@ -364,7 +364,7 @@ def test_a_condition_that_the_model_has_no_use_for(place: Path, refused: Refused
         ("song: {artist: 311}\n", "p.yaml:1: can't read artist 311", "write a name, in quotes"),
         (
             "sampling: {hop_fraction: [1, 0, 1]}\n",
-            "p.yaml:1: the hop of level 1 must be more than 0 and at most 1, not 0",
+            "p.yaml:1: the hop_fraction of level 1 must be more than 0 and at most 1, not 0",
             "try 0.5",
         ),
         (
@@ -395,7 +395,7 @@ def test_a_preset_that_will_not_do(
         ("sampling.hop_fraction.0=a", "sampling.hop_fraction.0: Input should be a valid number"),
         (
             "sampling.hop_fraction.0=0",
-            "the hop of level 0 must be more than 0 and at most 1, not 0",
+            "the hop_fraction of level 0 must be more than 0 and at most 1, not 0",
         ),
         ("sampling.options=[{temp: 1}]", "no sampling option 'temp'"),
         ("song.artist=311", "can't read artist 311"),

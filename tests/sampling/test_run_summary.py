@@ -29,9 +29,7 @@ def keep(run: Path, tiny: Model, level: int, item: int, count: int) -> None:
     """Keeps the first tokens of an item."""
     tokens = Run(run).read_tokens(level, item)
     assert tokens is not None
-    Run(run).write_tokens(
-        level, item, replace(tokens, tokens=tokens.tokens[:count]), tiny.config.vqvae
-    )
+    Run(run).write_tokens(level, item, tokens[:count], tiny.config.vqvae)
 
 
 def test_progress_is_the_last_complete_stage_or_a_share_of_a_level(

@@ -89,6 +89,11 @@ def test_tokens_are_read_as_they_were_written(tmp_path: Path) -> None:
     assert run.num_tokens(1, 3) == 1
 
 
+def test_where_a_part_of_the_path_is_a_file_there_are_no_tokens(tmp_path: Path) -> None:
+    (tmp_path / "x").touch()
+    assert Run(tmp_path / "x" / "run").num_tokens(0, 0) == 0
+
+
 def test_tokens_and_items_are_deleted(tmp_path: Path) -> None:
     run = Run(tmp_path)
     for item in (0, 1):

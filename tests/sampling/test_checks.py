@@ -1,0 +1,52 @@
+"""Jobs that can not be done are refused before anything is written."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from jukebox_cli.registry import Registry
+from jukebox_cli.sampling.checks import validate_job
+from jukebox_cli.storage.model import Model
+from support.jobs import NUM_SAMPLES, make_job
+from support.results import refusal
+
+
+def test_a_job_that_can_be_done(tiny: Model, registry: Registry, tmp_path: Path) -> None:
+    validate_job(make_job(tmp_path / "run", tiny, registry, (0, 1)))
+    assert not (tmp_path / "run").exists()
+
+
+def test_conditions_of_every_segment_are_checked(
+    tiny: Model, registry: Registry, tmp_path: Path
+) -> None:
+    job = make_job(tmp_path, tiny, registry, (0,))
+    for conditions, problem in (
+        ({"artist": "Nobody"}, "artist 'Nobody'"),
+        ({"midi": []}, "model 'tiny' has no use for --midi"),
+    ):
+        longer = job.specs[0].extended(2 * NUM_SAMPLES, conditions=conditions)
+        message, _ = refusal(validate_job, replace(job, specs={0: longer}))
+        assert problem in message
+
+
+@pytest.mark.parametrize(
+    ("part", "until", "what"),
+    [
+        ("prior-0", "tokens", "no prior for level 0"),
+        ("prior-2", "top", "no prior for level 2"),
+        ("vqvae-1", "audio", "no vqvae for level 1"),
+    ],
+)
+def test_missing_weights_are_named_when_they_are_needed(
+    part: str, until: str, what: str, tiny: Model, registry: Registry, tmp_path: Path
+) -> None:
+    model = Model(Path(shutil.copytree(tiny.path, tmp_path / "tiny")))
+    model.weights(part).unlink()
+    job = make_job(tmp_path / "run", model, registry, (0,))
+    assert refusal(validate_job, job, until)[0] == f"model 'tiny' has {what}"
+    if until != "top":
+        validate_job(job, "top")

@@ -1,0 +1,148 @@
+"""What a continued run is made of, and when it is only finished."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from jukebox_cli.registry import Registry
+from jukebox_cli.sampling.continuation import (
+    extend,
+    from_recording,
+    plan_extension,
+    prime_with_recording,
+)
+from jukebox_cli.sampling.job import Job
+from jukebox_cli.sampling.level import sample_level
+from jukebox_cli.sampling.pipeline import complete_run
+from jukebox_cli.sampling.request import Request
+from jukebox_cli.sampling.run_setup import create_run, hash_recording, reopen_job
+from jukebox_cli.storage.model import Model
+from jukebox_cli.storage.run import Run
+from jukebox_cli.storage.segments import Parent, Prompt
+from support.jobs import CONFIG, NUM_SAMPLES, SONG, make_job, tokens_on_disk
+from support.results import refusal
+from support.run_files import write_chord
+
+
+@pytest.fixture
+def job(tiny: Model, registry: Registry, tmp_path: Path) -> Job:
+    """A run of two items with tokens at the top level."""
+    config = replace(CONFIG, model=str(tiny.path), fingerprint=tiny.fingerprint())
+    job = make_job(tmp_path / "run", tiny, registry, (0, 1), config=config)
+    create_run(job)
+    sample_level(job, 2)
+    return job
+
+
+def plan(job: Job, out: Path | None = None, seed: int | None = None, **given: object) -> Job:
+    return plan_extension(job, 0.1, given, seed, out, audio=False)
+
+
+def test_an_extension_is_a_segment_of_its_own(job: Job) -> None:
+    before = tokens_on_disk(job)
+    more = plan(job, seed=9, genre="jazz")
+    assert job.run.read_items((0, 1)) == job.specs  # nothing is written yet
+    extend(job, more)
+    for item in (0, 1):
+        spec = job.run.item(item)
+        assert (spec.num_samples, spec.beginning(1)) == (NUM_SAMPLES + 800, job.specs[item])
+        added = spec.segments[1]
+        assert (added.first_sample, added.seed) == (NUM_SAMPLES, 9)
+        assert added.conditions == {**SONG, "genre": ["jazz"]}
+        assert (added.parent, added.hop_fraction) == (None, CONFIG.hop_fraction)
+        # the last token was partly of silence, and is sampled again
+        assert tokens_on_disk(job)[2, item] == before[2, item][:99]
+    assert Run(job.run.path).config.seed == 7
+
+
+def test_without_a_seed_the_last_one_is_kept(job: Job) -> None:
+    for seed in (9, None):
+        again = reopen_job(job.run.path, job.registry, None)
+        extend(again, plan(again, seed=seed))
+        sample_level(reopen_job(job.run.path, job.registry, None), 2)
+    assert [segment.seed for segment in job.run.item(0).segments] == [7, 9, 9]
+
+
+def test_a_copy_names_its_parent(job: Job, tmp_path: Path) -> None:
+    before = tokens_on_disk(job)
+    more = plan(job, tmp_path / "copy")
+    extend(job, more)
+    spec = Run(tmp_path / "copy").item(1)
+    assert spec.segments[0] == job.specs[1].segments[0]
+    assert spec.segments[1].parent == Parent("../run", 1, NUM_SAMPLES)
+    assert tokens_on_disk(job) == before
+    assert job.run.read_items((0, 1)) == job.specs
+    assert more.run.config == job.config
+
+
+def test_an_incomplete_run_is_finished_first(job: Job, tmp_path: Path) -> None:
+    job.run.write_tokens(2, 1, np.zeros(3, np.int64), job.model.config.vqvae)
+    assert plan(job) is job
+    assert refusal(plan, job, tmp_path / "copy") == (
+        f"{job.run.path} is not whole yet",
+        f"finish it first: `jukebox upsample {job.run.path}`",
+    )
+
+
+def test_a_run_without_tokens_is_incomplete(
+    tiny: Model, registry: Registry, tmp_path: Path
+) -> None:
+    job = make_job(tmp_path / "run", tiny, registry, (0,))
+    create_run(job)
+    assert plan(job) is job
+
+
+def request(model: Model, **changes: object) -> Request:
+    return replace(Request(str(model.path), 0.1, (0, 1), 5, SONG), **changes)  # type: ignore[arg-type]
+
+
+def test_a_recording_becomes_a_prompt(tiny: Model, registry: Registry, tmp_path: Path) -> None:
+    sound, out = write_chord(tmp_path / "a.wav", 0.2003), tmp_path / "run"
+    job = from_recording(request(tiny), tiny, registry, sound, None, out)
+    assert not out.exists()
+    prime_with_recording(job, sound, None)
+    spec = Run(out).item(1)
+    assert spec.prompt == Prompt(hash_recording(sound), 1600)
+    assert [(s.first_sample, s.seed, s.conditions) for s in spec.segments] == [
+        (0, 5, SONG),
+        (1600, 5, SONG),
+    ]
+    assert spec.segments[0].prior_fingerprints == (None, None, None)
+    assert {key: len(t) for key, t in tokens_on_disk(job).items() if key[1] == 1} == {
+        (0, 1): 400,
+        (1, 1): 200,
+        (2, 1): 100,
+    }
+    complete_run(job, "tokens")
+    assert len(tokens_on_disk(job)[0, 1]) == 600
+
+
+def test_a_run_of_another_recording_is_refused(
+    tiny: Model, registry: Registry, tmp_path: Path
+) -> None:
+    sound, out = write_chord(tmp_path / "a.wav", 0.2), tmp_path / "run"
+    prime_with_recording(
+        from_recording(request(tiny), tiny, registry, sound, None, out), sound, None
+    )
+    other = write_chord(tmp_path / "b.wav", 0.21)
+    for path, prime in ((other, 0.2), (sound, 0.1)):
+        shorter = request(tiny, items=(2,), seconds=0.3 - prime)
+        message, _ = refusal(from_recording, shorter, tiny, registry, path, prime, out)
+        assert message == f"{out} is a run with another audio"
+
+
+def test_a_recording_that_is_shorter_than_its_header_says(
+    tiny: Model, registry: Registry, tmp_path: Path
+) -> None:
+    sound = write_chord(tmp_path / "a.wav", 0.2)
+    job = from_recording(request(tiny), tiny, registry, sound, None, tmp_path / "run")
+    shorter = write_chord(tmp_path / "a.wav", 0.1)
+    assert refusal(prime_with_recording, job, shorter, None) == (
+        f"{shorter} is shorter than its header says: 0.100 s",
+        "use only what is there: --prime SECONDS",
+    )
+    assert not (tmp_path / "run").exists()

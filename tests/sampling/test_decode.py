@@ -1,0 +1,44 @@
+"""Tokens become audio files, of complete items only."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import soundfile
+
+from jukebox_cli.registry import Registry
+from jukebox_cli.sampling.decode import decode_items
+from jukebox_cli.sampling.job import Job
+from jukebox_cli.sampling.level import sample_level
+from jukebox_cli.sampling.run_setup import create_run
+from jukebox_cli.storage.model import Model
+from support.jobs import NUM_SAMPLES, make_job
+from support.results import refusal
+
+
+def sampled(tiny: Model, registry: Registry, path: Path) -> Job:
+    job = make_job(path, tiny, registry, (0, 1))
+    create_run(job)
+    sample_level(job, 2)
+    return job
+
+
+def test_only_missing_audio_is_decoded(tiny: Model, registry: Registry, tmp_path: Path) -> None:
+    job = sampled(tiny, registry, tmp_path)
+    files = [Path(file) for file in decode_items(job, 2, "flac")]
+    assert files == [job.run.audio_file(item, 2, "flac") for item in (0, 1)]
+    assert {soundfile.info(file).frames for file in files} == {NUM_SAMPLES}
+    before = [file.stat().st_ino for file in files]
+    files[1].unlink()
+    assert decode_items(job, 2, "flac") == [str(file) for file in files]
+    assert files[0].stat().st_ino == before[0]
+    assert files[1].exists()
+
+
+def test_an_incomplete_item_is_not_decoded(tiny: Model, registry: Registry, tmp_path: Path) -> None:
+    job = sampled(tiny, registry, tmp_path)
+    assert refusal(decode_items, job, 1) == (
+        f"item 0 of {tmp_path} is not whole at level 1",
+        "finish it with `jukebox upsample`, or choose others: --only, --level",
+    )
+    assert not (tmp_path / "audio").exists()

@@ -1,0 +1,168 @@
+"""Jobs of requests: in new runs, in the same run again, never in another one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from jukebox_cli.audio.manifest import Recording
+from jukebox_cli.model.loader import load_vqvae
+from jukebox_cli.registry import Registry
+from jukebox_cli.sampling.request import Request
+from jukebox_cli.sampling.run_setup import (
+    create_run,
+    differences,
+    new_config,
+    recording_run_config,
+    reopen_job,
+    start_job,
+)
+from jukebox_cli.sampling.tokenize import to_run
+from jukebox_cli.storage.model import Model, find_model
+from jukebox_cli.storage.run import Run
+from support.jobs import SONG
+from support.results import refusal
+from support.run_files import contents, write_chord
+
+HINT = "choose another folder with --out, or ask for the same as before"
+
+
+@pytest.fixture
+def request_(tiny: Model) -> Request:
+    return Request(str(tiny.path), 0.1, (0, 1), 5, SONG)
+
+
+def test_a_request_is_an_item_of_one_segment(
+    request_: Request, tiny: Model, registry: Registry, tmp_path: Path
+) -> None:
+    job = start_job(request_, registry, tmp_path / "run", "")
+    assert not (tmp_path / "run").exists()
+    create_run(job)
+    run = Run(tmp_path / "run")
+    assert run.items() == [0, 1]
+    spec = run.item(0)
+    assert (spec.num_samples, len(spec.segments), spec.prompt) == (800, 1, None)
+    assert (spec.segments[0].seed, spec.conditions) == (5, SONG)
+    assert run.config == new_config(tiny, registry, request_)
+
+
+def test_the_same_request_changes_no_file(
+    request_: Request, registry: Registry, tmp_path: Path
+) -> None:
+    create_run(start_job(request_, registry, tmp_path / "run", ""))
+    before = contents(tmp_path / "run")
+    create_run(start_job(request_, registry, tmp_path / "run", ""))
+    assert contents(tmp_path / "run") == before
+
+
+@pytest.mark.parametrize(
+    ("changes", "names"),
+    [
+        ({"seed": 6}, "seed"),
+        ({"seconds": 0.2}, "length"),
+        ({"song": {}}, "song"),
+        ({"hop_fraction": (1.0,)}, "hop_fraction"),
+        ({"sampler_options": {"top_k": 2}}, "sampling"),
+        ({"seed": 6, "song": {}, "seconds": 0.2}, "seed, length, song"),
+    ],
+)
+@pytest.mark.parametrize("items", [(0, 1), (2,)])
+def test_another_request_is_refused_for_any_items(
+    items: tuple[int, ...],
+    changes: dict[str, Any],
+    names: str,
+    request_: Request,
+    registry: Registry,
+    tmp_path: Path,
+) -> None:
+    create_run(start_job(request_, registry, tmp_path / "run", ""))
+    other = replace(request_, items=items, **changes)
+    message = f"{tmp_path}/run is a run with another {names}"
+    assert refusal(start_job, other, registry, tmp_path / "run", "") == (message, HINT)
+
+
+def test_items_that_were_continued_since_stay_as_they_are(
+    request_: Request, registry: Registry, tmp_path: Path
+) -> None:
+    job = start_job(request_, registry, tmp_path / "run", "")
+    create_run(job)
+    longer = job.specs[0].extended(1200, seed=9)
+    job.run.write_item(0, longer)
+    again = start_job(replace(request_, items=(0, 1, 2)), registry, tmp_path / "run", "")
+    assert again.specs == {0: longer, 1: job.specs[1], 2: job.specs[1]}
+
+
+def test_an_item_that_is_not_as_long_is_another(
+    request_: Request, registry: Registry, tmp_path: Path
+) -> None:
+    job = start_job(request_, registry, tmp_path / "run", "")
+    create_run(job)
+    longer = job.specs[0].extended(1200)
+    assert differences(job.run, job.config, {0: longer}) == ["length"]
+    job.run.write_item(0, longer)
+    assert differences(job.run, job.config, {0: longer}) == []
+    assert differences(job.run, job.config, {0: job.specs[0].extended(1300)}) == ["length"]
+
+
+def test_a_run_without_a_name_gets_the_next_one_that_is_free(
+    request_: Request, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    names = []
+    for seed in (0, 1, 0, 1):
+        job = start_job(replace(request_, seed=seed), registry, None, "song")
+        create_run(job)
+        names.append(job.run.path.name)
+    assert names == ["song", "song-2", "song", "song-2"]
+
+
+def test_leftovers_of_an_interrupted_command_are_replaced(
+    request_: Request, registry: Registry, tmp_path: Path
+) -> None:
+    job = start_job(request_, registry, tmp_path / "run", "")
+    job.run.write_item(0, job.specs[0].extended(1200))
+    job.run.write_tokens(2, 0, np.array([5]), job.model.config.vqvae)
+    create_run(start_job(request_, registry, tmp_path / "run", ""))
+    assert (job.run.item(0), job.run.num_tokens(2, 0)) == (job.specs[0], 0)
+
+
+def test_a_folder_with_other_things_is_refused(
+    request_: Request, registry: Registry, tmp_path: Path
+) -> None:
+    (tmp_path / "notes.txt").touch()
+    message = f"{tmp_path} is there already and is not a run"
+    assert refusal(start_job, request_, registry, tmp_path, "") == (message, "choose another --out")
+
+
+def test_a_run_is_reopened_with_some_items(
+    request_: Request, tiny: Model, registry: Registry, tmp_path: Path
+) -> None:
+    job = start_job(request_, registry, tmp_path / "run", "")
+    create_run(job)
+    again = reopen_job(tmp_path / "run", registry, "1")
+    assert (again.items, again.specs, again.config) == ((1,), {1: job.specs[1]}, job.config)
+    assert again.model.path == tiny.path
+
+
+def test_a_built_in_model_is_named_without_its_folder(registry: Registry) -> None:
+    config = new_config(find_model("mini"), registry, Request("mini", 1.0, (0,), 0, {}))
+    assert config.model == "mini"
+
+
+def test_a_run_of_other_recordings_is_refused(
+    tiny: Model, registry: Registry, tmp_path: Path
+) -> None:
+    sounds = [write_chord(tmp_path / f"{name}.wav", 0.1) for name in "ab"]
+    write_chord(sounds[1], 0.11)
+    recordings = [Recording(sound, {"genre": ["rock"]}) for sound in sounds]
+    run, vqvae = Run(tmp_path / "run"), load_vqvae(tiny, "cpu")  # type: ignore[arg-type]
+    config = recording_run_config(run, tiny, registry, recordings)
+    to_run(recordings, tiny, vqvae, run, config)
+    assert recording_run_config(run, tiny, registry, recordings) == config
+    for others in (recordings[:1], recordings[::-1], [Recording(sound, {}) for sound in sounds]):
+        message, hint = refusal(recording_run_config, run, tiny, registry, others)
+        assert (message, hint) == (f"{run.path} is a run with another audio", HINT)

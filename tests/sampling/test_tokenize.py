@@ -1,0 +1,83 @@
+"""Audio becomes the tokens of a corpus or of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from jukebox_cli.audio.manifest import Recording
+from jukebox_cli.model.loader import load_vqvae
+from jukebox_cli.model.vqvae import VQVAE
+from jukebox_cli.sampling.run_setup import hash_recording
+from jukebox_cli.sampling.tokenize import encode_file, to_corpus, to_run
+from jukebox_cli.storage.corpus import Corpus
+from jukebox_cli.storage.model import Model
+from jukebox_cli.storage.run import Run
+from jukebox_cli.storage.segments import Prompt
+from support.jobs import CONFIG
+from support.results import refusal
+from support.run_files import write_chord
+
+
+@pytest.fixture(scope="module")
+def vqvae(tiny: Model) -> VQVAE:
+    return load_vqvae(tiny, torch.device("cpu"))
+
+
+def test_the_first_seconds_of_a_file(vqvae: VQVAE, tmp_path: Path) -> None:
+    sound = write_chord(tmp_path / "a.wav", 0.3)
+    counts: list[int] = []
+    tokens, num_samples = encode_file(vqvae, sound, counts.append, seconds=0.1)
+    assert (num_samples, sum(counts)) == (800, 800)
+    assert [len(codes) for codes in tokens] == [200, 100, 50]
+    whole, num_samples = encode_file(vqvae, sound)
+    assert (num_samples, len(whole[2])) == (2400, 150)
+
+
+def test_a_run_of_recordings_has_prompts(vqvae: VQVAE, tiny: Model, tmp_path: Path) -> None:
+    sounds = [write_chord(tmp_path / f"{name}.wav", 0.1) for name in "ab"]
+    recordings = [
+        Recording(sound, {"genre": [name]}) for sound, name in zip(sounds, "xy", strict=True)
+    ]
+    run = Run(tmp_path / "run")
+    run.write_tokens(0, 7, np.zeros(1, np.int64), tiny.config.vqvae)  # of an interrupted command
+    to_run(recordings, tiny, vqvae, run, CONFIG)
+    assert (run.items(), run.levels_with_tokens(7)) == ([0, 1], [])
+    spec = run.item(1)
+    assert (spec.num_samples, len(spec.segments)) == (800, 1)
+    assert spec.prompt == Prompt(hash_recording(sounds[1]), 800)
+    assert (spec.prompt.name, spec.conditions) == ("b.wav", {"genre": ["y"]})
+    expected, _ = encode_file(vqvae, sounds[1])
+    found = run.read_tokens(0, 1)
+    assert found is not None
+    assert found.tolist() == expected[0].tolist()
+
+
+def test_a_corpus_gets_each_recording_once(vqvae: VQVAE, tiny: Model, tmp_path: Path) -> None:
+    recordings = [Recording(write_chord(tmp_path / f"{name}.wav", 0.1), {}) for name in "ab"]
+    corpus = Corpus(tmp_path / "corpus")
+    assert to_corpus(recordings[:1] * 2, tiny, vqvae, corpus) == 1
+    assert to_corpus(recordings, tiny, vqvae, corpus) == 1
+    assert [song.name for song in corpus.songs()] == [str(each.audio) for each in recordings]
+    assert corpus.config.fingerprint == tiny.fingerprint()
+
+
+def test_a_folder_of_other_things_is_no_corpus(vqvae: VQVAE, tiny: Model, tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    assert refusal(to_corpus, [], tiny, vqvae, Corpus(tmp_path)) == (
+        f"{tmp_path} is there already and is not a corpus",
+        "choose another --out",
+    )
+
+
+def test_a_corpus_of_another_model_is_refused(vqvae: VQVAE, tiny: Model, tmp_path: Path) -> None:
+    corpus = Corpus(tmp_path / "corpus")
+    to_corpus([], tiny, vqvae, corpus)
+    text = (corpus.path / "corpus.yaml").read_text()
+    (corpus.path / "corpus.yaml").write_text(text.replace(tiny.fingerprint(), "a" * 16))
+    message, hint = refusal(to_corpus, [], tiny, vqvae, Corpus(corpus.path))
+    assert message == f"{corpus.path} was made with another model than 'tiny'"
+    assert hint == "choose another folder with --out"
