@@ -8,11 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jukebox_plugins.openai.checkpoints import read_checkpoints
-from jukebox_plugins.openai.model_folder import write_imported_model
 from torch import Tensor
 
-from jukebox_cli.registry import Registry
 from jukebox_cli.storage.model import Model
 
 #: Hints of errors.
@@ -246,14 +243,6 @@ def write_lists(folder: Path, version: int = 2) -> None:
     artists = ["unknown;0", "ada lovelace;1", "bo;2", "cy;3", "", "di;4"]
     (folder / f"v{version}_artist_ids.txt").write_text("\n".join(artists) + "\n")
     (folder / f"v{version}_genre_ids.txt").write_text("unknown;0\nrock;1\nhard;2\njazz;3\n")
-
-
-def import_checkpoints(folder: Path, registry: Registry, name: str = "imported") -> Model:
-    """The model of a folder of checkpoints, in a folder beside it."""
-    checkpoints = read_checkpoints([folder])
-    return write_imported_model(
-        checkpoints, folder.parent / name, registry, [folder], lambda _: None
-    )
 
 
 def weights(model: Model) -> dict[str, bytes]:

@@ -12,11 +12,8 @@ from jukebox_plugins.openai.attention_patterns import attention_patterns
 from jukebox_cli.model.loader import load_prior
 from jukebox_cli.registry import Registry
 from support import originals
-from support.originals import (
-    SINGLE,
-    TOP,
-    import_checkpoints,
-)
+from support.imported import import_checkpoints
+from support.originals import SINGLE, TOP
 from support.results import Result
 
 Jukebox = Callable[..., Result]

@@ -11,10 +11,8 @@ from jukebox_plugins.openai.checkpoints import read_checkpoints
 from jukebox_plugins.openai.model_folder import write_imported_model
 
 from jukebox_cli.registry import Registry
-from support.originals import (
-    import_checkpoints,
-    weights,
-)
+from support.imported import import_checkpoints
+from support.originals import weights
 from support.results import Result
 
 Jukebox = Callable[..., Result]

@@ -41,7 +41,7 @@ def hub(
     monkeypatch: pytest.MonkeyPatch,
     httpserver: HTTPServer,
 ) -> Hub:
-    """One with a model of this program, one of the original's layout, and others that are no models."""
+    """One with a model of this program, an original one, and others that are no models."""
     checkpoints = originals.write(tmp_path / "checkpoints")
     bert, texts = tmp_path / "bert", tmp_path / "texts"
     for folder in (bert, texts):

@@ -15,14 +15,8 @@ from safetensors.torch import load_file
 
 from jukebox_cli.registry import Registry
 from support import originals
-from support.originals import (
-    COMPLETE,
-    ONLY,
-    TOP,
-    change_tensors,
-    import_checkpoints,
-    weights,
-)
+from support.imported import import_checkpoints
+from support.originals import COMPLETE, ONLY, TOP, change_tensors, weights
 from support.results import Result
 
 Jukebox = Callable[..., Result]

@@ -16,10 +16,8 @@ from jukebox_plugins.openai.pickle_reader import read_pickle
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.registry import Registry
 from support import originals
-from support.originals import (
-    import_checkpoints,
-    weights,
-)
+from support.imported import import_checkpoints
+from support.originals import weights
 from support.results import Result
 
 Jukebox = Callable[..., Result]

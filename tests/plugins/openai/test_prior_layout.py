@@ -11,11 +11,8 @@ import pytest
 from jukebox_cli.config.schema import PriorConfig
 from jukebox_cli.registry import Registry
 from support import originals
-from support.originals import (
-    SINGLE,
-    TOP,
-    import_checkpoints,
-)
+from support.imported import import_checkpoints
+from support.originals import SINGLE, TOP
 from support.results import Result
 
 Jukebox = Callable[..., Result]
