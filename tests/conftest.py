@@ -51,13 +51,13 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture(scope="session")
 def originals_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A whole model in the original program's layout, with tiny random weights."""
-    return originals.write(tmp_path_factory.mktemp("originals") / "theirs")
+    return originals.write(tmp_path_factory.mktemp("originals") / "checkpoints")
 
 
 @pytest.fixture
-def theirs(originals_template: Path, here: Path) -> Path:
+def checkpoints(originals_template: Path, here: Path) -> Path:
     """A folder of the original's checkpoints, to be spoiled."""
-    return Path(shutil.copytree(originals_template, here / "theirs"))
+    return Path(shutil.copytree(originals_template, here / "checkpoints"))
 
 
 @pytest.fixture

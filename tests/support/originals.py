@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from jukebox_cli.storage.model import Model
+
+#: Hints of errors.
+COMPLETE = "are these files of one model, and complete?"
+ONLY = "only models made like the published ones can be imported"
 
 Settings = Mapping[str, Any]
 Shapes = dict[str, tuple[int, ...]]
@@ -104,26 +111,26 @@ def _decoder(
         yield from _conv(f"{name}.{i}.1", (width, out, 2 * stride), out)
 
 
-def vqvae_shapes(said: Settings) -> Shapes:
+def vqvae_shapes(hps: Settings) -> Shapes:
     """The tensors of the three autoencoders."""
     shapes: Shapes = {}
-    embed = said["emb_width"]
-    for level in range(said["levels"]):
-        width = said["width"] * said["hvqvae_multipliers"][level]
-        depth = said["depth"] * said["hvqvae_multipliers"][level]
+    embed = hps["emb_width"]
+    for level in range(hps["levels"]):
+        width = hps["width"] * hps["hvqvae_multipliers"][level]
+        depth = hps["depth"] * hps["hvqvae_multipliers"][level]
         for block in range(level + 1):
-            name, downs, stride = "", said["downs_t"][block], said["strides_t"][block]
+            name, downs, stride = "", hps["downs_t"][block], hps["strides_t"][block]
             name = f"encoders.{level}.level_blocks.{block}.model"
             for i in range(downs):
                 before = width if i else embed if block else 1
                 shapes.update(_conv(f"{name}.{i}.0", (width, before, 2 * stride), width))
-                shapes.update(_residual(f"{name}.{i}.1.model", width, depth, said["m_conv"]))
+                shapes.update(_residual(f"{name}.{i}.1.model", width, depth, hps["m_conv"]))
             shapes.update(_conv(f"{name}.{downs}", (embed, width, 3), embed))
             name = f"decoders.{level}.level_blocks.{block}.model"
             sizes = (embed, width, embed)
             shapes.update(_decoder(name, downs, stride, sizes, depth, "model"))
         shapes.update(_conv(f"decoders.{level}.out", (1, embed, 3), 1))
-        shapes[f"bottleneck.level_blocks.{level}.k"] = (said["l_bins"], embed)
+        shapes[f"bottleneck.level_blocks.{level}.k"] = (hps["l_bins"], embed)
     return shapes
 
 
@@ -147,56 +154,56 @@ def _layers(
     return shapes
 
 
-def _memory(said: Settings) -> tuple[int, ...]:
+def _memory(hps: Settings) -> tuple[int, ...]:
     """The layers that attend to the lyrics, by attention order: the first, and every so many."""
     first, step = {6: (3, 4), 7: (15, 16), 8: (9, 10), 10: (18, 10), 11: (15, 16)}.get(
-        said["attn_order"], (said["prior_depth"], 1)
+        hps["attn_order"], (hps["prior_depth"], 1)
     )
-    layers = range(first, said["prior_depth"], step)
-    return tuple(n for n in layers if said["attn_order"] != 11 or n % 3 < 2)
+    layers = range(first, hps["prior_depth"], step)
+    return tuple(n for n in layers if hps["attn_order"] != 11 or n % 3 < 2)
 
 
-def _lyrics(said: Settings) -> Shapes:
+def _lyrics(hps: Settings) -> Shapes:
     """The encoder."""
-    inner, width = said["prime_width"], said["prior_width"]
+    inner, width = hps["prime_width"], hps["prior_width"]
     return {
         "prime_prior.start_token": (1, inner),
-        "prime_prior.x_emb.weight": (said["n_vocab"], inner),
-        "prime_prior.pos_emb.pos_emb": (said["n_tokens"], inner),
-        **_layers("prime_prior", inner, said["prime_depth"], ()),
+        "prime_prior.x_emb.weight": (hps["n_vocab"], inner),
+        "prime_prior.pos_emb.pos_emb": (hps["n_tokens"], inner),
+        **_layers("prime_prior", inner, hps["prime_depth"], ()),
         "prime_state_proj.w": (inner, width),
         "prime_state_proj.b": (width,),
         "prime_state_ln.weight": (width,),
         "prime_state_ln.bias": (width,),
-        "prime_x_out.weight": (said["n_vocab"], width),
+        "prime_x_out.weight": (hps["n_vocab"], width),
     }
 
 
-def prior_shapes(said: Settings, vqvae: Settings, level: int) -> Shapes:
+def prior_shapes(hps: Settings, vqvae: Settings, level: int) -> Shapes:
     """The tensors of a prior: an upsampler where its settings speak of one."""
-    width, bins = said["prior_width"], vqvae["l_bins"]
+    width, bins = hps["prior_width"], vqvae["l_bins"]
     shapes: Shapes = {}
-    if "cond_width" in said:
+    if "cond_width" in hps:
         name = "conditioner_blocks.0"
         shapes[f"{name}.x_emb.weight"] = (bins, width)
-        sizes, above = (width, said["cond_width"], width), level + 1
+        sizes, above = (width, hps["cond_width"], width), level + 1
         downs, stride = vqvae["downs_t"][above], vqvae["strides_t"][above]
         model = f"{name}.cond.model"
-        shapes.update(_decoder(model, downs, stride, sizes, said["cond_depth"], "blocks"))
+        shapes.update(_decoder(model, downs, stride, sizes, hps["cond_depth"], "blocks"))
         shapes.update(_conv(f"{name}.ln", (width,), width))
-    shapes["y_emb.bow_genre_emb.emb.weight"] = (said["y_bins"][0], width)
-    shapes["y_emb.artist_emb.emb.weight"] = (said["y_bins"][1], width)
-    if "t_bins" in said:
+    shapes["y_emb.bow_genre_emb.emb.weight"] = (hps["y_bins"][0], width)
+    shapes["y_emb.artist_emb.emb.weight"] = (hps["y_bins"][1], width)
+    if "t_bins" in hps:
         for part in ("total_length", "absolute_pos", "relative_pos"):
-            shapes[f"y_emb.{part}_emb.emb.weight"] = (said["t_bins"], width)
-    if "prime_width" in said:
-        shapes.update(_lyrics(said))
-    single = said["single_enc_dec"]
-    words = bins + said["n_vocab"] if single else bins
+            shapes[f"y_emb.{part}_emb.emb.weight"] = (hps["t_bins"], width)
+    if "prime_width" in hps:
+        shapes.update(_lyrics(hps))
+    single = hps["single_enc_dec"]
+    words = bins + hps["n_vocab"] if single else bins
     shapes["prior.x_emb.weight"] = shapes["prior.x_out.weight"] = (words, width)
-    places = said["n_ctx"] + (said["n_tokens"] if single else 0)
+    places = hps["n_ctx"] + (hps["n_tokens"] if single else 0)
     shapes["prior.pos_emb.pos_emb"] = (places, width)
-    return {**shapes, **_layers("prior", width, said["prior_depth"], _memory(said))}
+    return {**shapes, **_layers("prior", width, hps["prior_depth"], _memory(hps))}
 
 
 def random(shapes: Shapes, dtype: torch.dtype = torch.float16) -> State:
@@ -224,9 +231,9 @@ def write(folder: Path, top: Settings = TOP, *, zipped: bool = True) -> Path:
     """A whole tiny model."""
     folder.mkdir(parents=True, exist_ok=True)
     save(folder / "vqvae.pth.tar", state(VQVAE), VQVAE, zipped=zipped)
-    for level, said in enumerate((UPSAMPLER, UPSAMPLER, top)):
+    for level, hps in enumerate((UPSAMPLER, UPSAMPLER, top)):
         path = folder / f"prior_level_{level}.pth.tar"
-        save(path, state(said, level), said, zipped=zipped)
+        save(path, state(hps, level), hps, zipped=zipped)
     return folder
 
 
@@ -236,3 +243,25 @@ def write_lists(folder: Path, version: int = 2) -> None:
     artists = ["unknown;0", "ada lovelace;1", "bo;2", "cy;3", "", "di;4"]
     (folder / f"v{version}_artist_ids.txt").write_text("\n".join(artists) + "\n")
     (folder / f"v{version}_genre_ids.txt").write_text("unknown;0\nrock;1\nhard;2\njazz;3\n")
+
+
+def weights(model: Model) -> dict[str, bytes]:
+    """The weight files of a model, by name."""
+    return {path.name: path.read_bytes() for path in model.path.glob("*.safetensors")}
+
+
+def change_tensors(path: Path, change: Callable[[dict[str, torch.Tensor]], object]) -> None:
+    data = torch.load(path, weights_only=True)
+    change(data["model"])
+    torch.save(data, path)
+
+
+def write_port(**change: Any) -> Path:
+    """A folder of the transformers port with the settings of a small model, and no weights."""
+    folder = Path("port")
+    folder.mkdir(exist_ok=True)
+    settings = {"model_type": "jukebox", "vqvae_config": {"levels": 1}, "nb_priors": 1}
+    prior = {"nb_relevant_lyric_tokens": 0, "attention_pattern": "full_dense_attention"}
+    text = json.dumps({**settings, "prior_config_list": [prior], **change})
+    (folder / "config.json").write_text(text)
+    return folder

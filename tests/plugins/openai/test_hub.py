@@ -41,18 +41,18 @@ def hub(
     monkeypatch: pytest.MonkeyPatch,
     httpserver: HTTPServer,
 ) -> Hub:
-    """One with a model of ours, one of the original's layout, and others that are none."""
-    theirs = originals.write(tmp_path / "theirs")
+    """One with a model of this program, an original one, and others that are no models."""
+    checkpoints = originals.write(tmp_path / "checkpoints")
     bert, texts = tmp_path / "bert", tmp_path / "texts"
     for folder in (bert, texts):
         folder.mkdir()
         (folder / "config.json").write_text('{"model_type": "bert"}')
     shutil.copy(tiny.weights("prior-0"), bert / "model.safetensors")
-    ours = Path(shutil.copytree(tiny.path, tmp_path / "ours"))
-    (ours / "README.md").write_text("# A model\n")
-    (ours / "train").mkdir()
-    (ours / "train" / "prior-0.safetensors").write_bytes(b"much")
-    folders = {"me/tiny": ours, "me/theirs": theirs, "me/bert": bert, "me/texts": texts}
+    own = Path(shutil.copytree(tiny.path, tmp_path / "own"))
+    (own / "README.md").write_text("# A model\n")
+    (own / "train").mkdir()
+    (own / "train" / "prior-0.safetensors").write_bytes(b"much")
+    folders = {"me/tiny": own, "me/checkpoints": checkpoints, "me/bert": bert, "me/texts": texts}
     hub = Hub(httpserver, folders)
     monkeypatch.setattr(constants, "ENDPOINT", hub.url)
     place = file_download if OLD else constants
@@ -65,7 +65,7 @@ def _template(url: str) -> str:
     return url + "/{repo_id}/resolve/{revision}/{filename}"
 
 
-def test_a_model_of_ours_is_fetched_as_it_is(hub, jukebox, tiny):
+def test_a_model_of_this_program_is_downloaded(hub, jukebox, tiny):
     result = jukebox("model", "pull", "me/tiny", "--name", "fetched", "--quiet")
     assert result == Result(0, "models/fetched\n", "")
     there = find_model("fetched")
@@ -75,19 +75,19 @@ def test_a_model_of_ours_is_fetched_as_it_is(hub, jukebox, tiny):
     assert jukebox("generate", "--model", "fetched", "--seconds", 0.05, "--out", "run").code == 0
 
 
-def test_a_model_of_the_originals_is_fetched_and_imported(hub, jukebox):
-    result = jukebox("model", "pull", "me/theirs", "--json", "--quiet")
+def test_original_checkpoints_are_downloaded_and_imported(hub, jukebox):
+    result = jukebox("model", "pull", "me/checkpoints", "--json", "--quiet")
     assert result.code == 0
-    assert result.out == '{"model": "theirs", "folder": "models/theirs"}\n'
+    assert result.out == '{"model": "checkpoints", "folder": "models/checkpoints"}\n'
     assert "no lists of artists and genres" in result.err
-    assert [find_model("theirs").has_prior(level) for level in range(3)] == [True] * 3
+    assert [find_model("checkpoints").has_prior(level) for level in range(3)] == [True] * 3
 
 
-def test_a_named_revision_is_fetched(hub, jukebox):
+def test_a_named_revision_is_downloaded(hub, jukebox):
     assert jukebox("model", "pull", "me/tiny", "--revision", COMMIT, "-q").code == 0
 
 
-def test_what_the_cache_has_is_not_fetched_again(hub, jukebox):
+def test_cached_files_are_not_downloaded_again(hub, jukebox):
     assert jukebox("model", "pull", "me/tiny", "-q").code == 0
     shutil.rmtree("models")
     hub.server.clear_log()
@@ -102,7 +102,7 @@ def test_progress_goes_to_stderr(hub, jukebox, capfd):
 LARGE = "prior-2.safetensors"
 
 
-def test_a_broken_download_goes_on_where_it_broke(hub, jukebox, tiny):
+def test_a_broken_download_is_resumed(hub, jukebox, tiny):
     size = tiny.weights("prior-2").stat().st_size
     hub.breaks[LARGE] = size // 2
     result = jukebox("model", "pull", "me/tiny", "-q")
@@ -129,7 +129,7 @@ def refused(jukebox: Jukebox, *words: object, error: str, hint: str) -> None:
     assert contents(Path()) == before
 
 
-def test_what_came_damaged_is_told_and_fetched_anew(hub, jukebox, tiny):
+def test_a_damaged_file_is_an_error_and_downloaded_again(hub, jukebox, tiny):
     hub.spoiled.add(LARGE)
     result = jukebox("model", "pull", "me/tiny", "-q")
     assert result.code == 2
@@ -141,20 +141,20 @@ def test_what_came_damaged_is_told_and_fetched_anew(hub, jukebox, tiny):
     assert hub.fetched(LARGE) == [0, 0]
 
 
-def test_a_small_file_is_checked_too(hub, jukebox):
+def test_small_files_are_verified(hub, jukebox):
     hub.spoiled.add("config.yaml")
     result = jukebox("model", "pull", "me/tiny", "-q")
     assert result.err.startswith("error: config.yaml of me/tiny was damaged in the download: ")
 
 
-def test_another_kind_of_model_is_refused_before_its_weights_come(hub, jukebox, cache):
+def test_another_kind_of_model_is_refused_before_its_weights_are_downloaded(hub, jukebox, cache):
     result = jukebox("model", "pull", "me/bert", "-q")
     assert result.code == 2
     assert "config.json is of a model of type 'bert'" in result.err
     assert hub.fetched("model.safetensors") == []
 
 
-def test_a_repository_without_weights_is_told(hub, jukebox):
+def test_a_repository_without_weights_is_an_error(hub, jukebox):
     refused(
         jukebox,
         "me/texts",
@@ -163,7 +163,7 @@ def test_a_repository_without_weights_is_told(hub, jukebox):
     )
 
 
-def test_a_name_that_the_hub_does_not_know_is_told(hub, jukebox):
+def test_an_unknown_repository_is_an_error(hub, jukebox):
     refused(
         jukebox,
         "me/nothing",
@@ -172,7 +172,7 @@ def test_a_name_that_the_hub_does_not_know_is_told(hub, jukebox):
     )
 
 
-def test_a_name_that_can_be_none_is_told(hub, jukebox):
+def test_an_invalid_name_is_an_error(hub, jukebox):
     refused(
         jukebox,
         "a/b/c",
@@ -181,7 +181,7 @@ def test_a_name_that_can_be_none_is_told(hub, jukebox):
     )
 
 
-def test_a_revision_that_is_not_there_is_told(hub, jukebox):
+def test_an_unknown_revision_is_an_error(hub, jukebox):
     refused(
         jukebox,
         "me/tiny",
@@ -192,7 +192,7 @@ def test_a_revision_that_is_not_there_is_told(hub, jukebox):
     )
 
 
-def test_a_gated_model_is_told(hub, jukebox):
+def test_a_gated_model_is_an_error(hub, jukebox):
     hub.refuses["me/tiny"] = (403, "GatedRepo")
     refused(
         jukebox,
@@ -202,7 +202,7 @@ def test_a_gated_model_is_told(hub, jukebox):
     )
 
 
-def test_a_hub_that_fails_is_told(hub, jukebox):
+def test_an_error_of_the_hub_is_shown(hub, jukebox):
     hub.refuses["me/tiny"] = (500, "")
     result = jukebox("model", "pull", "me/tiny", "-q")
     assert result.code == 2
@@ -211,7 +211,7 @@ def test_a_hub_that_fails_is_told(hub, jukebox):
     assert result.err.endswith("\nhint: run the same command again: it continues the download\n")
 
 
-def test_a_hub_that_can_not_be_reached_is_told(cache, jukebox, monkeypatch):
+def test_a_hub_that_can_not_be_reached_is_an_error(cache, jukebox, monkeypatch):
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     result = jukebox("model", "pull", "me/tiny", "-q")
     assert result.code == 2
@@ -219,7 +219,7 @@ def test_a_hub_that_can_not_be_reached_is_told(cache, jukebox, monkeypatch):
     assert result.err.endswith("\nhint: run the same command again: it continues the download\n")
 
 
-def test_a_disk_that_is_too_small_is_told_before_anything_is_fetched(
+def test_too_little_space_is_an_error_before_anything_is_downloaded(
     hub, jukebox, cache, monkeypatch
 ):
     usage = shutil._ntuple_diskusage(total=10, used=9, free=1000)
@@ -230,7 +230,7 @@ def test_a_disk_that_is_too_small_is_told_before_anything_is_fetched(
     assert hub.asked == []
 
 
-def test_a_name_that_is_taken_is_told_before_anything_is_fetched(hub, jukebox):
+def test_an_existing_model_is_an_error_before_anything_is_downloaded(hub, jukebox):
     Path("models/tiny").mkdir(parents=True)
     Path("models/tiny/song.wav").touch()
     hint = "choose another --name, or remove it"
@@ -238,7 +238,7 @@ def test_a_name_that_is_taken_is_told_before_anything_is_fetched(hub, jukebox):
     assert hub.asked == []
 
 
-def test_without_the_library_one_is_told_how_to_get_it(cache, jukebox, monkeypatch):
+def test_without_the_library_the_hint_says_how_to_install_it(cache, jukebox, monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     monkeypatch.setattr(our_hub, "find_spec", lambda name: None)
     refused(

@@ -175,23 +175,23 @@ def accessibility_tree(page: Page) -> list[tuple[str, str]]:
 # what a browser makes of it
 
 
-def test_it_opens_without_errors_and_without_a_network(page: Page, report: Path) -> None:
-    said: list[object] = []
+def test_the_page_opens_without_errors_and_without_a_network(page: Page, report: Path) -> None:
+    messages: list[object] = []
     sent: list[str] = []
-    page.on("console", lambda message: said.append(message.text))
-    page.on("pageerror", lambda error: said.append(error))
+    page.on("console", lambda message: messages.append(message.text))
+    page.on("pageerror", lambda error: messages.append(error))
     page.on("request", lambda request: sent.append(request.url))
     page.reload()
     page.wait_for_function(ALL_LOADED)
     page.evaluate("for (const a of document.querySelectorAll('audio')) a.load()")
     page.wait_for_function(ALL_LOADED)
-    assert said == []
+    assert messages == []
     assert sent == [report.as_uri()]  # data: is not a request
 
 
-def test_no_other_script_can_run_in_it(page: Page) -> None:
-    said: list[str] = []
-    page.on("console", lambda message: said.append(message.text))
+def test_no_other_script_can_run(page: Page) -> None:
+    messages: list[str] = []
+    page.on("console", lambda message: messages.append(message.text))
     page.evaluate(
         """() => {
           const script = document.createElement("script");
@@ -202,7 +202,7 @@ def test_no_other_script_can_run_in_it(page: Page) -> None:
         }"""
     )
     assert page.evaluate("window.strange") is None
-    assert len([text for text in said if "Content Security Policy" in text]) == 2
+    assert len([text for text in messages if "Content Security Policy" in text]) == 2
 
 
 def test_names_are_shown_as_they_are(page: Page, run: Path) -> None:
@@ -222,7 +222,7 @@ def test_every_sound_plays(page: Page, player: int) -> None:
     assert not audio(page, player, "paused")
 
 
-def test_pictures_are_shown(page: Page) -> None:
+def test_images_are_shown(page: Page) -> None:
     sizes = page.locator("img").evaluate_all(
         "(images) => images.map((i) => [i.complete, i.naturalWidth, i.naturalHeight])"
     )
@@ -305,7 +305,7 @@ def test_a_word_can_be_clicked(page: Page) -> None:
     assert STARTS[4] <= audio(page, 0, "currentTime") < STARTS[4] + 1.5
 
 
-def test_a_picture_can_be_clicked(page: Page) -> None:
+def test_an_image_can_be_clicked(page: Page) -> None:
     page.locator(".place").first.click()  # in its middle
     wait(page, 0, "!audio.seeking")
     assert audio(page, 0, "currentTime") == pytest.approx(SECONDS / 2, abs=0.02)
@@ -320,7 +320,7 @@ def test_a_picture_can_be_clicked(page: Page) -> None:
 PLAYHEAD = "parseFloat(document.querySelector('.playhead').style.left)"
 
 
-def test_a_line_moves_over_the_picture(page: Page) -> None:
+def test_a_playhead_moves_over_the_image(page: Page) -> None:
     sound(page).evaluate("(audio) => audio.play()")
     page.wait_for_function(f"() => {PLAYHEAD} > 20")
     wait(page, 0, "audio.ended")
@@ -356,7 +356,7 @@ def test_the_order_of_the_tab_key(page: Page) -> None:
     ]
 
 
-def test_what_has_the_focus_can_be_seen(page: Page) -> None:
+def test_the_focus_is_visible(page: Page) -> None:
     for _ in range(4):
         press(page, "Tab")
         style = """() => {
@@ -385,14 +385,14 @@ def test_words_are_reached_with_arrow_keys(page: Page) -> None:
 
 
 @pytest.mark.parametrize("key", ["Enter", "Space"])
-def test_a_word_is_gone_to_with_a_key(page: Page, key: str) -> None:
+def test_a_word_is_chosen_with_a_key(page: Page, key: str) -> None:
     page.locator("button.word").first.focus()
     press(page, "ArrowDown", "ArrowRight", key)
     wait(page, 0, "!audio.paused")
     assert STARTS[5] <= audio(page, 0, "currentTime") < STARTS[5] + 1.5
 
 
-def test_a_place_is_gone_to_with_keys(page: Page) -> None:
+def test_keys_seek(page: Page) -> None:
     place = page.locator(".place").first
     place.focus()
     for key, seconds in (
@@ -532,7 +532,7 @@ PAPER = "getComputedStyle(document.documentElement).backgroundColor"
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_text_can_be_told_from_what_is_behind_it(page: Page, scheme: Scheme) -> None:
+def test_text_has_enough_contrast(page: Page, scheme: Scheme) -> None:
     page.emulate_media(color_scheme=scheme, reduced_motion="reduce")
     move(page, 0, STARTS[2] + 0.02)
     ratios = page.evaluate(CONTRAST)
@@ -543,7 +543,7 @@ def test_text_can_be_told_from_what_is_behind_it(page: Page, scheme: Scheme) -> 
     assert (bright > 200) if scheme == "light" else (bright < 50)
 
 
-def test_nothing_moves_for_who_wants_stillness(page: Page) -> None:
+def test_nothing_moves_with_reduced_motion(page: Page) -> None:
     duration = "getComputedStyle(document.querySelector('button.word')).transitionDuration"
     assert page.evaluate(duration) != "0s"
     page.emulate_media(reduced_motion="reduce")
@@ -605,10 +605,12 @@ def test_without_scripts_it_is_still_a_page_with_sound(chromium: Browser, report
     assert "jukebox tokenize recording-0.wav" in text
 
 
-def test_a_sound_that_is_not_loaded_yet_begins_where_it_was_told(
+def test_a_sound_that_is_not_loaded_yet_starts_at_the_chosen_time(
     open_page: Open, run: Path, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("jukebox_plugins.report.page.READY", 5)  # more sounds wait until they play
+    monkeypatch.setattr(
+        "jukebox_plugins.report.page.MAX_PRELOADED", 5
+    )  # more sounds wait until they play
     words = ["report", str(run), "--out", str(tmp_path / "page.html")]
     assert CliRunner().invoke(build_app(registry), words).exit_code == 0
     page = open_page(tmp_path / "page.html")
