@@ -52,7 +52,7 @@ def test_tensors_are_in_memory_one_at_a_time(
     alive: dict[int, int] = {}
     most: list[int] = []
 
-    class Watched(np.memmap):  # type: ignore[type-arg]
+    class Watched(np.memmap):
         def __new__(cls, *words: Any) -> Any:
             mapped = super().__new__(cls, *words)
             alive[id(mapped)] = mapped.size
