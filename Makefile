@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 PIP := $(VENV)/bin/python -m pip --disable-pip-version-check install --quiet -c constraints.txt
 PYTEST := $(VENV)/bin/python -m pytest
+# Test functions may leave out types of fixtures
+MYPY_TESTS := --explicit-package-bases --allow-untyped-defs --allow-incomplete-defs \
+	--allow-untyped-calls --allow-untyped-decorators --no-warn-return-any
 SOURCES := $(shell find jukebox_cli plugins presets examples -type f -not -name '*.pyc')
 
 .PHONY: help song test test-all lint format map bench clean
@@ -31,6 +34,7 @@ lint: $(VENV)/with-tools
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/mypy $(MYPY_TESTS) tests
 
 format: $(VENV)/with-tools
 	$(VENV)/bin/ruff check --fix .

@@ -27,8 +27,10 @@ SOURCES = [
     for path in sorted((ROOT / folder).rglob("*.py"))
 ]
 #: Where torch may be imported when a module is imported; elsewhere that happens inside functions.
-IMPORTS_TORCH = ("model", "engine", "train", "storage.tensors", "api.nn", "api.models", "api.audio")
-IMPORTS_TORCH += ("sampling.sampler", "sampling.rng", "sampling.tokenize")
+IMPORTS_TORCH = (
+    *("model", "engine", "train", "storage.tensors", "api.nn", "api.models", "api.audio"),
+    *("sampling.sampler", "sampling.rng", "sampling.tokenize"),
+)
 MAX_MODULE_LINES = 300
 MAX_FUNCTION_LINES = 30
 
@@ -112,7 +114,7 @@ def test_the_median_function_has_6_to_12_lines() -> None:
 def banned_names() -> dict[str, str]:
     """Names that are not used, and what is used instead: the tables of CONTRIBUTING.md."""
     section = CONTRIBUTING.partition("## Words")[2].partition("\n## ")[0]
-    found = {}
+    found: dict[str, str] = {}
     for row in re.findall(r"^\|(.+)\|$", section, re.MULTILINE):
         word, _, *instead = (cell.strip() for cell in row.split("|"))
         found |= {name: word for cell in instead for name in re.findall(r"`(\w+)`", cell)}

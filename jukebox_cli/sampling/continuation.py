@@ -46,7 +46,7 @@ def plan_extension(
     is_incomplete = any(job.incomplete_items(level) for level in _begun_levels(job))
     if is_copy and is_incomplete:
         hint = f"finish it first: `jukebox upsample {job.run.path}`"
-        raise InputError(f"{job.run.path} is not whole yet", hint)
+        raise InputError(f"{job.run.path} is incomplete", hint)
     if is_incomplete or (
         not is_copy and audio and any(map(job.run.is_longer_than_audio, job.items))
     ):

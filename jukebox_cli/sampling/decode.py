@@ -19,7 +19,7 @@ def decode_items(job: Job, level: int = 0, suffix: str = "wav") -> list[str]:
     for item in missing:
         if job.num_missing_tokens(level, item):
             raise InputError(
-                f"item {item} of {job.run.path} is not whole at level {level}",
+                f"item {item} of {job.run.path} is incomplete at level {level}",
                 "finish it with `jukebox upsample`, or choose others: --only, --level",
             )
     if missing:

@@ -56,7 +56,7 @@ def _require_upper_level(job: Job, level: int, items: Sequence[int]) -> None:
     for item in items:
         if job.num_missing_tokens(level + 1, item):
             raise InputError(
-                f"item {item} of {job.run.path} is not whole at level {level + 1}",
+                f"item {item} of {job.run.path} is incomplete at level {level + 1}",
                 "finish that level first, with the command that began it",
             )
 

@@ -164,7 +164,7 @@ def test_a_run_that_is_not_whole_is_not_copied(
     jukebox("upsample", out)
     result = jukebox("continue", out, "--out", tmp_path / "copy")
     assert result == Result(
-        2, "", f"error: {out} is not whole yet\n\nhint: finish it first: `jukebox upsample {out}`\n"
+        2, "", f"error: {out} is incomplete\n\nhint: finish it first: `jukebox upsample {out}`\n"
     )
     assert not (tmp_path / "copy").exists()
 

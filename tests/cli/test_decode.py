@@ -48,7 +48,7 @@ def test_a_level_that_is_not_whole_is_not_decoded(
     assert jukebox(*GENERATE, "--until", "top").code == 0
     refused(
         *("decode", "out"),
-        error="item 0 of out is not whole at level 0",
+        error="item 0 of out is incomplete at level 0",
         hint="finish it with `jukebox upsample`, or choose others: --only, --level",
     )
 

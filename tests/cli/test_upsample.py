@@ -92,7 +92,7 @@ def test_a_level_is_not_drawn_under_one_that_is_not_whole(
     job = reopen_job(Path("out"), registry, None)
     with pytest.raises(InputError) as caught:
         sample_level(job, 0)
-    assert caught.value.message == "item 0 of out is not whole at level 1"
+    assert caught.value.message == "item 0 of out is incomplete at level 1"
     assert caught.value.hint == "finish that level first, with the command that began it"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+from typing import Any
 
 import pytest
 
@@ -21,7 +22,7 @@ def mini():
         yield modules
 
 
-def notes_of(midi) -> list[tuple]:
+def notes_of(midi) -> list[tuple[object, ...]]:
     """Every note of a song, comparable."""
     return [
         (i.name, n.pitch, n.velocity, n.start, n.end) for i in midi.instruments for n in i.notes
@@ -86,7 +87,7 @@ def test_every_form_returns_to_a_section_and_leaves_it(mini):
 def test_a_section_that_returns_has_the_same_chords_and_patterns(mini):
     for artist in mini["artists"].ARTISTS.values():
         plan = mini["song_plan"].plan_song(artist, 2)
-        first = {}
+        first: dict[str, Any] = {}
         for placed in plan.sections:
             known = first.setdefault(placed.kind, placed)
             assert placed.spans == known.spans

@@ -7,6 +7,7 @@ import json
 import re
 import warnings
 from itertools import pairwise
+from typing import Any
 
 import pytest
 from jukebox_plugins.lyrics.text import parse_lyrics
@@ -49,7 +50,7 @@ def soundfont(mini):
 
 def texts(song, section=None):
     """The lines of each sung section of a song."""
-    found = []
+    found: list[tuple[Any, list[Any]]] = []
     for line in song.lines:
         if line.section:
             found.append((line.section, []))

@@ -68,12 +68,12 @@ def test_the_top_level_has_no_upper_tokens(job: Job) -> None:
 def test_the_conditions_of_a_batch_are_those_of_its_items(job: Job, prior: Prior) -> None:
     items = [ConditionedItem(n, song, NUM_SAMPLES) for n, song in ((0, SONG), (1, SONG), (0, {}))]
     together = SongConditioner(job, 1, prior, items).conditioning(WINDOW)
+    assert together.start is not None
     for number, item in enumerate(items):
         alone = SongConditioner(job, 1, prior, [item]).conditioning(WINDOW)
         assert together.per_token is not None
         assert alone.per_token is not None
         assert torch.equal(together.per_token[number], alone.per_token[0])
-        assert together.start is not None
         assert alone.start is not None
         assert torch.equal(together.start[number], alone.start[0])
     assert not torch.equal(together.start[0], together.start[2])

@@ -83,7 +83,7 @@ def test_an_incomplete_run_is_finished_first(job: Job, tmp_path: Path) -> None:
     job.run.write_tokens(2, 1, np.zeros(3, np.int64), job.model.config.vqvae)
     assert plan(job) is job
     assert refusal(plan, job, tmp_path / "copy") == (
-        f"{job.run.path} is not whole yet",
+        f"{job.run.path} is incomplete",
         f"finish it first: `jukebox upsample {job.run.path}`",
     )
 

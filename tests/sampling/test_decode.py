@@ -38,7 +38,7 @@ def test_only_missing_audio_is_decoded(tiny: Model, registry: Registry, tmp_path
 def test_an_incomplete_item_is_not_decoded(tiny: Model, registry: Registry, tmp_path: Path) -> None:
     job = sampled(tiny, registry, tmp_path)
     assert refusal(decode_items, job, 1) == (
-        f"item 0 of {tmp_path} is not whole at level 1",
+        f"item 0 of {tmp_path} is incomplete at level 1",
         "finish it with `jukebox upsample`, or choose others: --only, --level",
     )
     assert not (tmp_path / "audio").exists()

@@ -161,7 +161,7 @@ def test_items_of_different_seeds_and_options_are_sampled_in_one_job(job: JobMak
         specs = dict(base.specs)
         for item, change in ((0, {"seed": 8}), (1, {"sampling": ({"top_k": 2},) * 3})):
             if item in specs:
-                segment = replace(specs[item].segments[0], **change)  # type: ignore[arg-type]
+                segment = replace(specs[item].segments[0], **change)
                 specs[item] = specs[item].with_segment(0, segment)
         return replace(base, specs=specs)
 
@@ -287,7 +287,7 @@ def test_a_level_is_not_sampled_below_an_incomplete_one(job: JobMaker) -> None:
     sample_level(mine, 2)
     with pytest.raises(InputError) as caught:
         sample_level(mine, 0)
-    assert caught.value.message == f"item 0 of {mine.run.path} is not whole at level 1"
+    assert caught.value.message == f"item 0 of {mine.run.path} is incomplete at level 1"
     assert caught.value.hint == "finish that level first, with the command that began it"
 
 

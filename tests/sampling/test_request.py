@@ -69,7 +69,7 @@ def test_a_preset_says_what_options_do_not(registry: Registry, preset: Path) -> 
 
 
 def test_options_win(registry: Registry, preset: Path) -> None:
-    options = {"model": "other", "seconds": 5.0, "items": 3, "only": "1", "seed": 9}
+    options: dict[str, Any] = {"model": "other", "seconds": 5.0, "items": 3, "only": "1", "seed": 9}
     found = request_of(registry, preset, conditions={"genre": "jazz"}, **options)
     assert (found.model, found.seconds, found.items, found.seed) == ("other", 5.0, (1,), 9)
     assert found.song == {"genre": ["jazz"]}

@@ -11,11 +11,14 @@ SEGMENT = {
     "conditions": {"genre": ["rock", "jazz"]},
     "sampling": [{}, {"top_k": 5}],
     "hop_fraction": [0.5, 0.125],
+    "parent": None,
+    "prompt": None,
 }
 
 
 def test_text_has_a_block_for_each_segment(registry: Registry) -> None:
-    more = {**SEGMENT, "seconds": [1.5, 2.0], "seed": 4, "conditions": {}}
+    parent = {"run": "../y", "item": 2, "upto_sample": 12_000}
+    more = {**SEGMENT, "seconds": [1.5, 2.0], "seed": 4, "conditions": {}, "parent": parent}
     item = {"item": 2, "seconds": 2.0, "progress": "tokens", "segments": [SEGMENT, more]}
     details = {"run": "runs/x", "model": "mini", "sample_rate": 8000, "items": [item]}
     assert run_text(details, registry).splitlines() == [
@@ -25,7 +28,22 @@ def test_text_has_a_block_for_each_segment(registry: Registry) -> None:
         "    genre: rock, jazz",
         "    level 0: hop_fraction 0.5",
         "    level 1: hop_fraction 0.125, top_k 5",
-        "  1.5 to 2 s: seed 4",
+        "  1.5 to 2 s: seed 4, continues item 2 of ../y",
         "    level 0: hop_fraction 0.5",
         "    level 1: hop_fraction 0.125, top_k 5",
+    ]
+
+
+def test_a_prompt_is_named_by_its_recording(registry: Registry) -> None:
+    prompt = {"audio_hash": "abc", "num_samples": 12_000, "name": "riff.wav"}
+    item = {
+        "item": 0,
+        "seconds": 1.5,
+        "progress": None,
+        "segments": [{**SEGMENT, "prompt": prompt}],
+    }
+    details = {"run": "runs/x", "model": "mini", "sample_rate": 8000, "items": [item]}
+    assert run_text(details, registry).splitlines()[1:3] == [
+        "item 0: 1.5 s",
+        "  0 to 1.5 s: recording riff.wav",
     ]

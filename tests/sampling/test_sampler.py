@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 import pytest
@@ -60,6 +61,7 @@ class Counting:
         return [[], []]  # positions so far; those of the prompt
 
     def prefill(self, tokens: Tensor, conditions: Conditioning, caches: list[list[int]]) -> None:
+        assert conditions.per_token is not None
         start = int(conditions.per_token[0, 0, 0])
         wanted = [self.stored(start + n) for n in range(tokens.shape[1])]
         assert tokens.tolist() == [wanted] * len(tokens)
@@ -69,6 +71,7 @@ class Counting:
     def step(
         self, last: Tensor, n: int, conditions: Conditioning, caches: list[list[int]]
     ) -> Tensor:
+        assert conditions.per_token is not None
         place = int(conditions.per_token[0, n, 0])
         wanted = (self.stored if n - 1 in caches[1] else self.sampled)(place - 1)
         assert n == 0 or last.tolist() == [wanted] * len(last)
@@ -83,6 +86,11 @@ class Counting:
     def stored(self, place: int) -> int:
         """What remains of it when its window is complete."""
         return 0 if place in self.characters else place
+
+
+def counting(**fields: Any) -> Any:
+    """`Counting` where a prior is wanted."""
+    return Counting(**fields)
 
 
 def positions(batch: int) -> Conditions:
@@ -125,12 +133,12 @@ def count(
     primed: int = 0,
     at: int | None = None,
     characters: tuple[int, ...] = (),
-    **callbacks: float,
+    **callbacks: Any,
 ) -> Interruption:
     """Samples with `Counting`, as far as the `at`-th report of new tokens."""
     interruption = Interruption(at)
     windows = token_windows(TOTAL, CONTEXT_LENGTH, hop, primed)
-    level = LevelSampler(0, Counting(characters=characters), [])
+    level = LevelSampler(0, counting(characters=characters), [])
     reports = interruption.callbacks(working, **callbacks)
     try:
         sample_windows(level, working, windows, positions(len(working)), reports)
@@ -153,7 +161,7 @@ def test_windows_are_joined_without_a_seam(hop, primed):
 def test_a_song_shorter_than_a_window(hop):
     working = [PartialTokens(0, 0, np.zeros(5, np.int64), 0)]
     windows = token_windows(5, CONTEXT_LENGTH, hop)
-    level = LevelSampler(0, Counting(), [])
+    level = LevelSampler(0, counting(), [])
     sample_windows(level, working, windows, positions(1), ProgressCallbacks())
     assert working[0].tokens.tolist() == [0, 1, 2, 3, 4]
 
@@ -231,7 +239,7 @@ def test_conditions_are_computed_once_for_each_window_that_is_sampled():
         return positions(2).conditioning(window)
 
     windows = token_windows(TOTAL, CONTEXT_LENGTH, 0.5)
-    level, working = LevelSampler(0, Counting(), []), partials([0, 1], [30, 25])
+    level, working = LevelSampler(0, counting(), []), partials([0, 1], [30, 25])
     sample_windows(level, working, windows, Conditions(conditions), ProgressCallbacks())
     assert computed == [s for s in windows if s.end > 25]
 
@@ -239,7 +247,7 @@ def test_conditions_are_computed_once_for_each_window_that_is_sampled():
 @pytest.mark.parametrize("known", [[0, 0, 0], [5, 21, 44], [16, 17, 18]])
 def test_reports_add_up_to_the_tokens_that_are_sampled(known):
     reports: list[int] = []
-    level, windows = LevelSampler(0, Counting(), []), token_windows(TOTAL, CONTEXT_LENGTH, 0.5)
+    level, windows = LevelSampler(0, counting(), []), token_windows(TOTAL, CONTEXT_LENGTH, 0.5)
     callbacks = ProgressCallbacks(reports.append, every=5)
     sample_windows(level, partials(range(3), known), windows, positions(3), callbacks)
     assert sum(reports) == 3 * TOTAL - sum(known)
@@ -257,15 +265,16 @@ class Recording:
 
 
 def test_the_history_of_samplers_is_the_window_before_the_position():
-    spy, windows = Recording(), token_windows(TOTAL, CONTEXT_LENGTH, 0.5)
-    level = LevelSampler(0, Counting(), [spy])
+    spy: Any = Recording()
+    windows = token_windows(TOTAL, CONTEXT_LENGTH, 0.5)
+    level = LevelSampler(0, counting(), [spy])
     sample_windows(level, partials([0, 1]), windows, positions(2), ProgressCallbacks())
     wanted = [list(range(s.start, n)) for s in windows for n in range(s.sample_from, s.end)]
     assert [h.tolist() for h in spy.histories] == [[row, row] for row in wanted]
 
 
 def test_samplers_are_applied_in_order():
-    def only(token: int) -> Callable[[Tensor, Tensor], Tensor]:
+    def only(token: int) -> Any:
         return lambda logits, history: torch.full_like(logits, -50.0).index_fill(
             1, torch.tensor([token]), 50.0
         )
@@ -291,7 +300,7 @@ UNCONDITIONAL = 99
 def one_prior(prefix: int = 0) -> Prior:
     """Random weights, and logits that depend strongly on all that came before."""
     torch.manual_seed(0)
-    size = {
+    size: dict[str, Any] = {
         "context_length": CONTEXT_LENGTH,
         "prefix_length": prefix,
         "rows": 4,

@@ -84,7 +84,7 @@ def test_a_prior_in_another_precision_keeps_nothing_of_its_file_in_memory(
     alive: set[int] = set()
     count = 0
 
-    class Watched(np.memmap):  # type: ignore[type-arg]
+    class Watched(np.memmap):
         def __new__(cls, *words: Any) -> Any:
             nonlocal count
             mapped = super().__new__(cls, *words)

@@ -33,7 +33,8 @@ def metadata(path: Path) -> dict[str, str]:
 
 def test_tokens_are_read_as_they_were_written(path: Path) -> None:
     found = read_token_file(path, HINT)
-    assert (found.tolist(), found.dtype) == ([5, 63, 0], np.int64)
+    assert found.tolist() == [5, 63, 0]
+    assert found.dtype == np.int64
 
 
 def test_a_file_says_what_its_tokens_are(path: Path) -> None:

@@ -154,7 +154,7 @@ def test_conditions_are_dropped_one_by_one_and_all_at_once(
 
 
 @dataclass(frozen=True)
-class RandomArtist(Artist):
+class RandomArtist(Artist):  # type: ignore[misc]
     """Replaces the artist by Bob in half of the augmented songs."""
 
     def augment(self, song: Song, rng: np.random.Generator) -> Song:

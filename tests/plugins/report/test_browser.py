@@ -441,10 +441,11 @@ def test_headings_are_an_outline(page: Page) -> None:
 
 def test_roles_and_labels_as_they_are_computed(page: Page) -> None:
     expect(sound(page)).to_have_accessible_name("Item 0, level 0")
-    for selector, role, name in (
+    rows: tuple[tuple[str, Any, str], ...] = (
         (".place", "slider", "Place in item 0, level 0"),
         ("button.word", "button", "we"),
-    ):
+    )
+    for selector, role, name in rows:
         expect(page.locator(selector).first).to_have_role(role)
         expect(page.locator(selector).first).to_have_accessible_name(name)
     expect(page.locator("main")).to_have_role("main")
