@@ -28,7 +28,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
 def list_examples(as_json: Json = False) -> None:
     """List the examples that come with the package."""
     titles = {name: example_title(folder) for name, folder in example_folders().items()}
-    text = "\n".join(f"{name:12} {title}" for name, title in titles.items())
+    text = "\n".join(f"{name:16} {title}" for name, title in titles.items())
     print_result({"examples": titles}, text, as_json)
 
 

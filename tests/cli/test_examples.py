@@ -21,7 +21,7 @@ def test_list_names_the_examples_with_their_titles(jukebox: Jukebox) -> None:
     titles = json.loads(stdout_of(jukebox("examples", "list", "--json")))["examples"]
     assert titles["job-array"] == "Job arrays: many items on many machines"
     lines = stdout_of(jukebox("examples", "list")).splitlines()
-    assert lines == [f"{name:12} {title}" for name, title in titles.items()]
+    assert lines == [f"{name:16} {title}" for name, title in titles.items()]
 
 
 @pytest.mark.parametrize("name", ["job-array", "mini", "plugin"])
