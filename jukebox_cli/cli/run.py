@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from jukebox_cli.cli.completion import complete_runs
-from jukebox_cli.cli.console import print_note, print_result
+from jukebox_cli.cli.console import print_note, print_result, print_warning
 from jukebox_cli.cli.options import Json, Quiet, RunFolder
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.registry import Registry
@@ -39,13 +39,22 @@ def list_runs(
     as_json: Json = False,
 ) -> None:
     """List the runs in a folder: model, items, length, progress and size."""
+    if not folder.is_dir():
+        raise InputError(f"no folder {folder}", "make a run with `jukebox generate`")
+    runs = list(_summaries(folder, ctx.obj))
+    print_result({"runs": [_row(each) for each in runs]}, _table(runs), as_json)
+
+
+def _summaries(folder: Path, registry: Registry) -> Iterator[RunSummary]:
+    """The runs in a folder, with a warning for each that can't be read."""
     from jukebox_cli.sampling.run_summary import summarize_run
     from jukebox_cli.storage.run import find_runs
 
-    if not folder.is_dir():
-        raise InputError(f"no folder {folder}", "make a run with `jukebox generate`")
-    runs = [summarize_run(run, ctx.obj) for run in find_runs(folder)]
-    print_result({"runs": [_row(each) for each in runs]}, _table(runs), as_json)
+    for run in find_runs(folder):
+        try:
+            yield summarize_run(run, registry)
+        except InputError as error:
+            print_warning(error.message)
 
 
 def _row(run: RunSummary) -> dict[str, Any]:

@@ -64,6 +64,17 @@ def test_list_of_a_folder_without_runs_is_empty(runs: Path, jukebox: Jukebox) ->
     assert json.loads(stdout_of(jukebox("run", "list", "models", "--json"))) == {"runs": []}
 
 
+def test_list_warns_of_a_run_that_is_damaged_and_lists_the_others(
+    runs: Path, jukebox: Jukebox
+) -> None:
+    before = stdout_of(jukebox("run", "list")).splitlines()
+    (runs / "runs" / "song" / "run.yaml").write_text("format: 1\n")
+    result = jukebox("run", "list")
+    assert (result.code, len(result.out.splitlines())) == (0, len(before) - 1)
+    (warning,) = result.err.splitlines()
+    assert warning.startswith("warning: runs/song/run.yaml")
+
+
 def test_list_of_no_folder_is_refused(refused: Refused) -> None:
     hint = "make a run with `jukebox generate`"
     refused("run", "list", error="no folder runs", hint=hint)
