@@ -1,4 +1,4 @@
-"""Continuing a run, or a recording (primed sampling; Dhariwal et al. 2020, section 5)."""
+"""Continuing a run, or a recording (primed sampling; Dhariwal et al. 2020, "Sampling")."""
 
 from __future__ import annotations
 

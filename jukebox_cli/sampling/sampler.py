@@ -1,4 +1,4 @@
-"""Sampling a level: window after window, token after token (Dhariwal et al. 2020, section 5).
+"""Sampling a level: window after window, token after token (Dhariwal et al. 2020, "Sampling").
 
 Everything that is computed is a function of the item alone: no sum mixes items, prompts are
 prefilled item by item, and a window that was left half sampled is replayed token by token. So on
