@@ -58,6 +58,7 @@ def test_logits_in_bf16_are_near_those_in_fp32(level: int, registry: Registry) -
     torch.testing.assert_close(logits[1].float(), logits[0], atol=0.5, rtol=0.1)
 
 
+@pytest.mark.slow
 def test_it_makes_music_without_a_network(
     tmp_path: Path, jukebox: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -112,6 +112,7 @@ def python(package: Path, *words: object, **environment: str) -> subprocess.Comp
     )
 
 
+@pytest.mark.slow
 def test_the_tests_of_the_guide_pass(package: Path) -> None:
     result = python(package, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests")
     assert result.returncode == 0, result.stdout
@@ -125,6 +126,7 @@ def test_the_guides_modules_do_not_load_torch(package: Path) -> None:
     assert python(package, "-c", code).stdout == "[]\n"
 
 
+@pytest.mark.slow
 def test_the_guides_conditioner_is_trained(package: Path, tmp_path: Path) -> None:
     """From a manifest to a fitted conditioner; then added to a model that lacks it."""
     rows = []

@@ -124,6 +124,7 @@ def registry_with(target: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
     return load_installed(pytest.fail)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_its_own_tests_pass(name: str, target: Path) -> None:
     folder = ROOT / "examples" / name
@@ -214,6 +215,7 @@ def test_it_changes_the_logits(trained: Model, registry_with: Registry) -> None:
     assert not torch.equal(rising[:, -1], quiet[:, -1])
 
 
+@pytest.mark.slow
 def test_a_song_is_made_with_all_of_it(command: Command, trained: Model, tmp_path: Path) -> None:
     def tokens(name: str, *more: str) -> bytes:
         words = ("generate", "--model", trained.path, "--out", tmp_path / name, "--until", "top")

@@ -78,6 +78,7 @@ def test_runs_are_those_in_the_working_folder_and_in_runs(
     assert complete(folder, *words, "runs/rock-") == ["runs/rock-2"]
 
 
+@pytest.mark.slow
 def test_names_are_those_of_the_chosen_model(folder: Path) -> None:
     tiny = ("generate", "--model", "tiny")
     assert complete(folder, *tiny, "--genre", "") == ["jazz", "rock"]

@@ -18,6 +18,7 @@ from support.run_files import contents
 from support.tiny_model import TINY
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_to_all_processes_of_a_training_loses_nothing(
     number: signal.Signals, code: int, tone: Path, jukebox: Jukebox, tmp_path: Path

@@ -19,6 +19,8 @@ from jukebox_cli.storage.model import Model
 from jukebox_cli.storage.run import Run
 from support.paths import ROOT
 
+pytestmark = pytest.mark.slow
+
 SCRIPTS = ROOT / "examples" / "job-array"
 DAEMONS = ("munged", "slurmctld", "slurmd")
 ITEMS, EACH, SECONDS = 3, 2, 0.4  # so that the last task has fewer items

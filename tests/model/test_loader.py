@@ -80,6 +80,7 @@ def test_a_prior_is_large_by_its_parameters(
         assert is_large(prior) is expected
 
 
+@pytest.mark.slow
 def test_a_run_is_sampled_in_the_chosen_precision(
     tiny: Model, tmp_path: Path, jukebox: Jukebox
 ) -> None:

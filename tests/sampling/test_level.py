@@ -156,6 +156,7 @@ def test_guidance_of_0_is_sampling_without_conditions(
     assert tokens_on_disk(mine) == tokens_on_disk(unconditional)
 
 
+@pytest.mark.slow
 def test_items_of_different_seeds_and_options_are_sampled_in_one_job(job: JobMaker) -> None:
     def changed(base: Job) -> Job:
         specs = dict(base.specs)

@@ -63,6 +63,7 @@ def count_to(counts: dict[str, int]) -> Callable[[str, int, int], Advance]:
     return start
 
 
+@pytest.mark.slow
 def test_levels_in_parallel_have_the_tokens_of_levels_in_turn(
     job: JobMaker, two_cores: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -77,6 +78,7 @@ def test_levels_in_parallel_have_the_tokens_of_levels_in_turn(
     assert all_tokens(together.run.path) == all_tokens(alone.run.path)
 
 
+@pytest.mark.slow
 def test_tokens_that_are_there_are_kept(job: JobMaker, two_cores: None) -> None:
     whole, part = job("whole"), job("part", items=(1,))
     pipeline.complete_run(whole, "tokens")
@@ -122,6 +124,7 @@ def test_the_number_of_cores_can_be_limited(monkeypatch: pytest.MonkeyPatch) -> 
         assert pipeline.available_cores() == cores
 
 
+@pytest.mark.slow
 def test_an_error_of_a_worker_is_raised_here(
     job: JobMaker, two_cores: None, tiny: Model, tmp_path: Path
 ) -> None:
@@ -190,6 +193,7 @@ def children(process: int) -> list[int]:
     return [int(word) for word in listed.stdout.split()]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)]
 )

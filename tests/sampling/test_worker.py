@@ -47,6 +47,7 @@ def give(worker: subprocess.Popen[bytes], task: LevelTask) -> IO[bytes]:
     return worker.stdout
 
 
+@pytest.mark.slow
 def test_a_worker_samples_what_this_process_would(
     worker: subprocess.Popen[bytes], tiny: Model, registry: Registry, tmp_path: Path
 ) -> None:
@@ -61,6 +62,7 @@ def test_a_worker_samples_what_this_process_would(
     assert tokens_on_disk(job) == tokens_on_disk(here)
 
 
+@pytest.mark.slow
 def test_a_worker_waits_for_the_level_above_until_its_input_is_closed(
     worker: subprocess.Popen[bytes], tiny: Model, registry: Registry, tmp_path: Path
 ) -> None:

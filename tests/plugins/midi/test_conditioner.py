@@ -181,6 +181,7 @@ def player(tmp_path_factory: pytest.TempPathFactory, registry: Registry) -> Path
     return make_tiny(folder / "player", registry, yaml.safe_dump(recipe), learned).path
 
 
+@pytest.mark.slow
 def test_notes_change_the_top_level_and_upsamplers(
     player: Path, band: Path, here: Path, jukebox: Jukebox
 ) -> None:

@@ -38,6 +38,7 @@ def test_a_model_is_imported_by_one_command(checkpoints: Path, jukebox: Jukebox)
     assert "artist: 1, 2, 3, 4, 5, 6\n" in shown
 
 
+@pytest.mark.slow
 def test_songs_are_made_with_an_imported_model(checkpoints: Path, jukebox: Jukebox) -> None:
     assert jukebox("model", "import", "checkpoints", "--name", "mine", "-q").code == 0
     options = ("--artist", 3, "--genre", "1 2", "--lyrics", "la la la", "--total", 20)

@@ -24,7 +24,10 @@ from jukebox_cli.storage.run import Run
 from support.run_files import chord, write_chord
 
 CHROMIUM = shutil.which("chromium")
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="chromium is not installed"),
+]
 
 FLAGS = (
     "--disable-dev-shm-usage",  # it is small in containers

@@ -122,6 +122,7 @@ def test_a_run_of_the_top_level(
     assert "--until top" in reproduced(generate(jukebox, tiny, "--until", "top"))
 
 
+@pytest.mark.slow
 def test_items_continued_apart_with_several_seeds_and_conditions(
     here: Path, jukebox: Jukebox, tiny: Model, reproduced: Reproduced
 ) -> None:
