@@ -109,7 +109,7 @@ def open_run(registry: Registry, path: Path, only: str | None = None) -> OpenRun
     :raises InputError: if the folder is not a run, or has no such item.
     """
     run = Run(path)
-    run.config  # noqa: B018 - an error now, if it is not a run
+    _ = run.config  # raises InputError if it is not a run
     numbers = run.select_items(None if only is None else parse_number_list(only))
     return OpenRun(run, registry, numbers)
 

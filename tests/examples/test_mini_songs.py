@@ -9,17 +9,9 @@ from typing import Any
 
 import pytest
 
-from support.mini_modules import mini_modules
-
 pretty_midi = pytest.importorskip("pretty_midi", reason="the composer writes pretty_midi objects")
 np = pytest.importorskip("numpy")
 pytest.importorskip("soxr", reason="the renderer resamples with soxr")
-
-
-@pytest.fixture(scope="module")
-def mini():
-    with mini_modules() as modules:
-        yield modules
 
 
 def notes_of(midi) -> list[tuple[object, ...]]:

@@ -12,17 +12,9 @@ from typing import Any
 import pytest
 from jukebox_plugins.lyrics.text import parse_lyrics
 
-from support.mini_modules import mini_modules
-
 pretty_midi = pytest.importorskip("pretty_midi", reason="the composer writes pretty_midi objects")
 np = pytest.importorskip("numpy")
 pytest.importorskip("soxr", reason="the renderer resamples with soxr")
-
-
-@pytest.fixture(scope="module")
-def mini():
-    with mini_modules() as modules:
-        yield modules
 
 
 @pytest.fixture(scope="module")
