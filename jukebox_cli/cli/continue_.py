@@ -137,5 +137,5 @@ def _continue_recording(
     model = find_model(request.model)
     job = from_recording(request, model, registry, audio, options.prime, options.out)
     job = prepare_job(job, compute, until)
-    prime_with_recording(job, audio, options.prime)
+    prime_with_recording(job, audio)
     return job

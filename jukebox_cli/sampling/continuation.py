@@ -142,8 +142,12 @@ def from_recording(
     return Job(run, model, registry, request.items, config, specs)
 
 
-def prime_with_recording(job: Job, path: Path, seconds: float | None) -> None:
-    """Gives the items that lack them the tokens of a recording, at every level, as their prompt."""
+def prime_with_recording(job: Job, path: Path) -> None:
+    """Gives the items that lack them the tokens of a recording, at every level, as their prompt.
+
+    Nothing after the prompt's samples is encoded: the last tokens would depend on it, and the run
+    does not record how much there was.
+    """
     from jukebox_cli.model.devices import pick_device
     from jukebox_cli.model.loader import load_vqvae
     from jukebox_cli.sampling.tokenize import encode_file
@@ -151,12 +155,12 @@ def prime_with_recording(job: Job, path: Path, seconds: float | None) -> None:
     items = [item for item in job.items if not _is_primed(job, item)]
     if not items:
         return
-    vqvae = load_vqvae(job.model, pick_device(job.device))
-    tokens, num_samples = encode_file(vqvae, path, seconds=seconds)
     prompt = job.specs[items[0]].prompt
     assert prompt is not None
-    num_tokens = [job.grid.num_tokens(n, prompt.num_samples) for n in range(job.grid.num_levels)]
-    if len(tokens[0]) < num_tokens[0]:
+    seconds = prompt.num_samples / job.config.sample_rate
+    vqvae = load_vqvae(job.model, pick_device(job.device))
+    tokens, num_samples = encode_file(vqvae, path, seconds=seconds)
+    if len(tokens[0]) < job.grid.num_tokens(0, prompt.num_samples):
         found = num_samples / job.config.sample_rate
         raise InputError(
             f"{path} is shorter than its header says: {found:.3f} s",
@@ -164,13 +168,11 @@ def prime_with_recording(job: Job, path: Path, seconds: float | None) -> None:
         )
     for item in items:
         for level, codes in enumerate(tokens):
-            kept = codes[: num_tokens[level]]
-            job.run.write_tokens(level, item, kept, job.model.config.vqvae)
+            job.run.write_tokens(level, item, codes, job.model.config.vqvae)
         job.run.write_item(item, job.specs[item])
     if not job.run.exists:
         job.run.write_config(job.config)
-    primed = round(prompt.num_samples / job.config.sample_rate, 3)
-    job.log_event("primed", audio=path.name, seconds=primed)
+    job.log_event("primed", audio=path.name, seconds=round(seconds, 3))
 
 
 def _is_primed(job: Job, item: int) -> bool:

@@ -104,7 +104,7 @@ def test_a_recording_becomes_a_prompt(tiny: Model, registry: Registry, tmp_path:
     sound, out = write_chord(tmp_path / "a.wav", 0.2003), tmp_path / "run"
     job = from_recording(request(tiny), tiny, registry, sound, None, out)
     assert not out.exists()
-    prime_with_recording(job, sound, None)
+    prime_with_recording(job, sound)
     spec = Run(out).item(1)
     assert spec.prompt == Prompt(hash_recording(sound), 1600)
     assert [(s.first_sample, s.seed, s.conditions) for s in spec.segments] == [
@@ -121,13 +121,27 @@ def test_a_recording_becomes_a_prompt(tiny: Model, registry: Registry, tmp_path:
     assert len(tokens_on_disk(job)[0, 1]) == 600
 
 
+def test_only_the_samples_of_a_prompt_are_encoded(
+    tiny: Model, registry: Registry, tmp_path: Path
+) -> None:
+    sound = write_chord(tmp_path / "a.wav", 0.3)
+    tokens = []
+    for prime in (0.2, 0.2005, 0.2019):  # 16 samples, 0.002 s, are a token of the top level
+        out = tmp_path / f"run-{prime}"
+        job = from_recording(request(tiny), tiny, registry, sound, prime, out)
+        prime_with_recording(job, sound)
+        prompt = job.run.item(0).prompt
+        assert prompt is not None
+        assert prompt.num_samples == 1600
+        tokens.append(tokens_on_disk(job))
+    assert tokens[0] == tokens[1] == tokens[2]
+
+
 def test_a_run_of_another_recording_is_refused(
     tiny: Model, registry: Registry, tmp_path: Path
 ) -> None:
     sound, out = write_chord(tmp_path / "a.wav", 0.2), tmp_path / "run"
-    prime_with_recording(
-        from_recording(request(tiny), tiny, registry, sound, None, out), sound, None
-    )
+    prime_with_recording(from_recording(request(tiny), tiny, registry, sound, None, out), sound)
     other = write_chord(tmp_path / "b.wav", 0.21)
     for path, prime in ((other, 0.2), (sound, 0.1)):
         shorter = request(tiny, items=(2,), seconds=0.3 - prime)
@@ -141,7 +155,7 @@ def test_a_recording_that_is_shorter_than_its_header_says(
     sound = write_chord(tmp_path / "a.wav", 0.2)
     job = from_recording(request(tiny), tiny, registry, sound, None, tmp_path / "run")
     shorter = write_chord(tmp_path / "a.wav", 0.1)
-    assert refusal(prime_with_recording, job, shorter, None) == (
+    assert refusal(prime_with_recording, job, shorter) == (
         f"{shorter} is shorter than its header says: 0.100 s",
         "use only what is there: --prime SECONDS",
     )

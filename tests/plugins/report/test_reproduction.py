@@ -181,6 +181,15 @@ def test_the_beginning_of_a_recording(
     assert "--prime 0.25 --model tiny --seconds 0.1 \\ --items 2 --seed 0" in text
 
 
+def test_a_recording_that_is_cut_within_a_token(
+    here: Path, jukebox: Jukebox, tiny: Model, reproduced: Reproduced
+) -> None:
+    riff = write_chord(here / "riff.wav", 0.5)
+    words = ("--audio", riff, "--prime", 0.2519, "--model", tiny.path, "--seconds", 0.1)
+    assert jukebox("continue", *words, "--out", "song", "--quiet").code == 0
+    assert "--prime 0.25 --model tiny" in reproduced(Path("song").resolve(), riff)
+
+
 def test_tokenized_recordings(here: Path, jukebox: Jukebox, tiny: Model) -> None:
     files = [write_chord(here / name, 0.1) for name in ("a.wav", "b.wav")]
     jukebox("tokenize", *files, "--model", tiny.path, "--out", "recorded")
