@@ -43,9 +43,9 @@ def _stages(events: Sequence[dict[str, Any]]) -> dict[str, float]:
 
     If levels are sampled in parallel, that of a level includes waiting for the level above.
     """
-    drawn = [event for event in events if event["event"] == "drawn"]
-    one_by_one = [event["event"] for event in events[:-1]] == ["level", "drawn"] * len(drawn)
+    sampled = [event for event in events if event["event"] == "sampled"]
+    one_by_one = [event["event"] for event in events[:-1]] == ["level", "sampled"] * len(sampled)
     suffix = "" if one_by_one else ", in parallel"
-    stages = {f"level {event['level']}{suffix}": event["seconds"] for event in drawn}
+    stages = {f"level {event['level']}{suffix}": event["seconds"] for event in sampled}
     (decoded,) = (event for event in events if event["event"] == "decoded")
-    return {**stages, "decode": decoded["time"] - drawn[-1]["time"]}
+    return {**stages, "decode": decoded["time"] - sampled[-1]["time"]}

@@ -364,7 +364,7 @@ def test_jukebox_event_sees_every_line_of_a_runs_log(
     lines = read_jsonl(out / "log.jsonl")
     assert [event for _, event in seen] == lines
     assert {run for run, _ in seen} == {out}
-    assert {line["event"] for line in lines} == {"level", "drawn", "decoded", "continue"}
+    assert {line["event"] for line in lines} == {"level", "sampled", "decoded", "continue"}
     assert all(line["time"] > 0 for line in lines)
 
 

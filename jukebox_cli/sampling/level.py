@@ -46,7 +46,7 @@ def sample_level(job: Job, level: int) -> None:
         for batch in _batches(job, level, items):
             _sample_batch(job, level, prior, batch, advance)
     seconds = round(time.monotonic() - started, 2)
-    job.log_event("drawn", level=level, tokens=num_missing, seconds=seconds)
+    job.log_event("sampled", level=level, tokens=num_missing, seconds=seconds)
 
 
 def _require_upper_level(job: Job, level: int, items: Sequence[int]) -> None:

@@ -131,7 +131,7 @@ def test_the_command_prints_a_manifest(tmp_path: Path) -> None:
 
 def test_the_event_hook_records_the_speed(tmp_path: Path) -> None:
     hook = Registry({"energy": jukebox_energy}).manager.hook.jukebox_event
-    drawn = {"time": 0.0, "event": "drawn", "level": 2, "tokens": 64, "seconds": 0.5}
-    for event in ({"time": 0.0, "event": "level", "level": 2}, drawn, drawn):
+    sampled = {"time": 0.0, "event": "sampled", "level": 2, "tokens": 64, "seconds": 0.5}
+    for event in ({"time": 0.0, "event": "level", "level": 2}, sampled, sampled):
         hook(run=tmp_path, event=event)
     assert (tmp_path / "speed.csv").read_text() == "level,tokens,seconds\n2,64,0.5\n2,64,0.5\n"

@@ -9,7 +9,7 @@ from typing import Any
 
 def record(run: Path, event: Mapping[str, Any]) -> None:
     """Append a line to the run's speed.csv for every level that was sampled."""
-    if event["event"] != "drawn":
+    if event["event"] != "sampled":
         return
     path = run / "speed.csv"
     header = "" if path.exists() else "level,tokens,seconds\n"
