@@ -16,7 +16,7 @@ import pluggy
 from jukebox_cli.config.suggest import unknown_name
 from jukebox_cli.interfaces import hooks
 from jukebox_cli.interfaces.conditioner import Conditioner
-from jukebox_cli.interfaces.contract import ENTRY_POINT_GROUP, PluginError
+from jukebox_cli.interfaces.contract import ENTRY_POINT_GROUP, PluginError, plugin_errors
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.interfaces.sampler import Sampler
 
@@ -108,6 +108,16 @@ class Registry:
                 error.hint = blocked_hint(name)
             raise error
         return build_dataclass(self.conditioners[name], values, f"conditioner '{name}'")
+
+    def vocabulary(self, fields_by_name: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
+        """`Conditioner.vocabulary` of the conditioners with these fields, merged. Those that are
+        not installed are left out. InputError as for `make_conditioner`."""
+        words: dict[str, list[str]] = {}
+        for name in self.conditioners.keys() & fields_by_name.keys():
+            conditioner = self.make_conditioner(name, fields_by_name[name])
+            with plugin_errors(conditioner, "vocabulary"):
+                words |= {key: list(known) for key, known in conditioner.vocabulary().items()}
+        return dict(sorted(words.items()))
 
     def make_samplers(self, options: Mapping[str, Any]) -> list[Sampler]:
         """The samplers that the options switch on, in the order in which they run. InputError for

@@ -74,6 +74,9 @@ class Artist(Conditioner):
 
         return StartEmbedding(1 + len(self.names), shape.width)
 
+    def vocabulary(self) -> dict[str, Sequence[str]]:
+        return {"artist": self.names}
+
 
 @hookimpl
 def jukebox_conditioners() -> list[type[Conditioner]]:

@@ -91,6 +91,9 @@ class Genre(Conditioner):
 
         return StartEmbedding(1 + len(self.names), shape.width)
 
+    def vocabulary(self) -> dict[str, Sequence[str]]:
+        return {"genre": self.names}
+
 
 @hookimpl
 def jukebox_conditioners() -> list[type[Conditioner]]:

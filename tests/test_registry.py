@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -414,6 +414,34 @@ def test_a_conditioner_gets_its_fields() -> None:
 def test_a_bad_setting_is_told(name: str, values: dict[str, Any], message: str, hint: str) -> None:
     registry = Registry({"acme": brings(Mood)})
     assert refusal(lambda: registry.make_conditioner(name, values)) == (message, hint)
+
+
+def test_the_vocabulary_is_that_of_the_conditioners_with_their_fields() -> None:
+    class Feeling(Mood):
+        def vocabulary(self) -> dict[str, Sequence[str]]:
+            return {"mood": self.names}
+
+    class Other(Plain):
+        name = "other"
+
+    registry = Registry({"acme": brings(Feeling, Other)})
+    assert registry.vocabulary({"mood": {"names": ["calm"]}, "other": {}, "absent": {}}) == {
+        "mood": ["calm"]
+    }
+    assert registry.vocabulary({"mood": {}}) == {"mood": []}
+    assert registry.vocabulary({}) == {}
+
+
+def test_a_vocabulary_that_fails_names_its_plugin() -> None:
+    class Broken(Mood):
+        def vocabulary(self) -> dict[str, Sequence[str]]:
+            raise KeyError("calm")
+
+    registry = Registry({"acme": brings(Broken)})
+    assert refusal(registry.vocabulary, {"mood": {}}) == (
+        "plugin 'mood': vocabulary() raised KeyError: 'calm'",
+        "uninstall it, or switch it off with JUKEBOX_BLOCK=mood",
+    )
 
 
 def test_options_switch_samplers_on_in_order(registry: Registry) -> None:

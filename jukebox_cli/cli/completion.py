@@ -15,6 +15,7 @@ from typing import Any
 import typer
 
 from jukebox_cli.interfaces.errors import InputError
+from jukebox_cli.registry import Registry
 
 
 def complete_presets(incomplete: str) -> list[str]:
@@ -46,13 +47,13 @@ def complete_runs(incomplete: str) -> list[str]:
     return _matches(incomplete, [str(run.path) for run in runs])
 
 
-def complete_condition(name: str) -> Callable[[typer.Context, str], list[str]]:
-    """Completes the option of the conditioner called `name`: with its field `names`, as the
-    command line's model has it."""
+def complete_condition(field: str) -> Callable[[typer.Context, str], list[str]]:
+    """Completes the option of a conditioner's `Input` field: with the words that the conditioner
+    knows in the command line's model."""
 
     def complete(ctx: typer.Context, incomplete: str) -> list[str]:
         try:
-            return _matches(incomplete, _known_names(_model_name(ctx.params), name))
+            return _matches(incomplete, _known_words(ctx.obj, _model_name(ctx.params), field))
         except InputError:
             return []
 
@@ -71,14 +72,14 @@ def _model_name(options: dict[str, Any]) -> str:
     return str(preset.get("model") or DEFAULT_MODEL)
 
 
-def _known_names(model_name: str, conditioner: str) -> list[str]:
-    """The names that a conditioner knows at any level of a model, sorted."""
+def _known_words(registry: Registry, model_name: str, field: str) -> list[str]:
+    """The words that conditioners know for a field at any level of a model, sorted."""
     from jukebox_cli.storage.model import find_model
 
     model = find_model(model_name)
     levels = range(len(model.config.priors))
-    fitted = [model.fitted_conditioners(level).get(conditioner, {}) for level in levels]
-    return sorted({str(name) for fields in fitted for name in fields.get("names", ())})
+    known = [registry.vocabulary(model.fitted_conditioners(level)) for level in levels]
+    return sorted({word for words in known for word in words.get(field, ())})
 
 
 class _Match(str):

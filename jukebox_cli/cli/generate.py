@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -36,15 +38,19 @@ def generate(
     from jukebox_cli.sampling.run_setup import create_run, start_job
 
     wanted = build_request(ctx.obj, request, plugins)
-    job = start_job(wanted, ctx.obj, request.out, _default_name(request, plugins))
+    job = start_job(
+        wanted, ctx.obj, request.out, _default_name(request.preset, plugins.conditions, ctx.obj)
+    )
     job = prepare_job(job, compute, until)
     create_run(job)
     complete_job(job, until, output)
 
 
-def _default_name(request: RequestOptions, plugins: PluginOptions) -> str:
-    """The name of a run without --out: that of its preset, genre or artist, or `song`."""
-    if request.preset:
-        return Path(request.preset).stem
-    name = plugins.conditions.get("genre") or plugins.conditions.get("artist") or "song"
-    return "".join(c if c.isalnum() else "-" for c in str(name).lower())
+def _default_name(preset: str | None, conditions: Mapping[str, Any], registry: Registry) -> str:
+    """The name of a run without --out: that of its preset, or the conditions that are words of a
+    vocabulary, such as `ada-vale-rock`, or `song`."""
+    if preset:
+        return Path(preset).stem
+    labels = registry.vocabulary({name: {} for name in registry.conditioners})
+    words = "-".join(str(value) for option, value in conditions.items() if option in labels)
+    return "".join(c if c.isalnum() else "-" for c in words.lower()) or "song"

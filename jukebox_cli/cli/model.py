@@ -37,18 +37,19 @@ def show(
     name: Annotated[str, typer.Argument(metavar="NAME", autocompletion=complete_models)],
     as_json: Json = False,
 ) -> None:
-    """Show a model's levels, and the names that its conditioners know."""
+    """Show a model's levels, and the words that its conditioners know."""
     from jukebox_cli.storage.model import find_model
 
     model = find_model(name)
     codec = model.config.vqvae
+    vocabulary = ctx.obj.vocabulary(model.fitted_conditioners(codec.num_levels - 1))
     data = {
         "model": model.name,
         "folder": str(model.path),
         "sample_rate": codec.sample_rate,
         "codebook_size": codec.codebook_size,
         "levels": {str(n): _level(model, n, ctx.obj) for n in range(codec.num_levels)},
-        "vocabulary": _vocabularies(model),
+        "vocabulary": {label: words for label, words in vocabulary.items() if words},
         "card": model.card.read_text(encoding="utf-8") if model.card.exists() else "",
     }
     print_result(data, _text(data), as_json)
@@ -67,16 +68,6 @@ def _level(model: Model, level: int, registry: Registry) -> dict[str, Any]:
     }
 
 
-def _vocabularies(model: Model) -> dict[str, list[str]]:
-    """The names or characters that conditioners of the top level know, by conditioner."""
-    fitted = model.fitted_conditioners(model.config.vqvae.num_levels - 1)
-    known = {
-        name: [*fields.get("names", ()), *"".join(fields.get("charset", "").split())]
-        for name, fields in fitted.items()
-    }
-    return {name: words for name, words in known.items() if words}
-
-
 def _text(data: dict[str, Any]) -> str:
     size = f"{data['sample_rate']} Hz, {data['codebook_size']} codes per level"
     lines = [f"{data['model']}: {size}, {data['folder']}"]
@@ -85,5 +76,5 @@ def _text(data: dict[str, Any]) -> str:
         rate = f"{level['tokens_per_second']:g} tokens/s"
         prior = conditioners if level["has_prior"] else "no prior"
         lines.append(f"level {number}: hop length {level['hop_length']}, {rate}: {prior}")
-    lines += [f"{name}: {join_names(known)}" for name, known in data["vocabulary"].items()]
+    lines += [f"{label}: {join_names(words)}" for label, words in data["vocabulary"].items()]
     return "\n".join([*lines, "", data["card"]]).rstrip()

@@ -124,6 +124,16 @@ class Conditioner(ABC):
         trained and saved with the prior, in fp32. Import torch inside this method.
         """
 
+    def vocabulary(self) -> dict[str, Sequence[str]]:
+        """Label -> words or characters that this conditioner knows, for `jukebox model show`.
+
+        If an `Input` field takes words of a fixed set, as `--genre` does, use its name as the
+        label, also while the set is empty because the conditioner is not fitted. Then shells
+        complete the option with these words, and a run that is generated without `--out` is named
+        after its value. The default is empty.
+        """
+        return {}
+
     def describe(self, song: Song) -> dict[str, str]:
         """Label -> text of this conditioner's values in a song, for pages and terminals.
 

@@ -217,6 +217,9 @@ class Lyrics(Conditioner):
 
         return LyricsPrefix(self, shape) if self.form == "prefix" else LyricsEncoder(self, shape)
 
+    def vocabulary(self) -> dict[str, Sequence[str]]:
+        return {"lyrics characters": [c for c in self.charset if not c.isspace()]}
+
     def describe(self, song: Song) -> dict[str, str]:
         """`3 words in 2 lines, with times`."""
         text = song.get("lyrics")

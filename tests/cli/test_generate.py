@@ -59,11 +59,13 @@ def test_the_model_is_mini_and_the_run_is_runs_song_unless_said(
     [
         (("--genre", "rock"), "rock"),
         (("--artist", "Ada Vale"), "ada-vale"),
+        (("--genre", "rock,jazz", "--artist", "Ada Vale"), "ada-vale-rock-jazz"),
+        (("--total", "90"), "song"),
         (("--preset", "my/jazz.yaml"), "jazz"),
     ],
 )
 def test_a_run_is_called_after_what_it_is_of(
-    words: tuple[str, str], name: str, here: Path, jukebox: Jukebox
+    words: tuple[str, ...], name: str, here: Path, jukebox: Jukebox
 ) -> None:
     (here / "my").mkdir()
     (here / "my" / "jazz.yaml").write_text("song: {genre: jazz}\n")

@@ -49,6 +49,10 @@ def test_songs_are_not_augmented() -> None:
     assert Mood().augment(song, np.random.default_rng(0)) is song
 
 
+def test_there_are_no_known_words() -> None:
+    assert Mood().vocabulary() == {}
+
+
 def test_values_are_described_by_the_names_of_inputs() -> None:
     assert Mood().describe({"mood": "calm", "genre": ["rock"]}) == {"mood": "calm"}
     assert Mood().describe({}) == {}

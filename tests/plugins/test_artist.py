@@ -65,6 +65,10 @@ def test_values_are_given_again_as_an_option(name: str) -> None:
     assert read_options(Artist(), options) == values
 
 
+def test_the_vocabulary_is_the_artists() -> None:
+    assert Artist(names=("Ada Vale",)).vocabulary() == {"artist": ("Ada Vale",)}
+
+
 def test_an_artist_is_described_by_name() -> None:
     assert Artist().describe({"artist": "Ada Vale", "genre": ["folk"]}) == {"artist": "Ada Vale"}
     assert Artist().describe({}) == {}

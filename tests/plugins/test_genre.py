@@ -106,6 +106,10 @@ def test_a_genre_with_a_comma_fits_no_option() -> None:
     assert Genre().to_options({"genre": ["rock, hard"]}).notes
 
 
+def test_the_vocabulary_is_the_genres() -> None:
+    assert Genre(names=("jazz", "rock")).vocabulary() == {"genre": ("jazz", "rock")}
+
+
 @pytest.mark.parametrize(("genres", "text"), [(["rock", "jazz"], "rock, jazz"), ([], "none")])
 def test_genres_are_described_as_a_list(genres: list[str], text: str) -> None:
     assert Genre().describe({"genre": genres}) == {"genre": text}

@@ -186,6 +186,10 @@ def test_lyrics_are_described_by_their_length(song: dict[str, Any], text: str) -
     assert Lyrics().describe(song) == {"lyrics": text}
 
 
+def test_the_vocabulary_is_the_characters_but_for_blanks() -> None:
+    assert Lyrics(charset="\n ab").vocabulary() == {"lyrics characters": ["a", "b"]}
+
+
 def test_a_song_without_lyrics_needs_no_words_and_no_options() -> None:
     assert Lyrics().describe({"artist": "Ada Vale"}) == {}
     assert Lyrics().to_options({"artist": "Ada Vale"}) == CommandOptions()
