@@ -52,7 +52,7 @@ def lyrics_files(song: Song) -> Iterator[tuple[str, str]]:
     following = [character for character, _ in times[1:]] + [len(song["lyrics"])]
     rests = [time for time, after in zip(times, following, strict=False) if time[0] == after]
     onsets = [time for time in times if time not in rests]
-    for written in ([], rests[:-1], rests):
+    for written in ([], rests[-1:], rests[:-1], rests):
         yield ".lrc", _lrc_text(song, onsets, written)
 
 
@@ -61,7 +61,8 @@ def _lrc_text(song: Song, onsets: Sequence[Time], rests: Sequence[Time]) -> str:
     for section, start, row in lines_with_sections(song):
         lines += [_end_row(seconds) for character, seconds in rests if character == start]
         lines.append(_section_row(section))
-        times = [(at - start, s) for at, s in onsets if start <= at < start + len(row)]
+        # a time after the last character is the end of the line
+        times = [(at - start, s) for at, s in onsets if start <= at <= start + len(row)]
         lines.append(_timed_row(row, times) if times else f"{row}\n" if row.strip() else "")
     end = len(song["lyrics"])
     lines += [_end_row(seconds) for character, seconds in rests if character >= end]

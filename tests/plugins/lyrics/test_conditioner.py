@@ -11,6 +11,7 @@ import pytest
 from jukebox_plugins.lyrics.conditioner import Lyrics
 from jukebox_plugins.lyrics.text import parse_lyrics
 
+from jukebox_cli.config.presets import find_preset
 from jukebox_cli.interfaces.command_options import CommandOptions, read_options
 from jukebox_cli.interfaces.conditioner import PriorShape, Window
 from jukebox_cli.interfaces.errors import InputWarning
@@ -210,6 +211,8 @@ TIMES = "[00:01.50]We sing\n[00:03.250]<00:03.250>all <00:04.000>night\n[Chorus]
         ("[Intro]\n\n[Verse]\none", "lyrics.txt"),
         (TIMES, "lyrics.lrc"),
         ("[00:10.00]one\n[00:12.00]\n[00:20.00]two\n[00:21.50]three", "lyrics.lrc"),
+        ("[00:10.00]<00:10.00>one <00:11.00>more<00:11.50>\n[00:20.00]two<00:21.50>", "lyrics.lrc"),
+        ("[00:10.00]one<00:11.50>\n[Bridge]\n[00:11.50]two\n[00:13.50]three", "lyrics.lrc"),
         ("[00:10.00]one\n[Bridge]\n[00:20.00]two\n[00:21.50]three\n[00:59.9996]", "lyrics.lrc"),
     ],
 )
@@ -219,6 +222,14 @@ def test_values_are_given_again_as_a_line_or_a_file(text: str, value: str) -> No
     assert options.options == (("--lyrics", value),)
     assert [name for name, _ in options.files] == ([value] if value.startswith("lyrics.") else [])
     assert options.notes == ()
+    assert read_options(Lyrics(), options) == values
+
+
+def test_lyrics_of_the_preset_are_given_again_with_their_times() -> None:
+    preset = find_preset("synthwave").with_suffix(".lrc")
+    values = json.loads(json.dumps(parse_lyrics(preset.read_text(encoding="utf-8"))))
+    options = Lyrics().to_options(values)
+    assert options.options == (("--lyrics", "lyrics.lrc"),)
     assert read_options(Lyrics(), options) == values
 
 

@@ -53,4 +53,10 @@ def test_files_of_lyrics_go_from_plain_text_to_lrc() -> None:
         ".lrc",
         "[00:01.000]we go\n[Chorus]\n[00:20.000]<00:20.000>far <00:21.500>off\n",
     )
-    assert [suffix for suffix, _ in files] == [".txt", ".txt", ".lrc", ".lrc", ".lrc"]
+    assert [suffix for suffix, _ in files] == [".txt"] * 2 + [".lrc"] * 4
+
+
+def test_a_line_is_written_with_its_end_before_a_rest() -> None:
+    text = "[00:01.000]<00:01.000>we <00:01.500>go <00:02.000>\n[00:09.000]far off\n"
+    files = [contents for _, contents in lyrics_files(parse_lyrics(text))]
+    assert text in files
