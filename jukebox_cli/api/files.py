@@ -5,12 +5,22 @@ Imports neither torch nor numpy.
 
 from __future__ import annotations
 
+from jukebox_cli.config.schema import FORMAT
 from jukebox_cli.storage.files import (
     atomic_write,
     corruption_errors,
     disk_errors,
     read_json,
+    require_format,
     write_text,
 )
 
-__all__ = ["atomic_write", "corruption_errors", "disk_errors", "read_json", "write_text"]
+__all__ = [
+    "FORMAT",
+    "atomic_write",
+    "corruption_errors",
+    "disk_errors",
+    "read_json",
+    "require_format",
+    "write_text",
+]

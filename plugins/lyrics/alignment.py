@@ -17,6 +17,7 @@ import numpy as np
 import torch
 
 from jukebox_cli.api import InputError, PriorShape, Window
+from jukebox_cli.api.files import FORMAT
 from jukebox_cli.api.models import Model, iterate_windows, load_conditioners, prior_shape
 from jukebox_cli.api.runs import OpenRun, RunItem
 
@@ -28,7 +29,6 @@ from .hmm import (
     self_transition_probs,
     speedup,
 )
-from .timed_text import FORMAT
 
 if TYPE_CHECKING:
     from jukebox_cli.api.nn import Prior

@@ -12,12 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from jukebox_cli.api import Song, TimedLine, TimedText, TimedWord
-from jukebox_cli.api.files import corruption_errors, read_json
+from jukebox_cli.api.files import corruption_errors, read_json, require_format
 
 from .text import lines_with_sections
 
-#: Format of an alignment file.
-FORMAT = 2
 GIVEN_TIMES_HINT = (
     "Words light up when they were asked for: `jukebox align` finds out when they are sung, and a "
     "new report shows it."
@@ -88,12 +86,10 @@ def _interpolate(
 
 
 def read_alignment(path: Path) -> tuple[TimedLine, ...]:
-    """The lines of an alignment file. Raises InputError if it is damaged."""
+    """The lines of an alignment file. Raises InputError if it is damaged or of another format."""
     data = read_json(path)
+    require_format(data.get("format"), path)
     with corruption_errors(path):
-        if data["format"] != FORMAT:
-            found = data["format"]
-            raise ValueError(f"format {found} is not known here, only format {FORMAT}")
         return tuple(_aligned_line(line) for line in data["lines"])
 
 
