@@ -89,15 +89,17 @@ def extend(job: Job, more: Job) -> None:
     items = [i for i in more.items if not more.run.has_item(i) or more.run.item(i) != more.specs[i]]
     if not items:
         return
+    if not more.run.exists:
+        more.run.write_config(more.config)
     for item in items:
+        if more.run is not job.run:
+            more.run.delete_tokens(item)  # of an interrupted command, maybe of another request
         for level in job.run.levels_with_tokens(item):
             tokens = job.run.read_tokens(level, item)
             assert tokens is not None
             kept = tokens[: job.grid.num_whole_tokens(level, job.num_samples(item))]
             more.run.write_tokens(level, item, kept, job.model.config.vqvae)
         more.run.write_item(item, more.specs[item])
-    if not more.run.exists:
-        more.run.write_config(more.config)
     seconds = [round(more.num_samples(i) / more.config.sample_rate, 3) for i in items]
     more.log_event("continue", items=items, seconds=seconds)
 
@@ -166,12 +168,12 @@ def prime_with_recording(job: Job, path: Path) -> None:
             f"{path} is shorter than its header says: {found:.3f} s",
             "use only what is there: --prime SECONDS",
         )
+    if not job.run.exists:
+        job.run.write_config(job.config)
     for item in items:
         for level, codes in enumerate(tokens):
             job.run.write_tokens(level, item, codes, job.model.config.vqvae)
         job.run.write_item(item, job.specs[item])
-    if not job.run.exists:
-        job.run.write_config(job.config)
     job.log_event("primed", audio=path.name, seconds=round(seconds, 3))
 
 

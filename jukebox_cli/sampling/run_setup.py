@@ -88,8 +88,10 @@ def recording_run_config(
 ) -> RunConfig:
     """The settings of a run that holds recordings. Raises InputError if `run` holds other ones."""
     config = new_config(model, registry, Request(model.name, 1.0, (0,), 0, {}))
-    require_same_run(run, config, {})
-    if run.exists:
+    if not run.exists:
+        require_run_folder(run.path)  # items of an interrupted command are deleted by `to_run`
+    else:
+        require_same_run(run, config, {})
         beginnings = [spec.segments[0] for spec in run.read_items(run.items()).values()]
         found = [(each.prompt and each.prompt.audio_hash, each.conditions) for each in beginnings]
         if found != [(hash_recording(each.audio), dict(each.song)) for each in recordings]:
@@ -137,7 +139,7 @@ def create_run(job: Job) -> None:
     """Writes what a job's run lacks to be a run with the job's items: run.yaml and their files."""
     is_new = not job.run.exists
     if is_new:
-        require_run_folder(job.run.path)  # another task of a job array may have begun it just now
+        require_new_run(job.run)  # another task of a job array may have begun it just now
         job.run.write_config(job.config)
     for item in job.items:
         if is_new or not job.run.has_item(item):
@@ -153,11 +155,21 @@ def require_run_folder(path: Path) -> None:
         raise InputError(f"{path} is there already and is not a run", "choose another --out")
 
 
+def require_new_run(run: Run) -> None:
+    """Raises InputError for a folder that holds other things than a run, or items without
+    run.yaml, as a `tokenize` that was interrupted leaves them: they would become items of the new
+    run, or would be lost if they were deleted and only run.yaml is gone."""
+    require_run_folder(run.path)
+    if run.items() and not run.exists:  # in this order, if another task makes the run just now
+        what = f"{run.path} has items but no run.yaml: a command was interrupted there"
+        raise InputError(what, "repeat that command, delete the folder, or choose another --out")
+
+
 def require_same_run(run: Run, config: RunConfig, specs: Mapping[int, ItemSpec]) -> None:
     """Raises InputError for a folder that holds anything but a run of these settings, in which the
     items that are there begin as `specs` say."""
     if not run.exists:
-        require_run_folder(run.path)
+        require_new_run(run)
     elif changed := differences(run, config, specs):
         raise _another_run(run, changed)
 

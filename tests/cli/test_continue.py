@@ -296,5 +296,5 @@ def test_a_copy_into_a_folder_that_can_not_be_written_to(
     locked: tuple[Path, str, str], refused: Refused
 ) -> None:
     folder, reason, hint = locked
-    error = f"can't write {folder}/out/tokens/level-0/item-00.safetensors: {reason}"
+    error = f"can't write {folder}/out/run.yaml: {reason}"
     refused("continue", "run", *SECONDS_OPTION, "--out", folder / "out", error=error, hint=hint)

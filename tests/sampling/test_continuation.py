@@ -22,7 +22,7 @@ from jukebox_cli.sampling.request import Request
 from jukebox_cli.sampling.run_setup import create_run, hash_recording, reopen_job
 from jukebox_cli.storage.model import Model
 from jukebox_cli.storage.run import Run
-from jukebox_cli.storage.segments import Parent, Prompt
+from jukebox_cli.storage.segments import ItemSpec, Parent, Prompt
 from support.jobs import CONFIG, NUM_SAMPLES, SONG, make_job, tokens_on_disk
 from support.results import refusal
 from support.run_files import write_chord
@@ -77,6 +77,33 @@ def test_a_copy_names_its_parent(job: Job, tmp_path: Path) -> None:
     assert tokens_on_disk(job) == before
     assert job.run.read_items((0, 1)) == job.specs
     assert more.run.config == job.config
+
+
+def stop_at_item(monkeypatch: pytest.MonkeyPatch, number: int) -> None:
+    """Interrupts the next command where it writes an item's file."""
+    write_item = Run.write_item
+
+    def stop(run: Run, item: int, spec: ItemSpec) -> None:
+        if item == number:
+            monkeypatch.setattr(Run, "write_item", write_item)
+            raise KeyboardInterrupt
+        write_item(run, item, spec)
+
+    monkeypatch.setattr(Run, "write_item", stop)
+
+
+def test_a_copy_that_was_interrupted_is_a_run_that_the_same_command_completes(
+    job: Job, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy = Run(tmp_path / "copy")
+    stop_at_item(monkeypatch, 1)
+    with pytest.raises(KeyboardInterrupt):
+        extend(job, plan(job, copy.path))
+    assert (copy.items(), copy.exists) == ([0], True)
+    copy.write_tokens(0, 1, np.zeros(9, np.int64), job.model.config.vqvae)  # the run has none
+    extend(job, plan(job, copy.path))
+    assert copy.items() == [0, 1]
+    assert [copy.levels_with_tokens(item) for item in (0, 1)] == [[2], [2]]
 
 
 def test_an_incomplete_run_is_finished_first(job: Job, tmp_path: Path) -> None:
@@ -147,6 +174,31 @@ def test_a_run_of_another_recording_is_refused(
         shorter = request(tiny, items=(2,), seconds=0.3 - prime)
         message, _ = refusal(from_recording, shorter, tiny, registry, path, prime, out)
         assert message == f"{out} is a run with another audio"
+
+
+def test_a_recording_whose_command_was_interrupted_is_a_run_that_it_completes(
+    tiny: Model, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sound, out = write_chord(tmp_path / "a.wav", 0.2), Run(tmp_path / "run")
+    first = from_recording(request(tiny), tiny, registry, sound, None, out.path)
+    stop_at_item(monkeypatch, 1)
+    with pytest.raises(KeyboardInterrupt):
+        prime_with_recording(first, sound)
+    assert (out.items(), out.exists) == ([0], True)
+    again = from_recording(request(tiny), tiny, registry, sound, None, out.path)
+    prime_with_recording(again, sound)
+    assert out.read_items((0, 1)) == again.specs
+
+
+def test_items_without_a_run_are_refused(
+    job: Job, tiny: Model, registry: Registry, tmp_path: Path
+) -> None:
+    sound, out = write_chord(tmp_path / "a.wav", 0.2), Run(tmp_path / "out")
+    out.write_item(7, job.specs[0])  # as an interrupted `tokenize` leaves it
+    message = f"{out.path} has items but no run.yaml: a command was interrupted there"
+    assert refusal(plan, job, out.path)[0] == message
+    words = (request(tiny), tiny, registry, sound, None, out.path)
+    assert refusal(from_recording, *words)[0] == message
 
 
 def test_a_recording_that_is_shorter_than_its_header_says(

@@ -120,14 +120,44 @@ def test_a_run_without_a_name_gets_the_next_one_that_is_free(
     assert names == ["song", "song-2", "song", "song-2"]
 
 
-def test_leftovers_of_an_interrupted_command_are_replaced(
+def test_tokens_of_an_interrupted_command_are_replaced(
     request_: Request, registry: Registry, tmp_path: Path
 ) -> None:
     job = start_job(request_, registry, tmp_path / "run", "")
-    job.run.write_item(0, job.specs[0].extended(1200))
     job.run.write_tokens(2, 0, np.array([5]), job.model.config.vqvae)
     create_run(start_job(request_, registry, tmp_path / "run", ""))
     assert (job.run.item(0), job.run.num_tokens(2, 0)) == (job.specs[0], 0)
+
+
+def test_items_of_an_interrupted_command_are_refused_and_kept(
+    request_: Request, registry: Registry, tmp_path: Path
+) -> None:
+    job = start_job(request_, registry, tmp_path / "run", "")
+    job.run.write_item(7, job.specs[0])
+    error = (
+        f"{tmp_path}/run has items but no run.yaml: a command was interrupted there",
+        "repeat that command, delete the folder, or choose another --out",
+    )
+    assert refusal(start_job, request_, registry, tmp_path / "run", "") == error
+    assert refusal(create_run, job) == error
+    assert (job.run.items(), job.run.exists) == ([7], False)
+
+
+def test_a_run_that_another_task_makes_just_now_is_not_taken_for_interrupted(
+    request_: Request, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = start_job(request_, registry, tmp_path / "run", "")
+    other = start_job(replace(request_, items=(7,)), registry, tmp_path / "run", "")
+    items = Run.items
+
+    def items_after_the_other_task(run: Run) -> list[int]:
+        monkeypatch.setattr(Run, "items", items)
+        create_run(other)
+        return run.items()
+
+    monkeypatch.setattr(Run, "items", items_after_the_other_task)
+    create_run(mine)
+    assert mine.run.items() == [0, 1, 7]
 
 
 def test_a_folder_with_other_things_is_refused(
