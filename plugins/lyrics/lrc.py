@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from jukebox_cli.api import Song
@@ -10,6 +11,9 @@ from jukebox_cli.api import Song
 from .text import lines_with_sections
 
 Time = Sequence[Any]  # [character of the text, seconds]
+
+#: Stored times are off by less than this, being rounded to milliseconds.
+ROUNDING_SECONDS = 0.0006
 
 
 def alignment_to_lrc(alignment: Mapping[str, Any], word_times: bool) -> str:
@@ -50,10 +54,39 @@ def lyrics_files(song: Song) -> Iterator[tuple[str, str]]:
     yield ".txt", "".join(f"{_section_row(section)}{row}\n" for section, _, row in rows)
     times: Sequence[Time] = song.get("lyrics_times") or []
     following = [character for character, _ in times[1:]] + [len(song["lyrics"])]
-    rests = [time for time, after in zip(times, following, strict=False) if time[0] == after]
-    onsets = [time for time in times if time not in rests]
-    for written in ([], rests[-1:], rests[:-1], rests):
+    are_rests = [time[0] == after for time, after in zip(times, following, strict=False)]
+    onsets = [time for time, is_rest in zip(times, are_rests, strict=True) if not is_rest]
+    rests = [
+        _Rest(time, time[0] - before[0], time[1] - before[1])
+        for before, time, is_rest in zip([*times[:1], *times], times, are_rests, strict=False)
+        if is_rest
+    ]
+    for written in ([], *_explicit_rests(rests), [rest.time for rest in rests]):
         yield ".lrc", _lrc_text(song, onsets, written)
+
+
+@dataclass(frozen=True)
+class _Rest:
+    """A time at which the sound ends before the next time, which is one of the same character."""
+
+    time: Time
+    characters: int  # since the time before
+    seconds: float  # since the time before
+
+    def is_as_fast_as(self, other: _Rest) -> bool:
+        """Whether both have the same number of seconds per character, but for rounding."""
+        difference = self.seconds * other.characters - other.seconds * self.characters
+        return abs(difference) < ROUNDING_SECONDS * (self.characters + other.characters)
+
+
+def _explicit_rests(rests: Sequence[_Rest]) -> list[list[Time]]:
+    """Choices of rests that a file may have had, the shortest first.
+
+    The others follow from its times, for which reading takes the same number of seconds per
+    character everywhere.
+    """
+    choices = [[r.time for r in rests if not r.is_as_fast_as(other)] for other in rests]
+    return sorted(choices, key=len)
 
 
 def _lrc_text(song: Song, onsets: Sequence[Time], rests: Sequence[Time]) -> str:

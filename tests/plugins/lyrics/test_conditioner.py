@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from jukebox_plugins.lyrics.conditioner import Lyrics
+from jukebox_plugins.lyrics.lrc import format_time
 from jukebox_plugins.lyrics.text import parse_lyrics
 
 from jukebox_cli.config.presets import find_preset
@@ -213,6 +215,11 @@ TIMES = "[00:01.50]We sing\n[00:03.250]<00:03.250>all <00:04.000>night\n[Chorus]
         ("[00:10.00]one\n[00:12.00]\n[00:20.00]two\n[00:21.50]three", "lyrics.lrc"),
         ("[00:10.00]<00:10.00>one <00:11.00>more<00:11.50>\n[00:20.00]two<00:21.50>", "lyrics.lrc"),
         ("[00:10.00]one<00:11.50>\n[Bridge]\n[00:11.50]two\n[00:13.50]three", "lyrics.lrc"),
+        (
+            "[00:01]la la\n[00:02]\n[00:09]sing on\n[00:20]hey\n[00:20.5]\n[00:30]oh",
+            "lyrics.lrc",
+        ),
+        ("[00:01]la la\n[00:02]\n[00:02]sing on", "lyrics.lrc"),
         ("[00:10.00]one\n[Bridge]\n[00:20.00]two\n[00:21.50]three\n[00:59.9996]", "lyrics.lrc"),
     ],
 )
@@ -222,6 +229,30 @@ def test_values_are_given_again_as_a_line_or_a_file(text: str, value: str) -> No
     assert options.options == (("--lyrics", value),)
     assert [name for name, _ in options.files] == ([value] if value.startswith("lyrics.") else [])
     assert options.notes == ()
+    assert read_options(Lyrics(), options) == values
+
+
+def random_lrc(rng: random.Random) -> str:
+    """Lines of words with times, rests between some, and ends of some of them."""
+    rows, seconds = [], 0.0
+    for _ in range(rng.randint(2, 8)):
+        seconds += rng.choice([0, rng.uniform(0, 3), rng.uniform(5, 9)])
+        words = []
+        start = format_time(seconds)
+        for _ in range(rng.randint(1, 5)):
+            words.append(f"<{format_time(seconds)}>{'la' * rng.randint(1, 4)}")
+            seconds += rng.choice([rng.uniform(0.1, 1.2), rng.uniform(0.1, 4)])
+        end = rng.choice(["", f"<{format_time(seconds)}>", f"\n[{format_time(seconds + 0.2)}]"])
+        seconds += 0.2
+        rows.append(f"[{start}]{' '.join(words)}{end}")
+    return "\n".join(rows)
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_times_of_random_lrc_files_are_given_again(seed: int) -> None:
+    values = json.loads(json.dumps(parse_lyrics(random_lrc(random.Random(seed)))))
+    options = Lyrics().to_options(values)
+    assert options.options == (("--lyrics", "lyrics.lrc"),)
     assert read_options(Lyrics(), options) == values
 
 
