@@ -131,7 +131,7 @@ class Prior(nn.Module):
         logits = F.linear(x, self.token_embedding.weight) if self.output is None else self.output(x)
         if conditions.prefix is None:
             return logits
-        characters = F.linear(x, _output_weight(conditions.prefix))
+        characters = F.linear(x, output_weight(conditions.prefix))
         return torch.cat([logits, characters], dim=2)
 
     def loss(self, tokens: Tensor, conditions: Conditioning) -> PriorLoss:
@@ -210,7 +210,7 @@ class Prior(nn.Module):
         )
         if conditions.prefix is None:
             return logits[:, 0]
-        characters = _tied_logits(x, _output_weight(conditions.prefix))
+        characters = _tied_logits(x, output_weight(conditions.prefix))
         return torch.cat([logits, characters], dim=2)[:, 0]
 
     def _previous_embedding(self, last: Tensor, n: Position, conditions: Conditioning) -> Tensor:
@@ -271,7 +271,8 @@ class Prior(nn.Module):
         return x if per_token is None or not self.config.tie_embeddings else x + per_token
 
 
-def _output_weight(prefix: Prefix) -> Tensor:  # (V, W)
+def output_weight(prefix: Prefix) -> Tensor:
+    """The output layer (V, W) for the characters of a prefix."""
     return prefix.embeddings if prefix.output_weight is None else prefix.output_weight
 
 
