@@ -35,6 +35,7 @@ from jukebox_cli.cli.console import (
     print_warnings_once,
     raise_terminated,
 )
+from jukebox_cli.cli.groups import command_group
 from jukebox_cli.config.suggest import did_you_mean
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.registry import Registry, load_installed
@@ -151,8 +152,7 @@ def _root(
 
 
 def _add_training(app: typer.Typer, registry: Registry) -> None:
-    group = typer.Typer(no_args_is_help=True, help="Train a codec or a prior on your own music.")
-    app.add_typer(group, name="train")
+    group = command_group(app, "train", "Train a codec or a prior on your own music.")
     train_vqvae.add(group, registry)
     train_prior.add(group, registry)
 

@@ -11,6 +11,7 @@ import typer
 
 from jukebox_cli.cli.completion import complete_presets
 from jukebox_cli.cli.console import print_result
+from jukebox_cli.cli.groups import command_group
 from jukebox_cli.cli.options import Json
 from jukebox_cli.registry import Registry
 
@@ -19,8 +20,7 @@ Presets = dict[str, dict[str, str]]
 
 def add(app: typer.Typer, registry: Registry) -> None:
     """Adds the group `preset` to the app."""
-    group = typer.Typer(no_args_is_help=True, help="Presets: songs and training recipes.")
-    app.add_typer(group, name="preset")
+    group = command_group(app, "preset", "Presets: songs and training recipes.")
     group.command("list")(list_presets)
     group.command()(show)
 

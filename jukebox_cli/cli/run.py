@@ -12,6 +12,7 @@ import typer
 
 from jukebox_cli.cli.completion import complete_runs
 from jukebox_cli.cli.console import print_note, print_result, print_warning
+from jukebox_cli.cli.groups import command_group
 from jukebox_cli.cli.options import Json, Quiet, RunFolder
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.registry import Registry
@@ -24,8 +25,7 @@ if TYPE_CHECKING:
 
 def add(app: typer.Typer, registry: Registry) -> None:
     """Adds the group `run` to the app."""
-    group = typer.Typer(no_args_is_help=True, help="Runs: list, inspect, and remove them.")
-    app.add_typer(group, name="run")
+    group = command_group(app, "run", "Runs: list, inspect, and remove them.")
     group.command("list")(list_runs)
     group.command()(show)
     group.command("rm")(remove)

@@ -15,18 +15,14 @@ import pytest
 import soundfile
 import torch
 
-from jukebox_cli.config.schema import ModelConfig
-from jukebox_cli.config.yaml_files import load_config
 from jukebox_cli.interfaces.conditioner import Window
 from jukebox_cli.model.condition_inputs import encode_window, load_conditioners, prior_shape
 from jukebox_cli.model.loader import load_prior
-from jukebox_cli.model.vqvae import VQVAE
 from jukebox_cli.registry import Registry, load_installed
 from jukebox_cli.storage.corpus import Corpus
 from jukebox_cli.storage.model import Model
-from jukebox_cli.storage.tensors import save_tensors
 from support.paths import ROOT
-from support.tiny_model import TINY
+from support.tiny_model import TINY, make_tiny_codec
 
 EXAMPLES = ("plugin", "plugin-loudness")
 ATTACHED = TINY.replace("timing: {num_bins: 16}", "energy: {num_bins: 4}")
@@ -86,17 +82,7 @@ def songs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def codec(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model whose recipe attaches the plugin to the top level, without its priors yet."""
-    path = tmp_path_factory.mktemp("models") / "energetic"
-    recipe = path.parent / "recipe.yaml"
-    recipe.write_text(ATTACHED)
-    model = Model(path)
-    model.write_config(load_config(ModelConfig, recipe))
-    torch.manual_seed(0)
-    vqvae = VQVAE(model.config.vqvae)
-    for number in range(model.config.vqvae.num_levels):
-        vqvae.level(number).codebook.vectors.normal_()
-        save_tensors(model.weights(f"vqvae-{number}"), vqvae.level(number).state_dict())
-    return path
+    return make_tiny_codec(tmp_path_factory.mktemp("models") / "energetic", ATTACHED).path
 
 
 @pytest.fixture(scope="module")

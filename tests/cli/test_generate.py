@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 import soundfile
-import torch
 
 from jukebox_cli.storage.corpus import Corpus, CorpusConfig
 from jukebox_cli.storage.model import Model
@@ -202,6 +201,7 @@ def test_a_generate_that_was_stopped_comes_out_the_same(
     assert all_tokens(run.with_name("out")) == all_tokens(run)
 
 
+@pytest.mark.usefixtures("no_gpu")
 @pytest.mark.parametrize(
     ("words", "error", "hint"),
     [
@@ -249,14 +249,8 @@ def test_a_generate_that_was_stopped_comes_out_the_same(
     ],
 )
 def test_a_word_or_number_that_will_not_do(
-    words: tuple[object, ...],
-    error: str,
-    hint: str,
-    refused: Refused,
-    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[object, ...], error: str, hint: str, refused: Refused
 ) -> None:
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     refused(*GENERATE, *words, error=error, hint=hint)
 
 

@@ -44,9 +44,7 @@ def test_a_model_from_sound_to_song(jukebox: Jukebox, tmp_path: Path) -> None:
 
 def corpus(place: Path, model: str) -> Corpus:
     made = Corpus(place / "corpus")
-    config = Model(place / "models" / model).config.vqvae
-    fingerprint = Model(place / "models" / model).fingerprint()
-    made.write_config(CorpusConfig(2, fingerprint, 8000, config.hop_lengths, config.codebook_size))
+    made.write_config(CorpusConfig.of_model(Model(place / "models" / model)))
     return made
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import torch
 
 from support.command_line import Jukebox, Refused, stdout_of
 from support.tiny_model import TINY
@@ -23,6 +22,7 @@ def test_train_vqvae_of_one_level_touches_no_other(
 TRAIN = ("train", "vqvae", "tone.wav", "--model", "models/new", "--steps", 1, "--batch", 1)
 
 
+@pytest.mark.usefixtures("no_gpu")
 @pytest.mark.parametrize(
     ("words", "error", "hint"),
     [
@@ -37,13 +37,8 @@ TRAIN = ("train", "vqvae", "tone.wav", "--model", "models/new", "--steps", 1, "-
     ],
 )
 def test_training_that_can_not_begin_makes_no_model(
-    words: tuple[object, ...],
-    error: str,
-    hint: str,
-    refused: Refused,
-    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[object, ...], error: str, hint: str, refused: Refused
 ) -> None:
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     refused(*TRAIN, *words, error=error, hint=hint)
     assert not Path("models/new").exists()
 

@@ -245,25 +245,31 @@ def test_plugins_that_keep_the_contract_are_no_error(generate: Callable[..., Res
     assert result.code == 0
 
 
+def assert_reported(result: Result, plugin: str, problem: str) -> None:
+    """The command named the plugin and its fault, and how to do without it."""
+    hint = f"uninstall it, or switch it off with JUKEBOX_BLOCK={plugin}"
+    assert result == Result(2, "", f"error: plugin '{plugin}': {problem}\n\nhint: {hint}\n")
+
+
 @pytest.mark.parametrize(
     ("method", "replacement", "problem"),
     [
-        ("read", raising(KeyError("x")), "read() raised KeyError: 'x'"),
-        ("encode", raising(ValueError("bad")), "encode() raised ValueError: bad"),
-        ("encode", returning(None), "encode() returned None, not a dict of numpy arrays"),
+        ("read", raising(KeyError("x")), "raised KeyError: 'x'"),
+        ("encode", raising(ValueError("bad")), "raised ValueError: bad"),
+        ("encode", returning(None), "returned None, not a dict of numpy arrays"),
         (
             "encode",
             returning({"energy": [1.0]}),
-            "encode() returned a list as 'energy', not a numpy array of numbers",
+            "returned a list as 'energy', not a numpy array of numbers",
         ),
         (
             "encode",
             lambda self, song, window, shape: {"energy": np.zeros(3 + (window.start == 0))},
-            "encode() returned 'energy' of shape (3,) for one window and (4,) for another",
+            "returned 'energy' of shape (3,) for one window and (4,) for another",
         ),
     ],
 )
-def test_a_broken_conditioner_is_reported_before_anything_is_written(
+def test_broken_values_are_reported_before_anything_is_written(
     method: str,
     replacement: Callable[..., Any],
     problem: str,
@@ -271,89 +277,51 @@ def test_a_broken_conditioner_is_reported_before_anything_is_written(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(Energy, method, replacement)
-    result = generate()
-    assert result.err == f"error: plugin 'energy': {problem}\n\nhint: {SWITCH}\n"
-    assert (result.code, result.out) == (2, "")
+    assert_reported(generate(), "energy", f"{method}() {problem}")
     assert not Path("run").exists()
 
 
-@pytest.mark.parametrize(
-    ("method", "replacement", "problem"),
-    [
-        ("module", raising(ImportError("no numba")), "module() raised ImportError: no numba"),
-        ("module", returning(None), "module() returned None, not a torch.nn.Module"),
-    ],
-)
-def test_a_conditioner_without_a_network_is_reported(
+BROKEN_METHODS = [
+    (Energy, "module", raising(ImportError("no numba")), "raised ImportError: no numba"),
+    (Energy, "module", returning(None), "returned None, not a torch.nn.Module"),
+    (Column, "forward", raising(RuntimeError("sizes differ")), "raised RuntimeError: sizes differ"),
+    (Column, "forward", returning(None), "returned None, not a Conditioning"),
+    (
+        *(Column, "forward", returning(Conditioning(per_token=torch.zeros(1, 32, 64)))),
+        "returned per_token of shape (1, 32, 64), not (1, 64, 32)",
+    ),
+    (Odd, "__call__", raising(ZeroDivisionError()), "raised ZeroDivisionError"),
+    (Odd, "__call__", returning(None), "returned NoneType, not a tensor"),
+    (
+        *(Odd, "__call__", lambda self, logits, history: logits[:, :3]),
+        "returned logits of shape (1, 3), not (1, 64)",
+    ),
+    (
+        *(Odd, "__call__", lambda self, logits, history: logits.double()),
+        "returned logits of dtype torch.float64, not torch.float32",
+    ),
+    (Odd, "__call__", lambda self, logits, history: logits * torch.nan, "returned NaN"),
+    (Odd, "__call__", lambda self, logits, history: logits.abs() * torch.inf, "returned +inf"),
+    (
+        *(Odd, "__call__", lambda self, logits, history: torch.full_like(logits, -torch.inf)),
+        "returned -inf for every token",
+    ),
+    (OddGuidance, "combine", lambda self, a, b: (a - b) / 0, "returned NaN"),
+]
+
+
+@pytest.mark.parametrize(("kind", "method", "replacement", "problem"), BROKEN_METHODS)
+def test_broken_networks_and_samplers_are_reported(
+    kind: type,
     method: str,
     replacement: Callable[..., Any],
     problem: str,
     generate: Callable[..., Result],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(Energy, method, replacement)
-    result = generate()
-    assert result.err == f"error: plugin 'energy': {problem}\n\nhint: {SWITCH}\n"
-    assert result.code == 2
-
-
-@pytest.mark.parametrize(
-    ("forward", "problem"),
-    [
-        (raising(RuntimeError("sizes differ")), "raised RuntimeError: sizes differ"),
-        (returning(None), "returned None, not a Conditioning"),
-        (
-            returning(Conditioning(per_token=torch.zeros(1, 32, 64))),
-            "returned per_token of shape (1, 32, 64), not (1, 64, 32)",
-        ),
-    ],
-)
-def test_a_broken_network_is_reported(
-    forward: Callable[..., Any],
-    problem: str,
-    generate: Callable[..., Result],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(Column, "forward", forward)
-    result = generate()
-    assert result.err == f"error: plugin 'energy': forward() {problem}\n\nhint: {SWITCH}\n"
-    assert result.code == 2
-
-
-ODD_SWITCH = "uninstall it, or switch it off with JUKEBOX_BLOCK=odd"
-
-
-@pytest.mark.parametrize(
-    ("replacement", "problem"),
-    [
-        (raising(ZeroDivisionError()), "raised ZeroDivisionError"),
-        (returning(None), "returned NoneType, not a tensor"),
-        (
-            lambda self, logits, history: logits[:, :3],
-            "returned logits of shape (1, 3), not (1, 64)",
-        ),
-        (
-            lambda self, logits, history: logits.double(),
-            "returned logits of dtype torch.float64, not torch.float32",
-        ),
-        (lambda self, logits, history: logits * torch.nan, "returned NaN"),
-        (lambda self, logits, history: logits.abs() * torch.inf, "returned +inf"),
-        (
-            lambda self, logits, history: torch.full_like(logits, -torch.inf),
-            "returned -inf for every token",
-        ),
-    ],
-)
-def test_a_broken_sampler_is_reported(
-    replacement: Callable[..., Any],
-    problem: str,
-    generate: Callable[..., Result],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(Odd, "__call__", replacement)
-    result = generate("--odd", 1)
-    assert result.err == f"error: plugin 'odd': __call__() {problem}\n\nhint: {ODD_SWITCH}\n"
-    assert result.code == 2
+    monkeypatch.setattr(kind, method, replacement)
+    plugin = getattr(kind, "name", "energy")
+    assert_reported(generate("--odd", 1, "--odd-guidance", 1), plugin, f"{method}() {problem}")
     assert Run(Path("run")).num_tokens(2, 0) == 0
 
 
@@ -369,15 +337,6 @@ def test_a_sampler_that_fails_later_leaves_the_tokens_before(
     result = generate("--odd", 1)
     assert "plugin 'odd': __call__() raised ValueError: too late" in result.err
     assert Run(Path("run")).num_tokens(2, 0) == 20
-
-
-def test_broken_guidance_is_reported(
-    generate: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(OddGuidance, "combine", lambda self, a, b: (a - b) / 0)
-    result = generate("--odd-guidance", 1)
-    assert "plugin 'odd-guidance': combine() returned NaN" in result.err
-    assert result.code == 2
 
 
 def test_a_hook_that_fails_is_reported_when_it_is_called(

@@ -194,15 +194,7 @@ def test_added_parameters_are_those_of_added_conditioners_and_layers(
 @pytest.fixture
 def corpus(tmp_path: Path, bare: Model) -> Corpus:
     corpus = Corpus(tmp_path / "corpus")
-    vqvae = bare.config.vqvae
-    corpus.write_config(
-        CorpusConfig(
-            fingerprint=bare.fingerprint(),
-            sample_rate=8000,
-            hop_lengths=vqvae.hop_lengths,
-            codebook_size=vqvae.codebook_size,
-        )
-    )
+    corpus.write_config(CorpusConfig.of_model(bare))
     tokens = np.random.default_rng(0).integers(0, 64, 800)
     corpus.append("a", 3200, SONG, False, [tokens, tokens[::2], tokens[::4]])
     return corpus

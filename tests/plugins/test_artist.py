@@ -20,7 +20,9 @@ SONGS: list[Song] = [{"artist": "Bo Marsh"}, {"artist": "Ada Vale"}, {}]
 def test_ids_are_counted_from_one_in_order_and_zero_is_none() -> None:
     artist = Artist().fit(SONGS)
     assert artist.names == ("Ada Vale", "Bo Marsh")
-    assert [artist.artist_id(n) for n in (None, "", "Ada Vale", "Bo Marsh")] == [0, 0, 1, 2]
+    assert [artist.label_id(n) for n in ("Ada Vale", "Bo Marsh")] == [1, 2]
+    for none in ({}, {"artist": ""}, {"artist": None}):
+        assert artist.encode(none, WINDOW, SHAPE)["ids"].tolist() == [0]
 
 
 @pytest.mark.parametrize("name", ["ada vale", "ADA VALE", "Ada vale"])
@@ -46,7 +48,7 @@ def test_a_lenient_model_takes_an_unknown_artist_for_none() -> None:
 
 def test_an_artist_may_have_other_spellings() -> None:
     artist = Artist(names=("Ada Vale", "Bo Marsh"), aliases={"Bob Marsh": "Bo Marsh"})
-    assert artist.artist_id("bob marsh") == 2
+    assert artist.label_id("bob marsh") == 2
 
 
 @pytest.mark.parametrize("value", [311, ["a"], True])

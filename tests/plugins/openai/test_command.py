@@ -88,7 +88,7 @@ def test_several_names_can_mean_one_artist(checkpoints: Path, jukebox: Jukebox) 
     assert learned["names"] == ["ada lovelace", "bo", "cy", "di", "5", "6"]
     assert learned["aliases"] == {"bobo": "bo"}
     artist = Artist(names=tuple(learned["names"]), aliases=learned["aliases"])
-    assert [artist.artist_id(name) for name in ("bo", "BoBo", "cy")] == [2, 2, 3]
+    assert [artist.label_id(name) for name in ("bo", "BoBo", "cy")] == [2, 2, 3]
 
 
 def test_upsamplers_of_another_label_set_ignore_names_they_do_not_have(
