@@ -91,7 +91,7 @@ def test_torch_is_imported_late(module: Module) -> None:
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=ids)
-def test_a_module_is_read_in_one_sitting(path: Path) -> None:
+def test_no_module_is_long(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_MODULE_LINES
 
 
@@ -180,7 +180,7 @@ def test_keys_of_shipped_files_are_those_of_the_field(path: Path) -> None:
 # tests
 
 
-def test_every_module_has_a_home_in_the_tests() -> None:
+def test_every_module_has_a_test_module() -> None:
     """`model/prior.py` is tested by `tests/model/test_prior.py`, or its package by one file."""
     homes = {path.relative_to(ROOT / "tests") for path in (ROOT / "tests").rglob("test_*.py")}
     missing = []

@@ -153,7 +153,7 @@ def test_the_list_says_where_they_come_from(command: Command) -> None:
     assert mine["fresh"]["kind"] == "sampler"
 
 
-def test_blocked_it_is_not_there(command: Command) -> None:
+def test_a_blocked_plugin_is_not_listed(command: Command) -> None:
     assert "energy" not in done(command("generate", "--help", JUKEBOX_BLOCK="energy"))
     assert command("energy", "x.wav", JUKEBOX_BLOCK="energy").returncode == 2
 
@@ -168,7 +168,7 @@ def test_the_help_does_not_load_torch_for_it(target: Path) -> None:
     subprocess.run([sys.executable, "-c", look], env=environment, check=True)
 
 
-def test_its_column_comes_into_a_corpus(corpus: Path) -> None:
+def test_its_column_of_a_manifest_is_stored_in_a_corpus(corpus: Path) -> None:
     quiet, loud = (entry.song["energy"] for entry in Corpus(corpus).songs())
     assert quiet[0] < loud[0]
 
@@ -216,7 +216,9 @@ def test_it_changes_the_logits(trained: Model, registry_with: Registry) -> None:
 
 
 @pytest.mark.slow
-def test_a_song_is_made_with_all_of_it(command: Command, trained: Model, tmp_path: Path) -> None:
+def test_a_song_is_generated_with_its_options(
+    command: Command, trained: Model, tmp_path: Path
+) -> None:
     def tokens(name: str, *more: str) -> bytes:
         words = ("generate", "--model", trained.path, "--out", tmp_path / name, "--until", "top")
         done(command(*words, "--seconds", "0.5", "--quiet", *more))

@@ -33,7 +33,7 @@ from support.results import Result
 from support.run_files import all_tokens, contents
 
 
-def test_generate_fills_every_level_and_the_audio(
+def test_generate_writes_every_level_and_the_audio(
     generate: Callable[..., str], tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
@@ -47,7 +47,7 @@ def test_generate_fills_every_level_and_the_audio(
     assert (sound.samplerate, sound.channels, sound.frames) == (8000, 1, 400)
 
 
-def test_the_model_is_mini_and_the_run_is_runs_song_unless_said(
+def test_the_default_model_is_mini_and_the_default_run_is_runs_song(
     here: Path, jukebox: Jukebox
 ) -> None:
     assert stdout_of(jukebox("generate", "--seconds", SECONDS)) == "runs/song\n"
@@ -62,7 +62,7 @@ def test_the_model_is_mini_and_the_run_is_runs_song_unless_said(
         (("--preset", "my/jazz.yaml"), "jazz"),
     ],
 )
-def test_a_run_is_called_after_what_it_is_of(
+def test_a_run_is_named_after_its_preset_genre_or_artist(
     words: tuple[str, str], name: str, here: Path, jukebox: Jukebox
 ) -> None:
     (here / "my").mkdir()
@@ -71,9 +71,7 @@ def test_a_run_is_called_after_what_it_is_of(
     assert out == f"runs/{name}\n"
 
 
-def test_another_request_gets_the_next_name_and_the_same_gets_its_own(
-    here: Path, jukebox: Jukebox
-) -> None:
+def test_another_request_gets_the_next_free_name(here: Path, jukebox: Jukebox) -> None:
     words = ("generate", "--seconds", SECONDS, "--until", "top")
     names = [stdout_of(jukebox(*words, "--seed", seed)).strip() for seed in (0, 1, 0, 1, 2)]
     assert names == ["runs/song", "runs/song-2", "runs/song", "runs/song-2", "runs/song-3"]
@@ -103,17 +101,17 @@ def test_the_same_command_again_changes_no_file(
     assert contents(run) == before
 
 
-def test_the_same_command_draws_again_only_what_was_lost(
+def test_the_same_command_samples_only_missing_tokens(
     run: Path, generate: Callable[..., str]
 ) -> None:
-    before, drawn = contents(run), all_tokens(run)
+    before, tokens = contents(run), all_tokens(run)
     (run / "tokens/level-0/item-00.safetensors").unlink()
     (run / "audio/item-00.wav").unlink()
     generate("--out", run)
     after = contents(run)
     lost = {"log.jsonl", "tokens/level-0/item-00.safetensors", "audio/item-00.wav"}
     assert {name for name in before if after[name] != before[name]} == lost
-    assert all_tokens(run) == drawn
+    assert all_tokens(run) == tokens
     assert after["audio/item-00.wav"][1] == before["audio/item-00.wav"][1]
 
 
@@ -149,7 +147,7 @@ def test_a_run_refuses_another_request(
     assert contents(run) == before
 
 
-def test_a_preset_says_all_that_flags_can_and_flags_win(here: Path, jukebox: Jukebox) -> None:
+def test_a_preset_can_set_every_option_and_options_win(here: Path, jukebox: Jukebox) -> None:
     (here / "p.yaml").write_text(
         f"model: mini\nseconds: {SECONDS}\nitems: 2\nseed: 3\n"
         "song: {genre: rock, artist: ada vale}\n"
@@ -173,20 +171,20 @@ def test_set_changes_a_key_of_the_preset(here: Path, jukebox: Jukebox) -> None:
     assert (run.config.seed, run.config.hop_fraction) == (9, (1.0, 1.0, 0.25))
 
 
-def test_what_was_stopped_before_it_was_a_run_is_not_in_the_way(
+def test_leftovers_of_an_interrupted_start_are_replaced(
     run: Path, generate: Callable[..., str]
 ) -> None:
     whole = all_tokens(run)
-    begun = run.with_name("begun")
-    begun.mkdir()
-    shutil.copytree(run / "items", begun / "items")
-    (begun / ".run.yaml.0123abcd.part").write_text("form")
-    generate("--out", begun)
-    assert all_tokens(begun) == whole
+    started = run.with_name("started")
+    started.mkdir()
+    shutil.copytree(run / "items", started / "items")
+    (started / ".run.yaml.0123abcd.part").write_text("form")
+    generate("--out", started)
+    assert all_tokens(started) == whole
 
 
 @pytest.mark.parametrize(("module", "name", "calls"), STOPS)
-def test_a_generate_that_was_stopped_comes_out_the_same(
+def test_an_interrupted_generate_resumes_with_the_same_result(
     module: Any,
     name: str,
     calls: int,
@@ -248,7 +246,7 @@ def test_a_generate_that_was_stopped_comes_out_the_same(
         (("--device", "cuda"), "no device 'cuda' on this machine", "use --device auto or cpu"),
     ],
 )
-def test_a_word_or_number_that_will_not_do(
+def test_an_invalid_value_is_an_error(
     words: tuple[object, ...],
     error: str,
     hint: str,
@@ -261,7 +259,7 @@ def test_a_word_or_number_that_will_not_do(
 
 
 @pytest.mark.parametrize(
-    ("number", "told"), [(0, 0), (-1, -1), ("nan", "nan"), ("inf", "inf"), (1e9, "1e+09")]
+    ("number", "shown"), [(0, 0), (-1, -1), ("nan", "nan"), ("inf", "inf"), (1e9, "1e+09")]
 )
 @pytest.mark.parametrize(
     "words",
@@ -271,14 +269,14 @@ def test_a_word_or_number_that_will_not_do(
         ("continue", "--audio", "tone.wav", "--model", "tiny", "--out", "out", "--prime"),
     ],
 )
-def test_a_length_that_is_none(
-    words: tuple[object, ...], number: object, told: object, refused: Refused
+def test_an_invalid_length_is_an_error(
+    words: tuple[object, ...], number: object, shown: object, refused: Refused
 ) -> None:
-    error = f"{words[-1]} must be more than 0 and less than 1,000,000, not {told}"
+    error = f"{words[-1]} must be more than 0 and less than 1,000,000, not {shown}"
     refused(*words, number, error=error, hint="try 20")
 
 
-def test_only_makes_some_of_the_items(generate: Callable[..., str], tmp_path: Path) -> None:
+def test_only_selects_items(generate: Callable[..., str], tmp_path: Path) -> None:
     generate("--items", 8, "--only", "4-5,7", "--until", "top", "--out", tmp_path / "run")
     assert Run(tmp_path / "run").items() == [4, 5, 7]
 
@@ -316,7 +314,7 @@ def test_only_makes_some_of_the_items(generate: Callable[..., str], tmp_path: Pa
         ),
     ],
 )
-def test_items_that_are_refused(
+def test_invalid_items_are_errors(
     words: tuple[object, ...], error: str, hint: str, refused: Refused
 ) -> None:
     refused(*GENERATE, *words, error=error, hint=hint)
@@ -332,7 +330,7 @@ def test_out_can_not_be_stdout(refused: Refused) -> None:
         refused(*command, "--out", "-", error=error, hint=hint)
 
 
-def test_a_condition_that_the_model_has_no_use_for(place: Path, refused: Refused) -> None:
+def test_an_unused_condition_is_an_error(place: Path, refused: Refused) -> None:
     for level in range(3):
         (place / f"models/tiny/prior-{level}.json").unlink()
     error = "model 'tiny' has no use for --genre"
@@ -379,7 +377,7 @@ def test_a_condition_that_the_model_has_no_use_for(place: Path, refused: Refused
         ),
     ],
 )
-def test_a_preset_that_will_not_do(
+def test_an_invalid_preset_is_an_error(
     text: str, error: str, hint: str, place: Path, refused: Refused
 ) -> None:
     (place / "p.yaml").write_text(text)
@@ -401,7 +399,7 @@ def test_a_preset_that_will_not_do(
         ("song.artist=311", "can't read artist 311"),
     ],
 )
-def test_what_set_says_is_blamed_on_it(
+def test_an_invalid_override_is_named_in_the_error(
     setting: str, error: str, place: Path, jukebox: Jukebox
 ) -> None:
     (place / "p.yaml").write_text("seconds: 3\nsampling: {hop_fraction: [1, 1, 1]}\n")
@@ -411,7 +409,7 @@ def test_what_set_says_is_blamed_on_it(
 
 
 @pytest.mark.parametrize("name", ["music-2", "notes.txt", "corpus"])
-def test_what_is_in_the_way_is_left_alone(name: str, place: Path, refused: Refused) -> None:
+def test_an_existing_file_is_not_replaced(name: str, place: Path, refused: Refused) -> None:
     (place / "music-2").mkdir()
     (place / "music-2" / "song.mp3").touch()
     (place / "notes.txt").write_text("x")
@@ -438,7 +436,7 @@ def test_what_is_in_the_way_is_left_alone(name: str, place: Path, refused: Refus
         ),
     ],
 )
-def test_a_path_that_can_not_be(name: str, error: str, hint: str, refused: Refused) -> None:
+def test_an_impossible_path_is_an_error(name: str, error: str, hint: str, refused: Refused) -> None:
     refused(*GENERATE[:-1], name, error=error, hint=hint)
 
 
@@ -454,7 +452,7 @@ def test_a_path_that_can_not_be(name: str, error: str, hint: str, refused: Refus
         (("tokenize", "tone.wav", "--as", "corpus"), "corpus.yaml"),
     ],
 )
-def test_a_folder_that_can_not_be_written_to(
+def test_a_read_only_folder_is_an_error(
     command: tuple[object, ...], first: str, locked: tuple[Path, str, str], refused: Refused
 ) -> None:
     folder, reason, hint = locked
@@ -462,7 +460,7 @@ def test_a_folder_that_can_not_be_written_to(
     refused(*command, *words, error=f"can't write {folder}/out/{first}: {reason}", hint=hint)
 
 
-def test_a_folder_that_can_not_be_looked_into(
+def test_an_unreadable_folder_is_an_error(
     place: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     look = Path.is_file
@@ -481,7 +479,7 @@ def test_a_folder_that_can_not_be_looked_into(
 
 
 @pytest.mark.parametrize("until", ["nothing", "top", "tokens"])
-def test_no_space_left_while_a_song_is_made(
+def test_a_full_disk_while_sampling_is_an_error(
     until: str, template: Path, disk: Disk, jukebox: Jukebox
 ) -> None:
     run = disk.path / "run"

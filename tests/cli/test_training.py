@@ -39,7 +39,7 @@ def test_a_signal_to_all_processes_of_a_training_loses_nothing(
     assert [row["step"] for row in read_jsonl(model.log) if "loss" in row][-2:] == [step, step + 1]
 
 
-def test_training_that_goes_wrong_keeps_its_last_checkpoint(place: Path, jukebox: Jukebox) -> None:
+def test_failed_training_keeps_its_last_checkpoint(place: Path, jukebox: Jukebox) -> None:
     (place / "shape.yaml").write_text(TINY)
     words = ("train", "vqvae", "tone.wav", "--model", "models/new", "--preset", "shape.yaml")
     few = ("--level", 2, "--batch", 1, "--crop", 0.1, "--save-every", 2, "--quiet")
@@ -55,7 +55,9 @@ def test_training_that_goes_wrong_keeps_its_last_checkpoint(place: Path, jukebox
     assert {name: after[name] for name in kept} == kept
 
 
-def test_a_checkpoint_of_another_shape(place: Path, refused: Refused, jukebox: Jukebox) -> None:
+def test_a_checkpoint_of_another_shape_is_an_error(
+    place: Path, refused: Refused, jukebox: Jukebox
+) -> None:
     (place / "shape.yaml").write_text(TINY)
     words = ("train", "vqvae", "tone.wav", "--model", "models/new", "--preset", "shape.yaml")
     few = ("--level", 2, "--steps", 1, "--batch", 1, "--crop", 0.1, "--quiet")
@@ -71,7 +73,9 @@ def test_a_checkpoint_of_another_shape(place: Path, refused: Refused, jukebox: J
     )
 
 
-def test_no_space_left_for_a_checkpoint(place: Path, disk: Disk, jukebox: Jukebox) -> None:
+def test_a_full_disk_while_writing_a_checkpoint_is_an_error(
+    place: Path, disk: Disk, jukebox: Jukebox
+) -> None:
     (place / "shape.yaml").write_text(TINY)
     words = ("train", "vqvae", "tone.wav", "--model", disk.path / "model", "--preset", "shape.yaml")
     few = ("--level", 2, "--batch", 1, "--crop", 0.1, "--quiet")

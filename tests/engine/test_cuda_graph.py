@@ -62,7 +62,7 @@ def compare_with_reference(
 @torch.inference_mode()
 @pytest.mark.parametrize("prefix_length", [0, 8])
 @pytest.mark.parametrize("prompt", [0, 1, 9])
-def test_steps_that_read_their_inputs_from_tensors(prompt: int, prefix_length: int) -> None:
+def test_steps_read_their_inputs_from_tensors(prompt: int, prefix_length: int) -> None:
     compare_with_reference(ReplayedStep, torch.device("cpu"), prompt, prefix_length)
 
 
@@ -70,5 +70,5 @@ def test_steps_that_read_their_inputs_from_tensors(prompt: int, prefix_length: i
 @torch.inference_mode()
 @pytest.mark.parametrize("prefix_length", [0, 8])
 @pytest.mark.parametrize("prompt", [0, 1, 9])
-def test_steps_replayed_on_a_gpu(prompt: int, prefix_length: int) -> None:
+def test_steps_are_replayed_on_a_gpu(prompt: int, prefix_length: int) -> None:
     compare_with_reference(CudaGraphStep, torch.device("cuda"), prompt, prefix_length)

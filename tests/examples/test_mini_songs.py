@@ -147,7 +147,7 @@ def test_artists_take_turns_and_held_out_songs_are_other_songs(mini):
     assert len({song.artist for song in train[:12]}) == 12
 
 
-def test_rendered_songs_and_manifests(mini, tmp_path):
+def test_songs_and_manifests_are_written(mini, tmp_path):
     soundfile = pytest.importorskip("soundfile")
     if importlib.util.find_spec("tinysoundfont") is None:
         pytest.skip("tinysoundfont is not installed")

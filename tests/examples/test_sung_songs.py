@@ -284,7 +284,7 @@ def test_missing_pyworld_is_one_error_line(mini, monkeypatch):
 
 
 @pytest.mark.slow
-def test_sung_songs_and_manifests(mini, voice, soundfont, tmp_path):
+def test_sung_songs_and_manifests_are_written(mini, voice, soundfont, tmp_path):
     soundfile = pytest.importorskip("soundfile")
     arguments = ["--sung", "--out", str(tmp_path), "--minutes", "0.5", "--held-out", "1"]
     arguments += ["--soundfont", str(soundfont)]

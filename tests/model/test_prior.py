@@ -41,7 +41,7 @@ def without_layers(prior: Prior) -> Prior:
 
 @pytest.mark.parametrize("tied", [True, False])
 @pytest.mark.parametrize("norm", [True, False])
-def test_input_and_output_around_the_transformer(tied: bool, norm: bool) -> None:
+def test_inputs_and_logits_are_their_formula(tied: bool, norm: bool) -> None:
     prior = without_layers(make_prior(tie_embeddings=tied, final_norm=norm).double())
     tokens = random_tokens()
     start, per_token = random_tensor(2, WIDTH), random_tensor(2, CONTEXT, WIDTH)
@@ -188,7 +188,7 @@ def test_residual_branches_are_divided_by_the_depth(
 
 
 @pytest.mark.parametrize("masked", [True, False])
-def test_attention_weights_of_a_memory(masked: bool) -> None:
+def test_attention_weights_of_a_memory_sum_to_one_over_unmasked_states(masked: bool) -> None:
     prior = make_prior(attention_patterns=("row", "cross_attention")).double()
     mask = torch.tensor([[1, 0, 1, 1, 0], [0] * 5]).bool() if masked else None
     conditions = Conditioning(memory=random_tensor(2, 5, WIDTH), memory_mask=mask)
@@ -258,9 +258,7 @@ def test_every_position_has_logits_of_codes_and_characters(total: int) -> None:
 
 @pytest.mark.parametrize("tied", [True, False])
 @pytest.mark.parametrize("with_output", [True, False])
-def test_input_and_output_around_the_transformer_with_a_prefix(
-    tied: bool, with_output: bool
-) -> None:
+def test_inputs_and_logits_with_a_prefix_are_their_formula(tied: bool, with_output: bool) -> None:
     prior = without_layers(make_prefix_prior(tie_embeddings=tied))
     tokens, conditions = random_tokens(), make_conditions(with_output=with_output)
     assert conditions.per_token is not None
@@ -373,7 +371,7 @@ def test_prefixes_of_two_conditioners_are_concatenated() -> None:
 
 
 @pytest.mark.parametrize("total", [5, CONTEXT])
-def test_attention_weights_from_the_music_to_the_prefix(total: int) -> None:
+def test_attention_weights_to_the_prefix_are_those_of_the_transformer(total: int) -> None:
     prior, conditions = make_prefix_prior(), make_conditions()
     tokens = random_tokens()[:, :total]
     weights = prior.attention_weights(tokens, conditions, 0)

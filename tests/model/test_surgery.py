@@ -139,7 +139,7 @@ def test_logits_are_unchanged_to_the_bit(
     assert set(new.fitted_conditioners(level)) == {*old.fitted_conditioners(level), name}
 
 
-def test_several_conditioners_at_once_and_one_after_another(
+def test_conditioners_can_be_added_together_or_one_by_one(
     tmp_path: Path, all_plugins: Registry, bare: Model
 ) -> None:
     both = add(bare, tmp_path / "both", 2, all_plugins, {"midi": MIDI, "lyrics": LYRICS})
@@ -234,7 +234,7 @@ def test_new_parameters_learn_and_old_ones_unless_they_are_frozen(
     assert (changed == added) is freeze
 
 
-def test_training_from_the_command_line(
+def test_a_prior_with_additions_is_trained_from_the_command_line(
     jukebox: Callable[..., Any], bare: Model, corpus: Corpus, here: Path
 ) -> None:
     words = [
@@ -273,9 +273,7 @@ def test_the_old_model_is_not_changed(tmp_path: Path, all_plugins: Registry, bar
     assert read_files(bare) == before
 
 
-def test_an_addition_that_is_there_already_is_kept(
-    tmp_path: Path, all_plugins: Registry, bare: Model
-) -> None:
+def test_an_existing_addition_is_kept(tmp_path: Path, all_plugins: Registry, bare: Model) -> None:
     new = add(bare, tmp_path / "new", 2, all_plugins, {"midi": MIDI})
     before = {path: path.stat().st_mtime_ns for path in new.path.iterdir()}
     add(bare, tmp_path / "new", 2, all_plugins, {"midi": MIDI})
@@ -285,7 +283,7 @@ def test_an_addition_that_is_there_already_is_kept(
 # errors
 
 
-def test_additions_that_are_not_possible(
+def test_an_invalid_addition_is_an_error(
     tmp_path: Path, all_plugins: Registry, bare: Model, tiny: Model
 ) -> None:
     def error(old: Model, folder: str, conditioners: Mapping[str, Any]) -> tuple[str, str | None]:
@@ -334,7 +332,7 @@ def test_a_second_memory_is_an_error(tmp_path: Path, all_plugins: Registry, bare
     assert not (tmp_path / "x").exists()
 
 
-def test_mistakes_on_the_command_line(
+def test_invalid_additions_on_the_command_line_are_errors(
     jukebox: Callable[..., Any], bare: Model, corpus: Corpus, here: Path
 ) -> None:
     def error(*options: object) -> tuple[str, str]:
@@ -386,7 +384,7 @@ def test_mistakes_on_the_command_line(
         ("lyrics.heads=3", "must be a multiple of heads (3)"),
     ],
 )
-def test_options_that_a_conditioner_refuses(
+def test_options_that_a_conditioner_refuses_are_errors(
     jukebox: Callable[..., Any],
     bare: Model,
     corpus: Corpus,

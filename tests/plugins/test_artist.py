@@ -58,7 +58,7 @@ def test_an_artist_must_be_text(value: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["Ada Vale", "Ada 'Vale' & co", "--out", ""])
-def test_values_are_given_again_as_an_option(name: str) -> None:
+def test_values_are_written_as_an_option(name: str) -> None:
     values = Artist().read({"artist": f" {name} "}, Path())
     options = Artist().to_options(values)
     assert options == CommandOptions((("--artist", name),))

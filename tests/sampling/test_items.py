@@ -22,12 +22,12 @@ TOO_MANY = "make them in several commands: --only 0-9999, --only 10000-19999 ...
         ("3-3", (3,)),
     ],
 )
-def test_a_list_is_sorted_and_has_each_number_once(text: str, numbers: tuple[int, ...]) -> None:
+def test_a_list_of_items_is_sorted_without_duplicates(text: str, numbers: tuple[int, ...]) -> None:
     assert parse_number_list(text) == numbers
 
 
 @pytest.mark.parametrize("text", ["", "x", "-1", "1.5", "4-2", "1,,2", "1,", "1" * 10, "1-2-3"])
-def test_what_is_no_list_is_refused(text: str) -> None:
+def test_an_invalid_list_is_refused(text: str) -> None:
     assert refusal(parse_number_list, text) == (f"can't read --only '{text}'", HINT)
     assert refusal(parse_number_list, text, "--levels") == (f"can't read --levels '{text}'", HINT)
 

@@ -63,8 +63,8 @@ class Counting:
     def prefill(self, tokens: Tensor, conditions: Conditioning, caches: list[list[int]]) -> None:
         assert conditions.per_token is not None
         start = int(conditions.per_token[0, 0, 0])
-        wanted = [self.stored(start + n) for n in range(tokens.shape[1])]
-        assert tokens.tolist() == [wanted] * len(tokens)
+        expected = [self.stored(start + n) for n in range(tokens.shape[1])]
+        assert tokens.tolist() == [expected] * len(tokens)
         for each in caches:
             each.extend(range(tokens.shape[1]))
 
@@ -73,8 +73,8 @@ class Counting:
     ) -> Tensor:
         assert conditions.per_token is not None
         place = int(conditions.per_token[0, n, 0])
-        wanted = (self.stored if n - 1 in caches[1] else self.sampled)(place - 1)
-        assert n == 0 or last.tolist() == [wanted] * len(last)
+        expected = (self.stored if n - 1 in caches[1] else self.sampled)(place - 1)
+        assert n == 0 or last.tolist() == [expected] * len(last)
         assert caches[0] == list(range(n))  # every position before went through the cache, once
         caches[0].append(n)
         logits = torch.full((len(last), 2 * TOTAL), -torch.inf)
@@ -89,7 +89,7 @@ class Counting:
 
 
 def counting(**fields: Any) -> Any:
-    """`Counting` where a prior is wanted."""
+    """`Counting` where a prior is expected."""
     return Counting(**fields)
 
 
@@ -269,8 +269,8 @@ def test_the_history_of_samplers_is_the_window_before_the_position():
     windows = token_windows(TOTAL, CONTEXT_LENGTH, 0.5)
     level = LevelSampler(0, counting(), [spy])
     sample_windows(level, partials([0, 1]), windows, positions(2), ProgressCallbacks())
-    wanted = [list(range(s.start, n)) for s in windows for n in range(s.sample_from, s.end)]
-    assert [h.tolist() for h in spy.histories] == [[row, row] for row in wanted]
+    expected = [list(range(s.start, n)) for s in windows for n in range(s.sample_from, s.end)]
+    assert [h.tolist() for h in spy.histories] == [[row, row] for row in expected]
 
 
 def test_samplers_are_applied_in_order():

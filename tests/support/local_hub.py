@@ -23,7 +23,7 @@ _FILE = re.compile(r"/([^/]+/[^/]+)/resolve/[^/]+/(.+)$")
 
 @dataclass
 class Hub:
-    """Serves models, each from a folder, and goes wrong in the ways it is told to."""
+    """Serves models, each from a folder, and fails in configurable ways."""
 
     server: HTTPServer
     #: By the name of the model.
@@ -44,7 +44,7 @@ class Hub:
         return self.server.url_for("").rstrip("/")
 
     @property
-    def asked(self) -> list[tuple[str, str, int]]:
+    def requests(self) -> list[tuple[str, str, int]]:
         """Requests for files: method, name and first byte."""
         return [
             (request.method, match[2], _first_byte(response))
@@ -54,7 +54,7 @@ class Hub:
 
     def fetched(self, name: str) -> list[int]:
         """Where each download of a file began."""
-        return [start for method, file, start in self.asked if method == "GET" and file == name]
+        return [start for method, file, start in self.requests if method == "GET" and file == name]
 
     def _about(self, request: Request) -> Response:
         repository, revision = _groups(_ABOUT, request)

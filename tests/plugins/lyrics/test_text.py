@@ -77,7 +77,7 @@ def test_lines_know_their_section_and_first_character() -> None:
         ),
     ],
 )
-def test_plain_text(text: str, lyrics: str) -> None:
+def test_plain_text_is_read_line_by_line(text: str, lyrics: str) -> None:
     assert parse_lyrics(text)["lyrics"] == lyrics
 
 

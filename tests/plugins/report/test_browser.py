@@ -208,7 +208,7 @@ def test_no_other_script_can_run(page: Page) -> None:
     assert len([text for text in messages if "Content Security Policy" in text]) == 2
 
 
-def test_names_are_shown_as_they_are(page: Page, run: Path) -> None:
+def test_names_are_shown_literally(page: Page, run: Path) -> None:
     assert page.locator("h1").text_content() == run.name
     assert page.title() == f"{run.name} · jukebox"
     assert page.locator("button.word").all_text_contents() == WORDS
@@ -333,7 +333,7 @@ def test_a_playhead_moves_over_the_image(page: Page) -> None:
 # with a keyboard, and for who can't see it
 
 
-def test_the_order_of_the_tab_key(page: Page) -> None:
+def test_tab_moves_in_reading_order(page: Page) -> None:
     stops: list[str] = []
     for _ in range(80):
         press(page, "Tab")
@@ -388,7 +388,7 @@ def test_words_are_reached_with_arrow_keys(page: Page) -> None:
 
 
 @pytest.mark.parametrize("key", ["Enter", "Space"])
-def test_a_word_is_chosen_with_a_key(page: Page, key: str) -> None:
+def test_a_word_is_selected_with_a_key(page: Page, key: str) -> None:
     page.locator("button.word").first.focus()
     press(page, "ArrowDown", "ArrowRight", key)
     wait(page, 0, "!audio.paused")
@@ -442,7 +442,7 @@ def test_headings_are_an_outline(page: Page) -> None:
     ]
 
 
-def test_roles_and_labels_as_they_are_computed(page: Page) -> None:
+def test_computed_roles_and_labels_are_those_of_the_page(page: Page) -> None:
     expect(sound(page)).to_have_accessible_name("Item 0, level 0")
     rows: tuple[tuple[str, Any, str], ...] = (
         (".place", "slider", "Place in item 0, level 0"),
@@ -456,7 +456,7 @@ def test_roles_and_labels_as_they_are_computed(page: Page) -> None:
     expect(page.locator("img").first).to_have_accessible_name(re.compile(f"^{alt}"))
 
 
-def test_nothing_is_read_out_while_it_plays(page: Page) -> None:
+def test_nothing_is_announced_while_it_plays(page: Page) -> None:
     live = "[aria-live], [role=alert], [role=log], [role=timer], [role=marquee]"
     assert page.locator(live).count() == 0
     page.evaluate(

@@ -46,7 +46,7 @@ Jukebox = Callable[..., Result]
         ),
     ],
 )
-def test_mistakes_are_errors(
+def test_invalid_options_are_errors(
     run: Path, jukebox: Jukebox, words: str, error: str, hint: str
 ) -> None:
     Path("folder").mkdir()
@@ -102,7 +102,7 @@ def test_a_model_without_its_codec_is_an_error(
     assert "error: song is a run of another model than 'copy'; level 1" in result.err
 
 
-def test_a_device_that_there_is_not_is_an_error(run: Path, jukebox: Jukebox) -> None:
+def test_a_missing_device_is_an_error(run: Path, jukebox: Jukebox) -> None:
     result = jukebox("report", "song", "--device", "mps")
     assert result == Result(
         2, "", "error: no device 'mps' on this machine\n\nhint: use --device auto or cpu\n"
