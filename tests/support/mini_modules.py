@@ -18,8 +18,12 @@ MODULES = (
 )  # fmt: skip
 
 
+#: The modules by name.
+Modules = dict[str, ModuleType]
+
+
 @contextmanager
-def mini_modules() -> Iterator[dict[str, ModuleType]]:
+def mini_modules() -> Iterator[Modules]:
     """The example's modules by name, while nothing else of these names can be imported."""
     before = {name: sys.modules.pop(name, None) for name in MODULES}
     sys.path.insert(0, str(MINI))
