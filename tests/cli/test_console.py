@@ -76,7 +76,7 @@ def test_stdout_has_the_run_and_stderr_the_progress(
 
 def test_existing_tokens_are_reported(run: Path, jukebox: Jukebox) -> None:
     result = jukebox("continue", run, "--seconds", SECONDS, "--until", "top")
-    assert result.err == "level 2: 50 tokens, 25 there already\n"
+    assert result.err == "level 2: 50 tokens, 25 already done\n"
 
 
 def test_quiet_prints_nothing_to_stderr(

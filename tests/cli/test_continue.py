@@ -144,10 +144,10 @@ def test_an_interrupted_continue_is_finished_only_by_the_same_command(
     stop_at(monkeypatch, module, name, calls)
     result = jukebox(*words)
     assert (result.code, result.out) == (130, "")
-    assert result.err.endswith("\nstopped; the same command goes on from here\n")
+    assert result.err.endswith("\nstopped; run the same command again to resume\n")
     again = jukebox(*words)
     stdout_of(again)
-    note = "the run is incomplete: this finishes it, the same command again makes it longer\n"
+    note = "the run is incomplete: this finishes it; run the same command again to extend it\n"
     assert (note in again.err) == (not copied)
     stdout_of(jukebox("continue", other, "--seconds", SECONDS))
     assert all_tokens(out if copied else run) == all_tokens(other)

@@ -112,12 +112,12 @@ def test_an_invalid_length_is_an_error(
         (
             ("--items", 4, "--only", "4-7"),
             "--only '4-7': there are only items 0 to 3",
-            "say how many there are: --items 8",
+            "set the number of items: --items 8",
         ),
         (
             ("--only", "2"),
             "--only '2': there is only item 0",
-            "say how many there are: --items 3",
+            "set the number of items: --items 3",
         ),
         (
             ("--items", 4, "--only", "x"),
@@ -127,7 +127,7 @@ def test_an_invalid_length_is_an_error(
         (
             ("--items", 10_001),
             "--items 10001 asks for more than 10,000 items at once",
-            "make them in several commands: --only 0-9999, --only 10000-19999 ...",
+            "use several commands: --only 0-9999, --only 10000-19999 ...",
         ),
     ],
 )
@@ -231,7 +231,7 @@ def test_an_existing_file_is_not_replaced(name: str, place: Path, refused: Refus
     (place / "music-2" / "song.mp3").touch()
     (place / "notes.txt").write_text("x")
     Corpus(place / "corpus").write_config(CorpusConfig())
-    error, hint = f"{name} is there already and is not a run", "choose another --out"
+    error, hint = f"{name} exists already and is not a run", "choose another --out"
     refused(*GENERATE[:-1], name, error=error, hint=hint)
     refused("continue", "run", *SECONDS_OPTION, "--out", name, error=error, hint=hint)
     for command in (("continue", "--audio"), ("tokenize",)):

@@ -81,7 +81,7 @@ def test_a_signal_leaves_a_run_that_the_same_command_finishes(
     stdout, stderr = process.communicate()
     assert (process.returncode, stdout) == (code, "")
     if number != signal.SIGKILL:
-        assert stderr.endswith("\nstopped; the same command goes on from here\n")
+        assert stderr.endswith("\nstopped; run the same command again to resume\n")
     left = all_tokens(out)
     assert sum(map(len, left.values())) < sum(map(len, uninterrupted.values()))
     assert all(uninterrupted[key][: len(part)] == part for key, part in left.items())

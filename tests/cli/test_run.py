@@ -85,7 +85,7 @@ def test_list_marks_unknown_progress(runs: Path, jukebox: Jukebox) -> None:
     shutil.rmtree("models")
     rows = json.loads(stdout_of(jukebox("run", "list", "--json")))["runs"]
     model = Run(Path("runs/song")).config.model
-    assert rows[1]["progress"] == f"the model of runs/song is not there: '{model}'"
+    assert rows[1]["progress"] == f"the model of runs/song is missing: '{model}'"
     assert rows[1]["items"] == [0]
 
 

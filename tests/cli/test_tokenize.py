@@ -160,6 +160,6 @@ def test_audio_that_is_damaged_further_in_is_an_error(
 def test_a_run_is_not_a_corpus(refused: Refused) -> None:
     refused(
         *("tokenize", "tone.wav", "--model", "tiny", "--as", "corpus", "--out", "run", "--quiet"),
-        error="run is there already and is not a corpus",
+        error="run exists already and is not a corpus",
         hint="choose another --out",
     )

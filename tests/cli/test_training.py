@@ -33,7 +33,7 @@ def test_a_signal_to_all_processes_of_a_training_loses_nothing(
     os.killpg(process.pid, number)
     stdout, stderr = process.communicate()
     assert (process.returncode, stdout) == (code, "")
-    assert stderr.endswith("\nstopped; the same command goes on from here\n")
+    assert stderr.endswith("\nstopped; run the same command again to resume\n")
     step = [row["step"] for row in read_jsonl(model.log)][-1]
     stdout_of(jukebox(*words[:-1], step + 1))
     assert [row["step"] for row in read_jsonl(model.log) if "loss" in row][-2:] == [step, step + 1]

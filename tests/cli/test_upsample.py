@@ -72,7 +72,7 @@ def test_a_changed_or_missing_model_is_an_error(place: Path, refused: Refused) -
     (place / "run/run.yaml").write_text("".join(mine))
     refused(
         *("upsample", "run"),
-        error="the model of run is not there: 'models/mine'",
+        error="the model of run is missing: 'models/mine'",
         hint="say where it is now: --model FOLDER",
     )
     refused(
@@ -104,13 +104,13 @@ def test_tokens_of_a_recording_are_not_replaced_by_sampled_ones(
     again = ("tokenize", "tone.wav", "--model", "models/tiny", "--out", "encoded", "--as", "run")
     assert jukebox(*again).code == 0
     path = Path("encoded/tokens/level-1/item-00.safetensors")
-    hint = "restore it from a copy, or make the run anew from its recording"
+    hint = "restore it from a copy, or create the run again from its recording"
     whole = path.read_bytes()
     truncate(path)
     reason = "Error while deserializing header: incomplete metadata, file not fully covered"
     refused("decode", "encoded", "--level", 1, error=f"{path} is damaged: {reason}", hint=hint)
     path.unlink()
-    gone = f"{path}, which held a recording, is gone"
+    gone = f"{path}, with the tokens of a recording, is missing"
     refused("upsample", "encoded", error=gone, hint=hint)
     refused(*again, error=gone, hint=hint)
     path.write_bytes(whole)

@@ -206,8 +206,8 @@ def test_missing_tokens_of_a_prompt_are_an_error(job: JobMaker) -> None:
     this_job = primed(job([0]), {0: 30})
     this_job.run.token_file(1, 0).unlink()
     message, hint = refusal(pipeline.complete_run, this_job, "tokens")
-    assert message == f"{this_job.run.token_file(1, 0)}, which held a recording, is gone"
-    assert hint == "restore it from a copy, or make the run anew from its recording"
+    assert message == f"{this_job.run.token_file(1, 0)}, with the tokens of a recording, is missing"
+    assert hint == "restore it from a copy, or create the run again from its recording"
 
 
 def extended(job: Job, num_samples: int, **changes: Any) -> Job:

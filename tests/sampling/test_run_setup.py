@@ -134,7 +134,7 @@ def test_a_folder_with_other_files_is_refused(
     request_: Request, registry: Registry, tmp_path: Path
 ) -> None:
     (tmp_path / "notes.txt").touch()
-    message = f"{tmp_path} is there already and is not a run"
+    message = f"{tmp_path} exists already and is not a run"
     assert refusal(start_job, request_, registry, tmp_path, "") == (message, "choose another --out")
 
 

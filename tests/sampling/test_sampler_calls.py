@@ -106,7 +106,7 @@ def test_a_position_that_is_not_sampled_is_valid() -> None:
 def test_invalid_logits_of_the_prior_are_reported() -> None:
     assert refusal(raise_for_invalid_logits, [Change()], [], LOGITS * nan, HISTORY) == (
         "the prior returned NaN as logits",
-        "its weights are damaged, or its training diverged: restore them, or train it anew",
+        "its weights are damaged, or its training diverged: restore them, or train the prior again",
     )
 
 

@@ -68,7 +68,7 @@ def test_a_corpus_gets_each_recording_once(vqvae: VQVAE, tiny: Model, tmp_path: 
 def test_a_folder_of_other_files_is_not_a_corpus(vqvae: VQVAE, tiny: Model, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
     assert refusal(to_corpus, [], tiny, vqvae, Corpus(tmp_path)) == (
-        f"{tmp_path} is there already and is not a corpus",
+        f"{tmp_path} exists already and is not a corpus",
         "choose another --out",
     )
 

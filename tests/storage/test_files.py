@@ -85,8 +85,8 @@ def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("number", "hint"),
     [
-        (errno.ENOSPC, "free some space and run the same command again: it goes on from here"),
-        (errno.EDQUOT, "free some space and run the same command again: it goes on from here"),
+        (errno.ENOSPC, "free some space and run the same command again to resume"),
+        (errno.EDQUOT, "free some space and run the same command again to resume"),
         (errno.EACCES, "change its permissions, or choose another folder"),
         (errno.EPERM, "change its permissions, or choose another folder"),
         (errno.EROFS, "choose another folder: this one is read-only"),
@@ -154,7 +154,7 @@ def test_a_line_that_is_written_in_part_is_an_error(
     path = tmp_path / "log.jsonl"
     assert refusal(append_jsonl, path, {"a": 1}) == (
         f"can't write {path}: No space left on device",
-        "free some space and run the same command again: it goes on from here",
+        "free some space and run the same command again to resume",
     )
 
 

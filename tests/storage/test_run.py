@@ -122,7 +122,7 @@ def test_the_error_of_damaged_tokens_says_how_to_replace_them(tmp_path: Path) ->
     again = "delete that file and run `jukebox upsample` or `jukebox generate` again"
     assert hints == [
         f"restore it from a copy; or {again}",
-        "restore it from a copy, or make the run anew from its recording",
+        "restore it from a copy, or create the run again from its recording",
     ]
 
 
@@ -132,8 +132,8 @@ def test_missing_tokens_of_a_recording_are_an_error(tmp_path: Path) -> None:
     run.write_item(1, ItemSpec(100, (replace(SEGMENT, prompt=Prompt("abc", 100)),)))
     run.require_recorded_tokens(0, [0])
     message, hint = refusal(run.require_recorded_tokens, 0, [0, 1])
-    assert message == f"{run.token_file(0, 1)}, which held a recording, is gone"
-    assert hint == "restore it from a copy, or make the run anew from its recording"
+    assert message == f"{run.token_file(0, 1)}, with the tokens of a recording, is missing"
+    assert hint == "restore it from a copy, or create the run again from its recording"
 
 
 def test_audio_exists_only_if_it_is_as_long_as_its_item(tmp_path: Path) -> None:

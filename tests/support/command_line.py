@@ -105,7 +105,7 @@ DELETE_COMMAND = "delete that file and run `jukebox upsample` or `jukebox genera
 DELETE_HINT = f"restore it from a copy; or {DELETE_COMMAND}"
 
 
-FULL_DISK_HINT = "hint: free some space and run the same command again: it goes on from here\n"
+FULL_DISK_HINT = "hint: free some space and run the same command again to resume\n"
 
 
 def partial_files(folder: Path) -> list[Path]:

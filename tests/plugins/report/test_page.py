@@ -182,7 +182,7 @@ def test_a_report_is_replaced_completely_or_not_at_all(
     full.calls = 0  # type: ignore[attr-defined]
     monkeypatch.setattr(sound, "encode_mp3", full)
     result = jukebox("report", "song", "--quiet")
-    hint = "free some space and run the same command again: it goes on from here"
+    hint = "free some space and run the same command again to resume"
     error = "can't write song/report.html: No space left on device"
     assert result == Result(2, "", f"error: {error}\n\nhint: {hint}\n")
     assert contents(run) == before

@@ -84,7 +84,7 @@ def test_a_model_that_is_missing_is_an_error(run: Path, tiny: Model, jukebox: Ju
     assert result == Result(
         2,
         "",
-        "error: the model of song is not there: 'nosuch'; level 1 of item 0 has no audio yet\n\n"
+        "error: the model of song is missing: 'nosuch'; level 1 of item 0 has no audio yet\n\n"
         "hint: say where it is now: --model FOLDER, "
         "or show only what has audio: --levels 0, or --only\n",
     )
