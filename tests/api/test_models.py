@@ -1,4 +1,4 @@
-"""Models as plugins see them."""
+"""Models in the API."""
 
 from __future__ import annotations
 

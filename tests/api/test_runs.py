@@ -1,4 +1,4 @@
-"""Runs as plugins see them."""
+"""Runs in the API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What tests of plugins use."""
+"""Helpers for tests of plugins."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ class TestSongVersions:
     def versions(self, tiny: Model, registry: Registry, tmp_path: Path) -> SongVersions:
         return SongVersions(tiny, registry, tmp_path / "work", 0.5, "cpu")
 
-    def test_all_versions_are_equally_long_and_made_once(
+    def test_all_versions_are_equally_long_and_sampled_once(
         self, versions: SongVersions, recordings: list[Recording]
     ) -> None:
         def make() -> list[Path]:

@@ -36,7 +36,7 @@ def folder(tmp_path: Path, tiny: Model) -> Path:
 
 
 def complete(folder: Path, *words: str, shell: str = "bash") -> list[str]:
-    """What is offered for the last word."""
+    """The completions of the last word."""
     line = " ".join(["jukebox", *words])
     environment = {
         **os.environ,

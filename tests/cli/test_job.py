@@ -1,4 +1,4 @@
-"""What the commands that sample share: results, signals, models and tokens that are damaged."""
+"""Shared by the commands that sample: results, signals, models and tokens that are damaged."""
 
 from __future__ import annotations
 

@@ -208,7 +208,7 @@ def test_broken_guidance_is_reported(
     assert result.code == 2
 
 
-def test_a_hook_that_fails_is_reported_when_it_is_called(
+def test_a_hook_that_fails_is_reported(
     here: Path, energetic: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from jukebox_plugins import artist, genre
@@ -232,7 +232,7 @@ def test_a_hook_that_fails_is_reported_when_it_is_called(
 # a missing plugin
 
 
-def test_a_model_says_which_package_it_needs(
+def test_a_model_names_the_package_it_needs(
     here: Path, energetic: Model, registry: Registry
 ) -> None:
     model = Model(shutil.copytree(energetic.path, here / "models" / "mine"))

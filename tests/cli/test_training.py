@@ -1,4 +1,4 @@
-"""What `train vqvae` and `train prior` share: signals, checkpoints, losses that are not finite."""
+"""Shared by `train vqvae` and `train prior`: signals, checkpoints, losses that are not finite."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is suggested for names that are not known."""
+"""Suggestions for unknown names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tests of the composed songs share."""
+"""A fixture for the tests of the composed songs."""
 
 from __future__ import annotations
 

@@ -120,7 +120,7 @@ def test_values_that_no_option_expresses_are_noted(song: Song) -> None:
     )
 
 
-def test_a_file_that_is_gone_has_a_name() -> None:
+def test_an_unavailable_file_has_a_name() -> None:
     assert unavailable_option("midi", "song.mid").options == (("--midi", "song.mid"),)
 
 

@@ -1,4 +1,4 @@
-"""What conditioners return is checked, wherever they are called."""
+"""Results of conditioners are checked."""
 
 from __future__ import annotations
 

@@ -57,7 +57,8 @@ def make_conditions(batch: int = 2, with_output: bool = True) -> Conditioning:
 
 
 def expected_inputs(prior: Prior, tokens: Tensor, conditions: Conditioning) -> Tensor:
-    """What precedes each position, plus its position, plus the conditions of the music."""
+    """The transformer's input: embeddings of what precedes each position, of the position, and the
+    conditions."""
     assert conditions.start is not None
     assert conditions.per_token is not None
     prefix, total = prefix_of(conditions), tokens.shape[1]

@@ -1,4 +1,4 @@
-"""The network through which an upsampler sees the level above."""
+"""The network that conditions an upsampler on the tokens of the level above."""
 
 from __future__ import annotations
 

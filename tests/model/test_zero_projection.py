@@ -1,4 +1,4 @@
-"""The projection through which an added conditioner enters a trained prior."""
+"""The zero-initialised projection of an added conditioner."""
 
 from __future__ import annotations
 

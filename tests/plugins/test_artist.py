@@ -39,7 +39,7 @@ def test_an_unknown_artist_is_an_error(name: str, hint: str) -> None:
     assert refusal(artist.encode, {"artist": name}, WINDOW, SHAPE) == (message, hint)
 
 
-def test_a_lenient_model_takes_an_unknown_artist_for_none() -> None:
+def test_a_lenient_model_ignores_an_unknown_artist() -> None:
     artist = Artist(names=("Ada Vale",), lenient=True)
     assert artist.encode({"artist": "xyz"}, WINDOW, SHAPE)["ids"].tolist() == [0]
 

@@ -1,4 +1,4 @@
-"""What every conditioner of this installation must keep to."""
+"""The contract that every installed conditioner keeps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A job survives the way to a worker."""
+"""Messages between processes: a job is received as it was sent."""
 
 from __future__ import annotations
 

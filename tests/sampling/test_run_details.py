@@ -1,4 +1,4 @@
-"""What `jukebox run show` says; the command is tested in tests/cli/test_run.py."""
+"""The text of `jukebox run show`; the command is tested in tests/cli/test_run.py."""
 
 from __future__ import annotations
 

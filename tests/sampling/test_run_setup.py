@@ -1,4 +1,4 @@
-"""Jobs of requests: in new runs, in the same run again, never in another one."""
+"""Jobs of requests: in new runs and in runs of the same request, never in others."""
 
 from __future__ import annotations
 

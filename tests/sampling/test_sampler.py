@@ -66,7 +66,7 @@ class Counting:
         return place + self.codebook_size if place in self.characters else place
 
     def stored(self, place: int) -> int:
-        """What remains of it when its window is complete."""
+        """The token at a position after its window is complete: 0 in place of a character."""
         return 0 if place in self.characters else place
 
 
@@ -76,7 +76,7 @@ def counting(**fields: Any) -> Any:
 
 
 def positions(batch: int) -> Conditions:
-    """Conditions that tell `Counting` where it is: the positions of a window in its item."""
+    """Conditions with the positions of a window in its item, for `Counting`."""
 
     def of_window(window: TokenWindow) -> Conditioning:
         numbers = window.start + torch.arange(CONTEXT_LENGTH, dtype=torch.float)
@@ -140,7 +140,7 @@ CHARACTERS = (0, 3, 4, 14, 15, 16, 17, 23, 24, 31, 32, 42, 43)  # on both sides 
 
 
 def partly_sampled(done: int) -> list[int]:
-    """The tokens after so many positions, with `CHARACTERS` and a hop fraction of a half."""
+    """The stored tokens after `done` positions, with `CHARACTERS` and a hop fraction of 0.5."""
     whole = max(
         [w.end for w in token_windows(TOTAL, CONTEXT_LENGTH, 0.5) if w.end <= done], default=0
     )

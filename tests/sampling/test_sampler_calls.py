@@ -1,4 +1,4 @@
-"""What samplers return is checked; invalid logits are traced to who returned them."""
+"""Results of samplers are checked; errors of invalid logits name their source."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which weights sampled an item is recorded, and other weights do not finish it."""
+"""Fingerprints of weights are recorded with items, and other weights do not finish an item."""
 
 from __future__ import annotations
 

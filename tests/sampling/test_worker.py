@@ -1,4 +1,4 @@
-"""A worker samples its level, says how far it is, and ends when nobody wants it."""
+"""A worker samples its level, reports progress, and ends when its input is closed."""
 
 from __future__ import annotations
 

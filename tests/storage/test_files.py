@@ -124,7 +124,7 @@ def test_a_last_line_that_was_cut_off_is_ignored(tmp_path: Path) -> None:
     assert read_jsonl(path) == [{"a": 1}]
 
 
-def test_a_line_after_one_that_was_cut_off_stands_by_itself(tmp_path: Path) -> None:
+def test_a_line_after_a_truncated_one_is_separate(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     path.write_text('{"a": 1}\n{"b"')
     append_jsonl(path, {"c": 3})

@@ -1,4 +1,4 @@
-"""Items' files: what is written is read again, and whatever is wrong is named."""
+"""Files of items: written and read, and errors of invalid ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Token files: what is written is read again, and changed bytes are refused."""
+"""Token files: written and read; changed bytes are refused."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ class Energy(Conditioner):
 
 @dataclass(frozen=True)
 class Odd(Sampler):
-    """A sampler; the tests replace what it does."""
+    """A sampler whose method tests replace."""
 
     name: ClassVar[str] = "odd"
     odd: Annotated[float | None, "How odd."] = None

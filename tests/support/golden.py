@@ -1,4 +1,4 @@
-"""What the original program computed from tiny random checkpoints, beside what is computed here."""
+"""The original program's results for tiny random checkpoints, and the imported models."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Golden:
-    """An imported model beside what the original program computed with it."""
+    """An imported model and the original program's results for it."""
 
     name: str
     model: Model

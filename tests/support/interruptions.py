@@ -18,7 +18,7 @@ CONTEXT_LENGTH, TOTAL = 16, 44
 
 @dataclass(frozen=True)
 class Conditions:
-    """A conditioner that is a function of the window."""
+    """Conditions as a function of the window."""
 
     function: Callable[[TokenWindow], Conditioning]
 

@@ -1,4 +1,4 @@
-"""A Hugging Face hub on this machine, as far as huggingface_hub needs one to fetch files."""
+"""A local Hugging Face hub, with the endpoints that huggingface_hub needs to download files."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def digest(path: Path) -> str:
 
 
 def describe(repository: str, folder: Path) -> dict[str, Any]:
-    """What the hub says of a model and its files."""
+    """The hub's metadata of a model and its files."""
     siblings = []
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         size, file = path.stat().st_size, {"rfilename": path.relative_to(folder).as_posix()}

@@ -1,4 +1,4 @@
-"""The modules of examples/mini, imported from its folder and forgotten afterwards."""
+"""The modules of examples/mini, imported from its folder and removed again afterwards."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When words are sung, from the attention weights of a run's prior."""
+"""Times of words, from the attention weights of a run's prior."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The lyrics conditioner: what is read, what a window sees of it, and how it is given again."""
+"""The lyrics conditioner: reading, the characters of a window, and values as options."""
 
 from __future__ import annotations
 

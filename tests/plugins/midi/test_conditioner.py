@@ -1,4 +1,4 @@
-"""The midi conditioner: its options, how its values are given again, and what notes change."""
+"""The midi conditioner: options, values as options, and the influence of notes on logits."""
 
 from __future__ import annotations
 

@@ -126,7 +126,7 @@ def test_the_alignment_head_attends_to_the_same_characters(golden_with_lyrics: G
 
 
 def whole_song(golden: Golden, config: RunConfig, item: int, num_primed: int) -> ItemSpec:
-    """An item of the golden data that begins with so many samples of a recording."""
+    """An item of the golden data that begins with `num_primed` samples of a recording."""
     samples = golden.info["sample_length"]
     spec = new_item(golden.model, config, samples, golden.song(item))
     if not num_primed:

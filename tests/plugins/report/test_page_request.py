@@ -1,4 +1,4 @@
-"""What keeps a report from being written: an error before anything changes."""
+"""Requests for a report: errors come before any file changes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run has, as a report sees it."""
+"""The levels of a run's items, for a report."""
 
 from __future__ import annotations
 

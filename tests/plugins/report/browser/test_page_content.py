@@ -122,7 +122,7 @@ def test_the_command_is_copied_where_a_browser_has_no_clipboard(page: Page) -> N
 # without scripts, and with sounds that are not loaded
 
 
-def test_without_scripts_it_is_still_a_page_with_sound(chromium: Browser, report: Path) -> None:
+def test_without_scripts_the_page_still_has_sound(chromium: Browser, report: Path) -> None:
     with chromium.new_context(java_script_enabled=False) as context:
         page = context.new_page()
         page.goto(report.as_uri())
