@@ -7,11 +7,26 @@ options, YAML keys and entries of a run's settings.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING, ClassVar, NamedTuple
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+class SamplingParameters(NamedTuple):
+    """What an engine's own sampling can do, in the order in which it does it.
+
+    The defaults change nothing. See `Sampler.parameters`.
+    """
+
+    guidance: float = 1.0  # scale of classifier-free guidance
+    temperature: float = 1.0
+    top_k: int = 0  # 0: all tokens
+    top_p: float = 1.0
+    min_p: float = 0.0
+    greedy: bool = False
 
 
 @dataclass(frozen=True)
@@ -42,6 +57,15 @@ class Sampler(ABC):
     name: ClassVar[str]
     #: Samplers run in ascending order.
     order: ClassVar[int] = 50
+
+    @property
+    def parameters(self) -> Mapping[str, float] | None:
+        """Fields of `SamplingParameters` that do the same as this sampler, up to rounding.
+
+        If all active samplers have some, an engine may sample many tokens at once without calling
+        them, which is much faster. None, the default: the sampler must be called.
+        """
+        return None
 
     @abstractmethod
     def __call__(self, logits: Tensor, history: Tensor) -> Tensor:

@@ -129,7 +129,7 @@ class Prior(nn.Module):
         logits = F.linear(x, self.token_embedding.weight) if self.output is None else self.output(x)
         if conditions.prefix is None:
             return logits
-        characters = F.linear(x, _output_weight(conditions.prefix))
+        characters = F.linear(x, output_weight(conditions.prefix))
         return torch.cat([logits, characters], dim=2)
 
     def loss(self, tokens: Tensor, conditions: Conditioning) -> PriorLoss:
@@ -208,7 +208,7 @@ class Prior(nn.Module):
         )
         if conditions.prefix is None:
             return logits[:, 0]
-        characters = _tied_logits(x, _output_weight(conditions.prefix))
+        characters = _tied_logits(x, output_weight(conditions.prefix))
         return torch.cat([logits, characters], dim=2)[:, 0]
 
     def _previous_embedding(self, last: Tensor, n: Position, conditions: Conditioning) -> Tensor:
@@ -285,7 +285,8 @@ def _make_transformer(config: PriorConfig) -> Transformer:
     )
 
 
-def _output_weight(prefix: Prefix) -> Tensor:  # (V, W)
+def output_weight(prefix: Prefix) -> Tensor:
+    """The output layer (V, W) for the characters of a prefix."""
     return prefix.embeddings if prefix.output_weight is None else prefix.output_weight
 
 

@@ -1,0 +1,120 @@
+"""The compiled kernels of the native engine, as functions of a C library.
+
+`native/` holds the source. It is an extension module, so that installing the package compiles it
+and wheels carry it, but its functions are called through ctypes, which releases the global
+interpreter lock meanwhile.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from collections.abc import Callable
+from ctypes import POINTER, c_char_p, c_double, c_float, c_int32, c_int64, c_void_p
+from functools import cache
+from typing import Any
+
+#: Chooses the kernels by name, e.g. to compare them: one of `kernel_names`.
+KERNELS_VARIABLE = "JUKEBOX_KERNELS"
+
+
+class Config(ctypes.Structure):
+    """`Config` of native/model.h."""
+
+    _fields_ = (
+        *((name, c_int32) for name in ("width", "depth", "heads", "head_dim", "mlp_width")),
+        *((name, c_int32) for name in ("codebook_size", "rows", "columns", "prefix_length")),
+        *((name, c_int32) for name in ("prefix_span", "tied", "final_norm")),
+        ("residual_scale", c_float),
+    )
+
+
+class Source(ctypes.Structure):
+    """`Source` of native/model.h: a matrix, element (i, o) at `i * in_stride + o * out_stride`."""
+
+    _fields_ = (
+        ("data", c_void_p),
+        ("is_fp16", c_int32),
+        ("in_stride", c_int64),
+        ("out_stride", c_int64),
+    )
+
+
+class Sampling(ctypes.Structure):
+    """`Sampling` of native/model.h."""
+
+    _fields_ = (
+        *((name, c_int32) for name in ("guided", "greedy", "top_k")),
+        *((name, c_float) for name in ("temperature", "top_p", "min_p")),
+        ("guidance", c_double),
+    )
+
+
+_FLOATS, _IDS = c_void_p, c_void_p  # pointers into tensors
+_SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
+    "kernel_names": (None, (c_char_p, c_int32)),
+    "model_new": (c_void_p, (POINTER(Config), POINTER(c_int32), c_int32, c_char_p, c_int32)),
+    "model_free": (None, (c_void_p,)),
+    "model_set_linear": (
+        None,
+        (c_void_p, c_int32, c_char_p, c_int32, c_int32, POINTER(Source), _FLOATS),
+    ),
+    "model_set_norm": (None, (c_void_p, c_int32, c_char_p, _FLOATS, _FLOATS)),
+    "model_set_embeddings": (None, (c_void_p, _FLOATS, _FLOATS)),
+    "window_new": (
+        c_void_p,
+        (c_void_p, c_int32, _FLOATS, _FLOATS, c_int32, _FLOATS, _FLOATS)
+        + (c_int32, _FLOATS, c_void_p, _FLOATS),
+    ),
+    "window_free": (None, (c_void_p,)),
+    "window_prefill": (None, (c_void_p, _IDS, c_int64, c_int32, c_int32)),
+    "window_step": (None, (c_void_p, _IDS, c_int64, c_int32, _FLOATS)),
+    "window_sample": (
+        c_int32,
+        (c_void_p, _IDS, c_int64, c_int32, c_int32, c_void_p, c_void_p, c_int64)
+        + (POINTER(Sampling),),
+    ),
+    "exp": (c_int32, (c_char_p, _FLOATS, _FLOATS, c_int64)),
+    "read": (c_double, (c_char_p, _FLOATS, c_int64, c_int32)),
+}
+
+
+@cache
+def load() -> ctypes.CDLL | None:
+    """The library; None if the package was installed without a compiler."""
+    try:
+        from jukebox_cli.engine import _kernels
+    except ImportError:
+        return None
+    library = ctypes.CDLL(_kernels.__file__)
+    for name, (result, arguments) in _SIGNATURES.items():
+        function = getattr(library, f"jukebox_{name}")
+        function.restype, function.argtypes = result, arguments
+    return library
+
+
+def function(name: str) -> Callable[..., Any]:
+    """A function of the library, by its name without `jukebox_`. It must be installed."""
+    library = load()
+    assert library is not None, "the native engine is not installed"
+    result: Callable[..., Any] = getattr(library, f"jukebox_{name}")
+    return result
+
+
+@cache
+def kernel_names() -> tuple[str, ...]:
+    """The kernels that this CPU can run, the fastest first: avx512, avx2, neon, plain. Empty if the
+    library is not installed."""
+    if load() is None:
+        return ()
+    buffer = ctypes.create_string_buffer(64)
+    function("kernel_names")(buffer, len(buffer))
+    return tuple(buffer.value.decode().split("\n"))
+
+
+def chosen_kernels() -> str | None:
+    """The kernels to compute with: those that the environment names, else the fastest."""
+    names, wanted = kernel_names(), os.environ.get(KERNELS_VARIABLE)
+    if wanted in names:
+        return wanted
+    return names[0] if names else None
