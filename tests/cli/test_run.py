@@ -133,7 +133,7 @@ def test_rm_without_an_answer_removes_nothing(runs: Path, jukebox: Jukebox) -> N
     assert (result.code, result.out) == (2, "")
     assert result.err.endswith(
         "error: no answer on the standard input, so nothing was removed\n\n"
-        "hint: add --yes to remove without a question\n"
+        "hint: add --yes to remove without asking\n"
     )
     assert (runs / "runs/song").exists()
 
