@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, ClassVar
 
@@ -9,6 +10,11 @@ from jukebox_cli.api import GuidanceSampler, Sampler, hookimpl
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+
+def _set_only(**fields: float | None) -> Mapping[str, float]:
+    """The fields that are not None."""
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 @dataclass(frozen=True)
@@ -35,6 +41,10 @@ class Guidance(GuidanceSampler):
     def needs_unconditional(self) -> bool:
         return self.guidance not in (None, 1.0)
 
+    @property
+    def parameters(self) -> Mapping[str, float]:
+        return _set_only(guidance=self.guidance)
+
     def combine(self, cond_logits: Tensor, uncond_logits: Tensor) -> Tensor:
         if self.guidance is None:
             return cond_logits
@@ -55,6 +65,10 @@ class Temperature(Sampler):
         if self.temperature is not None and not 0.001 <= self.temperature < float("inf"):
             raise ValueError("must be 0.001 or more (for the most likely token use --greedy)")
 
+    @property
+    def parameters(self) -> Mapping[str, float]:
+        return _set_only(temperature=self.temperature)
+
     def __call__(self, logits: Tensor, history: Tensor) -> Tensor:
         return logits if self.temperature is None else logits / self.temperature
 
@@ -73,6 +87,10 @@ class TopK(Sampler):
     def __post_init__(self) -> None:
         if self.top_k is not None and self.top_k < 1:
             raise ValueError("must be 1 or more")
+
+    @property
+    def parameters(self) -> Mapping[str, float]:
+        return _set_only(top_k=self.top_k)
 
     def __call__(self, logits: Tensor, history: Tensor) -> Tensor:
         if self.top_k is None:
@@ -99,6 +117,10 @@ class TopP(Sampler):
     def __post_init__(self) -> None:
         if self.top_p is not None and not 0 < self.top_p <= 1:
             raise ValueError("must be more than 0 and at most 1")
+
+    @property
+    def parameters(self) -> Mapping[str, float]:
+        return _set_only(top_p=self.top_p)
 
     def __call__(self, logits: Tensor, history: Tensor) -> Tensor:
         if self.top_p is None:
@@ -127,6 +149,10 @@ class MinP(Sampler):
         if self.min_p is not None and not 0 <= self.min_p <= 1:
             raise ValueError("must be from 0 to 1")
 
+    @property
+    def parameters(self) -> Mapping[str, float]:
+        return _set_only(min_p=self.min_p)
+
     def __call__(self, logits: Tensor, history: Tensor) -> Tensor:
         if self.min_p is None:
             return logits
@@ -142,6 +168,10 @@ class Greedy(Sampler):
     name: ClassVar[str] = "greedy"
     order: ClassVar[int] = 90
     greedy: Annotated[bool | None, "Always take the most likely token."] = None
+
+    @property
+    def parameters(self) -> Mapping[str, float]:
+        return _set_only(greedy=self.greedy)
 
     def __call__(self, logits: Tensor, history: Tensor) -> Tensor:
         import torch

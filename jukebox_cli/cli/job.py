@@ -41,6 +41,7 @@ def prepare_job(job: Job, compute: ComputeOptions, until: Until) -> Job:
     job = replace(
         job,
         device=compute.device.value,
+        engine=compute.engine.value,
         precision=compute.precision.value,
         batch_size=compute.batch,
     )

@@ -34,13 +34,22 @@ class Device(str, Enum):
     mps = "mps"
 
 
+class Engine(str, Enum):
+    """What computes a prior while sampling."""
+
+    auto = "auto"
+    native = "native"
+    torch = "torch"
+
+
 class Precision(str, Enum):
-    """The dtype of a prior's weights while sampling."""
+    """How a prior's weights are stored while sampling."""
 
     auto = "auto"
     fp32 = "fp32"
     fp16 = "fp16"
     bf16 = "bf16"
+    int8 = "int8"
 
 
 class Format(str, Enum):
@@ -99,9 +108,15 @@ UntilFlag = Annotated[
     Until, typer.Option(help="Stop after the top level's tokens, all tokens, or the audio.")
 ]
 DeviceFlag = Annotated[Device, typer.Option(help="Device to compute on.")]
+EngineFlag = Annotated[
+    Engine, typer.Option(help="What computes: native is fastest on a CPU, torch runs everywhere.")
+]
 PrecisionFlag = Annotated[
     Precision,
-    typer.Option(help="Precision of the weights. On a CPU, fp16 halves a large model's memory."),
+    typer.Option(
+        help="Precision of the weights: fewer bits are faster and take less memory. auto keeps "
+        "the bits they are stored with, but takes fp16 for a large model."
+    ),
 ]
 Batch = Annotated[
     int, typer.Option(min=1, help="Items sampled at the same time. Does not affect the tokens.")
@@ -136,6 +151,7 @@ class ComputeOptions:
     """Device, precision and batch size."""
 
     device: DeviceFlag = Device.auto
+    engine: EngineFlag = Engine.auto
     precision: PrecisionFlag = Precision.auto
     batch: Batch = 16
 

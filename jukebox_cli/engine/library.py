@@ -112,6 +112,12 @@ def kernel_names() -> tuple[str, ...]:
     return tuple(buffer.value.decode().split("\n"))
 
 
+def has_fast_kernels() -> bool:
+    """Whether there are kernels for this CPU's vector instructions. Without them torch is faster:
+    the plain ones round as the others do, for which most CPUs without them have no instruction."""
+    return chosen_kernels() not in (None, "plain")
+
+
 def chosen_kernels() -> str | None:
     """The kernels to compute with: those that the environment names, else the fastest."""
     names, wanted = kernel_names(), os.environ.get(KERNELS_VARIABLE)

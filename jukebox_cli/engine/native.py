@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Mapping
+from typing import Any
 from weakref import finalize
 
 import torch
@@ -107,23 +108,36 @@ class NativePrior:
         library.function("model_set_norm")(self.handle, layer, *arguments)
 
 
+class NativeEngine:
+    """Samples with the native kernels."""
+
+    fuses = True
+
+    def __init__(self, weights: NativePrior) -> None:
+        self.weights = weights
+
+    def open_window(
+        self, conditions: Conditioning, tokens: Tensor, rows: int, num_primed: int, num_known: int
+    ) -> NativeWindow:
+        window = NativeWindow(self.weights, conditions, tokens, rows)
+        window.prefill(num_known)
+        return window
+
+
 class NativeWindow:
-    """One window of a batch: its conditions, its tokens, and the keys and values of its positions.
+    """An `engines.EngineWindow`. Use from one thread at a time."""
 
-    `tokens` (B, T) hold the prompt; `sample` adds to them. With guidance there are 2B rows of
-    conditions, the unconditional ones last. Use from one thread at a time.
-    """
-
-    def __init__(self, model: NativePrior, conditions: Conditioning, tokens: Tensor) -> None:
-        self.model, self.tokens = model, tokens
+    def __init__(
+        self, weights: NativePrior, conditions: Conditioning, tokens: Tensor, rows: int
+    ) -> None:
+        self.weights, self.tokens, self.rows, self.next_position = weights, tokens, rows, 0
         prefix = conditions.prefix
-        start = model.start_embedding[None] if conditions.start is None else conditions.start
-        self.rows = _num_rows(conditions, len(tokens))
+        start = weights.start_embedding[None] if conditions.start is None else conditions.start
         self.prefix_length = 0 if prefix is None else prefix.ids.shape[1]
-        self.vocab_size = model.codebook_size + (0 if prefix is None else len(prefix.embeddings))
-        self.ids = self._make_ids(prefix)  # (R, P + T), written by the kernels
+        self.vocab_size = weights.codebook_size + (0 if prefix is None else len(prefix.embeddings))
+        self.ids = self._make_ids(prefix)  # (R, P + T), which the kernels read and write
         self.kept = [  # the kernels read them as long as the window lives
-            _fp32(start.expand(self.rows, -1)),
+            _fp32(start.expand(rows, -1)),
             _fp32(conditions.per_token),
             _fp32(None if prefix is None else prefix.embeddings),
             _fp32(None if prefix is None else output_weight(prefix)),
@@ -134,14 +148,14 @@ class NativeWindow:
         self.handle = self._open(conditions)
         if not self.handle:
             raise MemoryError("the native engine has no memory for the window")
-        finalize(self, _free_window, self.handle, model)
+        finalize(self, _free_window, self.handle, weights)
 
     def _open(self, conditions: Conditioning) -> int | None:
         start, per_token, characters, output, memory, mask, encoding = map(_pointer, self.kept)
-        num_characters = self.vocab_size - self.model.codebook_size
+        num_characters = self.vocab_size - self.weights.codebook_size
         memory_length = 0 if conditions.memory is None else conditions.memory.shape[1]
         handle: int | None = library.function("window_new")(
-            self.model.handle,
+            self.weights.handle,
             self.rows,
             start,
             per_token,
@@ -159,20 +173,22 @@ class NativeWindow:
         """The prefix's characters, numbered after the codes, and the tokens: int64 (R, P + T)."""
         tokens = self.tokens.repeat(self.rows // len(self.tokens), 1)
         if prefix is None:
-            return tokens.contiguous()
-        return torch.cat([prefix.ids + self.model.codebook_size, tokens], dim=1).contiguous()
+            return tokens
+        return torch.cat([prefix.ids + self.weights.codebook_size, tokens], dim=1)
 
-    def prefill(self, first: int, end: int) -> None:
-        """Fills the caches with tokens `first` to `end` - 1; with the prefix too if `first` is 0."""
-        start = first + self.prefix_length if first else 0
-        stop = end + self.prefix_length
-        library.function("window_prefill")(*self._arguments(), start, stop)
+    def prefill(self, end: int) -> None:
+        """Computes the keys and values of the prefix and of positions up to `end`."""
+        first = self.next_position + self.prefix_length if self.next_position else 0
+        self._call("window_prefill", first, end + self.prefix_length)
+        self.next_position = end
 
     def logits(self, position: int) -> Tensor:
-        """Logits (R, K + V) of the token at a position; those before it must be in the caches."""
+        if position:  # a token that was drawn elsewhere
+            previous = self.tokens[:, position - 1]
+            self.ids[:, self.prefix_length + position - 1].view(-1, len(previous)).copy_(previous)
         logits = torch.empty(self.rows, self.vocab_size)
-        at = position + self.prefix_length
-        library.function("window_step")(*self._arguments(), at, _pointer(logits))
+        self._call("window_step", position + self.prefix_length, _pointer(logits))
+        self.next_position = position + 1
         return logits
 
     def sample(
@@ -183,44 +199,29 @@ class NativeWindow:
         uniform: Tensor,
         parameters: SamplingParameters,
     ) -> int:
-        """Samples the tokens at positions `first` to `end` - 1, of each item from `sample_from` (B,)
-        on, with the numbers `uniform` (B, end - first).
-
-        Returns `end`, or the first position where no token could be drawn from the logits.
-        """
-        uniform = uniform.double().contiguous()
-        reached: int = library.function("window_sample")(
-            *self._arguments(),
-            first + self.prefix_length,
-            end + self.prefix_length,
-            _pointer((sample_from + self.prefix_length).contiguous()),
+        offset, batch = self.prefix_length, len(self.tokens)
+        uniform, sample_from = uniform.contiguous(), sample_from + offset
+        reached: int = self._call(
+            "window_sample",
+            first + offset,
+            end + offset,
+            _pointer(sample_from),
             _pointer(uniform),
             uniform.stride(0),
-            _sampling(parameters, self.rows > len(self.tokens)),
+            _sampling(parameters, self.rows > batch),
         )
-        self.tokens[:, first:end] = self.ids[: len(self.tokens), self.prefix_length :][:, first:end]
-        return reached - self.prefix_length
+        self.tokens[:, first:end] = self.ids[:batch, first + offset : end + offset]
+        self.next_position = reached - offset
+        return self.next_position
 
-    def set_tokens(self, position: int) -> None:
-        """Takes over the tokens (B,) at a position that were sampled elsewhere."""
-        self.ids[:, position + self.prefix_length] = self.tokens[:, position].repeat(
-            self.rows // len(self.tokens)
-        )
-
-    def _arguments(self) -> tuple[int | None, int, int]:
-        return self.handle, self.ids.data_ptr(), self.ids.stride(0)
+    def _call(self, name: str, *arguments: object) -> Any:
+        ids, stride = self.ids.data_ptr(), self.ids.stride(0)
+        return library.function(name)(self.handle, ids, stride, *arguments)
 
 
-def _free_window(handle: int, model: NativePrior) -> None:
-    """Frees a window, while its model is still there."""
+def _free_window(handle: int, weights: NativePrior) -> None:
+    """Frees a window, while its weights are still there."""
     library.function("window_free")(handle)
-
-
-def _num_rows(conditions: Conditioning, batch: int) -> int:
-    """Rows of a batch's conditions: with guidance twice as many as items."""
-    prefix_ids = None if conditions.prefix is None else conditions.prefix.ids
-    tensors = (conditions.start, conditions.per_token, conditions.memory, prefix_ids)
-    return next((len(tensor) for tensor in tensors if tensor is not None), batch)
 
 
 def _sampling(parameters: SamplingParameters, guided: bool) -> library.Sampling:

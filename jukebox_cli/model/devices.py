@@ -29,6 +29,8 @@ def pick_dtype(precision: str, device: torch.device, large: bool) -> torch.dtype
     float16 for a large prior on a CPU, as in the original implementation. InputError if the device
     does not support the precision.
     """
+    if precision == "int8":
+        raise InputError("only the native engine has int8", "use --precision fp16")
     if precision == "bf16" and device.type == "cpu":
         raise InputError("a CPU samples in fp32 or fp16, not in bf16", "use --precision fp16")
     if precision != "auto":

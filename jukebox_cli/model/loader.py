@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import nullcontext
+from math import prod
+from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -19,13 +22,31 @@ from jukebox_cli.model.prior import Prior
 from jukebox_cli.model.vqvae import VQVAE
 from jukebox_cli.registry import Registry
 from jukebox_cli.storage.model import Model
-from jukebox_cli.storage.tensors import load_tensors
+from jukebox_cli.storage.tensors import index_tensors, load_tensors
 
 #: Bytes that the widest vector instructions read at once; torch allocates at multiples of it.
 ALIGNMENT = 64
 
 #: A prior with at least this many parameters is large.
 LARGE_PARAMETERS = 50_000_000
+
+
+class StoredWeights(NamedTuple):
+    """What a weight file says of a prior before it is loaded."""
+
+    num_parameters: int
+    all_fp16: bool
+
+    @property
+    def is_large(self) -> bool:
+        return self.num_parameters >= LARGE_PARAMETERS
+
+
+def stored_weights(path: Path) -> StoredWeights:
+    """The header of a weight file. InputError if it is missing or damaged."""
+    tensors = index_tensors(path).values()
+    count = sum(prod(tensor.shape) for tensor in tensors)
+    return StoredWeights(count, all(t.storage.dtype == torch.float16 for t in tensors))
 
 
 def is_large(prior: Prior) -> bool:
@@ -60,6 +81,21 @@ def load_prior(
     if device.type == "cpu" and dtype == torch.float16:
         return _store_weights_as_fp16(prior).eval()
     prior.to(device, dtype).conditioners.float()
+    return _align_weights(prior).eval()
+
+
+def load_prior_for_packing(model: Model, level: int, registry: Registry) -> Prior:
+    """The prior of a level on the CPU, with its transformer's weights as they are stored: the
+    native engine packs them. Everything else is fp32. InputError as for `load_prior`."""
+    model.require_weights(f"prior-{level}")
+    prior = build_prior(
+        model.config, level, load_conditioners(model, level, registry), on_meta=True
+    )
+    load_weights(prior, load_tensors(model.weights(f"prior-{level}")), model)
+    packed = {id(p) for p in prior.transformer.parameters()}
+    for parameter in prior.parameters():
+        if id(parameter) not in packed:
+            parameter.data = parameter.data.float()
     return _align_weights(prior).eval()
 
 

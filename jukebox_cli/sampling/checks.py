@@ -26,10 +26,17 @@ def validate_job(job: Job, until: str = "audio") -> None:
     """
     _validate_conditions(job)
     _require_weights(job, until)
-    if job.device not in ("auto", "cpu") or job.precision == "bf16":
-        from jukebox_cli.model.devices import pick_device, pick_dtype
+    _require_compute_settings(job, until)
 
-        pick_dtype(job.precision, pick_device(job.device), large=False)
+
+def _require_compute_settings(job: Job, until: str) -> None:
+    """Raises InputError for a device, engine or precision that is not there."""
+    is_begun = any(segment.compute for spec in job.specs.values() for segment in spec.segments)
+    is_default = job.device in ("auto", "cpu") and job.engine == job.precision == "auto"
+    if is_begun or not is_default:
+        from jukebox_cli.sampling.compute import with_compute_settings
+
+        with_compute_settings(job, job.incomplete_levels(until))
 
 
 def _validate_conditions(job: Job) -> None:
@@ -58,10 +65,8 @@ def _encoded_windows(
 
 def _require_weights(job: Job, until: str) -> None:
     """Raises InputError if weights are missing that are needed to get as far as `until`."""
-    lowest = job.top_level if until == "top" else 0
-    for level in range(job.top_level, lowest - 1, -1):
-        if job.incomplete_items(level):
-            job.model.require_weights(f"prior-{level}")
+    for level in job.incomplete_levels(until):
+        job.model.require_weights(f"prior-{level}")
     if until == "audio":
         for level in range(job.grid.num_levels):
             job.model.require_weights(f"vqvae-{level}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from jukebox_cli.config.token_grid import TokenGrid
@@ -47,6 +47,7 @@ class Job:
     config: RunConfig
     specs: Mapping[int, ItemSpec]
     device: str = "auto"
+    engine: str = "auto"
     precision: str = "auto"
     batch_size: int = 16
     progress: StartProgress = no_progress
@@ -64,6 +65,19 @@ class Job:
     def prior_levels(self) -> range:
         """The levels that the model has a prior for."""
         return range(len(self.model.config.priors))
+
+    def incomplete_levels(self, until: str = "audio") -> list[int]:
+        """The levels that lack tokens, from the top, as far down as `until` (top, tokens, audio)
+        needs them."""
+        lowest = self.top_level if until == "top" else 0
+        return [n for n in range(self.top_level, lowest - 1, -1) if self.incomplete_items(n)]
+
+    def write_specs(self, specs: Mapping[int, ItemSpec]) -> Job:
+        """The job with other `specs`. Writes the files of the items that change."""
+        for item in self.items:
+            if specs[item] != self.specs[item] and self.run.has_item(item):
+                self.run.write_item(item, specs[item])
+        return replace(self, specs=specs)
 
     def num_samples(self, item: int) -> int:
         """The length of an item's audio."""

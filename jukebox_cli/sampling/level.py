@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,8 +17,12 @@ from jukebox_cli.sampling.windows import SegmentWindows
 from jukebox_cli.storage.token_files import MAX_VOCAB_SIZE
 
 if TYPE_CHECKING:
+    from jukebox_cli.engine.loader import LoadedPrior
     from jukebox_cli.model.prior import Prior
     from jukebox_cli.sampling.sampler import LevelSampler, PartialTokens
+    from jukebox_cli.storage.segments import ComputeSettings
+
+    LoadPrior = Callable[[ComputeSettings], LoadedPrior]
 
 
 def sample_level(job: Job, level: int) -> None:
@@ -33,18 +37,21 @@ def sample_level(job: Job, level: int) -> None:
     _require_upper_level(job, level, items)
     job.run.require_recorded_tokens(level, [i for i in items if job.specs[i].prompt])
     require_same_weights(job, level, items)
+    from jukebox_cli.engine.loader import load_engine
     from jukebox_cli.model.devices import pick_device
-    from jukebox_cli.model.loader import load_prior
+    from jukebox_cli.sampling.compute import record_compute_settings
 
-    prior = load_prior(job.model, level, job.registry, pick_device(job.device), job.precision)
+    job = record_compute_settings(job, [level])
     num_missing = sum(job.num_missing_tokens(level, item) for item in items)
     total = sum(job.num_tokens(level, item) for item in items)
     advance = job.progress(f"level {level}", total - num_missing, total)
     job.log_event("level", level=level, items=items)
     started = time.monotonic()
-    with _num_threads_for(prior):
-        for batch in _batches(job, level, items):
-            _sample_batch(job, level, prior, batch, advance)
+    load = lru_cache(maxsize=1)(
+        partial(load_engine, job.model, level, job.registry, pick_device(job.device))
+    )
+    for batch in _batches(job, level, items):
+        _sample_batch(job, level, load, batch, advance)
     seconds = round(time.monotonic() - started, 2)
     job.log_event("drawn", level=level, tokens=num_missing, seconds=seconds)
 
@@ -61,29 +68,16 @@ def _require_upper_level(job: Job, level: int, items: Sequence[int]) -> None:
             )
 
 
-@contextmanager
-def _num_threads_for(prior: Prior) -> Iterator[None]:
-    """Gives a small prior on a CPU one thread: sharing its small products takes longer."""
-    import torch
-
-    from jukebox_cli.model.loader import is_large
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(before if is_large(prior) else 1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def _batches(job: Job, level: int, items: Sequence[int]) -> list[list[int]]:
-    """Items that can be sampled together: of one length, with the same windows and options. Their
-    seeds and conditions may differ."""
+    """Items that can be sampled together: of one length, with the same windows, options and compute
+    settings. Their seeds and conditions may differ."""
     alike: dict[object, list[int]] = {}
     for item in items:
         parts = _missing_parts(job, level, item)
+        settings = [part.segment.compute_settings(level) for part in parts]
         options = [sorted(part.segment.sampling[level].items()) for part in parts]
-        key = repr((job.num_tokens(level, item), [part.windows for part in parts], options))
+        windows = [part.windows for part in parts]
+        key = repr((settings, job.num_tokens(level, item), windows, options))
         alike.setdefault(key, []).append(item)
     size = job.batch_size
     return [group[i : i + size] for group in alike.values() for i in range(0, len(group), size)]
@@ -96,22 +90,28 @@ def _missing_parts(job: Job, level: int, item: int) -> list[SegmentWindows]:
 
 
 def _sample_batch(
-    job: Job, level: int, prior: Prior, items: Sequence[int], advance: Advance
+    job: Job, level: int, load: LoadPrior, items: Sequence[int], advance: Advance
 ) -> None:
     """Samples items that have the same windows, segment after segment."""
+    from jukebox_cli.engine.loader import torch_threads
+
     parts = [_missing_parts(job, level, item) for item in items]
     for segment in zip(*parts, strict=True):  # what each item has of one segment
-        _sample_segment(job, level, prior, dict(zip(items, segment, strict=True)), advance)
+        settings = segment[0].segment.compute_settings(level)
+        assert settings, "recorded before a level is sampled"
+        loaded = load(settings)
+        with torch_threads(loaded.num_threads):
+            _sample_segment(job, level, loaded, dict(zip(items, segment, strict=True)), advance)
 
 
 def _sample_segment(
-    job: Job, level: int, prior: Prior, parts: dict[int, SegmentWindows], advance: Advance
+    job: Job, level: int, loaded: LoadedPrior, parts: dict[int, SegmentWindows], advance: Advance
 ) -> None:
     from jukebox_cli.sampling.sampler import LevelSampler, ProgressCallbacks, sample_windows
 
-    first = next(iter(parts.values()))
+    first, prior = next(iter(parts.values())), loaded.prior
     samplers = job.registry.make_samplers(first.segment.sampling[level])
-    sampler = LevelSampler(level, prior, samplers)
+    sampler = LevelSampler(level, prior, samplers, loaded.engine)
     batch = [_partial_tokens(job, level, item, part.segment.seed) for item, part in parts.items()]
 
     def save() -> None:

@@ -24,6 +24,7 @@ class LevelTask:
     config: RunConfig
     specs: Mapping[int, ItemSpec]
     device: str
+    engine: str
     precision: str
     batch_size: int
 
@@ -37,6 +38,7 @@ class LevelTask:
             job.config,
             job.specs,
             job.device,
+            job.engine,
             job.precision,
             job.batch_size,
         )
@@ -53,6 +55,7 @@ class LevelTask:
             self.config,
             self.specs,
             self.device,
+            self.engine,
             self.precision,
             self.batch_size,
             progress,

@@ -1,9 +1,9 @@
 """Sampling a level: window after window, token after token (Dhariwal et al. 2020, "Sampling").
 
 Everything that is computed is a function of the item alone: no sum mixes items, prompts are
-prefilled item by item, and a window that was left half sampled is replayed token by token. So on
-one machine an item comes out the same to the bit, whatever it is batched with and however often it
-was stopped.
+prefilled item by item, and a window that was left half sampled goes on as if it had not been. So
+on one machine an item comes out the same to the bit, whatever it is batched with and however often
+it was stopped.
 
 Shapes: B batch, T tokens of a window, P tokens of its prompt, K codes and characters.
 """
@@ -20,14 +20,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from jukebox_cli.engine.step import make_step
-from jukebox_cli.interfaces.sampler import GuidanceSampler, Sampler
+from jukebox_cli.engine.engines import Engine, TorchEngine
+from jukebox_cli.interfaces.sampler import GuidanceSampler, Sampler, SamplingParameters
 from jukebox_cli.model.conditioning import Conditioning
 from jukebox_cli.model.prior import Prior
 from jukebox_cli.sampling.rng import draw_tokens, uniform_numbers
 from jukebox_cli.sampling.sampler_calls import (
     LogitMaxima,
     apply_samplers,
+    fuse_samplers,
     raise_for_invalid_logits,
 )
 from jukebox_cli.sampling.windows import TokenWindow
@@ -53,11 +54,22 @@ class PartialTokens:
 
 @dataclass(frozen=True)
 class LevelSampler:
-    """What samples a level: its prior, and the samplers that shape the distribution."""
+    """What samples a level: its prior, the samplers that shape the distribution, and the engine
+    that computes positions, by default with torch."""
 
     level: int
     prior: Prior
     samplers: Sequence[Sampler]
+    chosen_engine: Engine | None = None  # None: torch
+
+    @cached_property
+    def engine(self) -> Engine:
+        return self.chosen_engine or TorchEngine(self.prior)
+
+    @cached_property
+    def fused_parameters(self) -> SamplingParameters | None:
+        """The samplers as the engine's own, if it has all of them and runs them in this order."""
+        return fuse_samplers(self.samplers) if self.engine.fuses else None
 
     @cached_property
     def guidance_samplers(self) -> list[GuidanceSampler]:
@@ -66,10 +78,9 @@ class LevelSampler:
             s for s in self.samplers if isinstance(s, GuidanceSampler) and s.needs_unconditional
         ]
 
-    def duplicate_for_guidance(self, tokens: Tensor) -> Tensor:
-        """The batch twice, for the unconditional pass: (B, ...) -> (2B, ...). Unchanged without
-        guidance."""
-        return torch.cat([tokens, tokens]) if self.guidance_samplers else tokens
+    def num_rows(self, batch: int) -> int:
+        """Rows of the conditions of a batch: with guidance there are unconditional ones too."""
+        return 2 * batch if self.guidance_samplers else batch
 
     def shape_logits(self, logits: Tensor, history: Tensor) -> Tensor:
         """The logits (B, K) that a token is drawn from: those of the prior, (B, K) or with guidance
@@ -118,7 +129,7 @@ class WindowSampler:
     ) -> None:
         self.level, self.batch, self.window = level, batch, window
         self.length, self.num_primed = window.end - window.start, window.sample_from - window.start
-        prior, device = level.prior, level.prior.position_embedding.device
+        device = level.prior.position_embedding.device
         #: for each item, where sampling goes on: what is known before is replayed
         self.resume_at = [max(self.num_primed, self._num_known(item)) for item in batch]
         self.limits = torch.tensor(self.resume_at, device=device)  # (B,)
@@ -126,23 +137,24 @@ class WindowSampler:
         self.tokens = torch.from_numpy(known).to(device)  # (B, T)
         dtype = torch.float32 if device.type == "mps" else torch.float64
         self.uniform = _uniform_numbers(level.level, batch, window).to(device, dtype)  # (B, T - P)
-        conditions = conditioner.conditioning(window)
-        prompt = level.duplicate_for_guidance(self.tokens[:, : self.num_primed])
-        caches = prior.make_caches(len(prompt), conditions)
-        prior.prefill(prompt, conditions, caches)
-        self.step = make_step(prior, conditions, caches)
+        self.steps = level.engine.open_window(
+            conditioner.conditioning(window),
+            self.tokens,
+            level.num_rows(len(batch)),
+            self.num_primed,
+            min(self.resume_at),
+        )
         self.maxima = LogitMaxima(len(batch), self.length - self.num_primed, device)
 
     def run(self, callbacks: ProgressCallbacks) -> None:
         """Samples the window to its end, or as far as it gets before an exception."""
-        position = reported = self.num_primed
+        position = reported = self.steps.next_position
         saved_at = monotonic()
         try:
             while position < self.length:
-                self._sample(position)
-                position += 1
-                if position % callbacks.every and position < self.length:
-                    continue
+                end = min(position + callbacks.every - position % callbacks.every, self.length)
+                while position < end:
+                    position = self._sample(position, end)
                 callbacks.on_tokens(self._num_new(reported, position))
                 reported = position
                 if monotonic() - saved_at > callbacks.save_interval:
@@ -152,9 +164,22 @@ class WindowSampler:
         finally:
             self._store(position)
 
-    def _sample(self, position: int) -> None:
+    def _sample(self, position: int, end: int) -> int:
+        """Samples from one position on, for the items that lack it. Returns the position reached:
+        `end` if the engine samples, else the next one."""
+        parameters = self.level.fused_parameters
+        if parameters is None:
+            self._sample_position(position)
+            return position + 1
+        uniform = self.uniform[:, position - self.num_primed : end - self.num_primed]
+        reached = self.steps.sample(position, end, self.limits, uniform, parameters)
+        if reached < end:
+            self._raise_for_invalid_logits(reached)
+        return reached
+
+    def _sample_position(self, position: int) -> None:
         """Computes one position, and samples its token for the items that lack it."""
-        logits = self._prior_logits(position)
+        logits = self.steps.logits(position)
         if position < min(self.resume_at):  # only a replay, to fill the caches
             return
         logits = self.level.shape_logits(logits, self.tokens[:, :position])
@@ -163,20 +188,17 @@ class WindowSampler:
         known = position < self.limits
         self.tokens[:, position] = torch.where(known, self.tokens[:, position], sampled)
 
-    def _prior_logits(self, position: int) -> Tensor:
-        """The prior's logits of a position: (B, K), or (2B, K) with guidance."""
-        previous = self.level.duplicate_for_guidance(self.tokens[:, position - 1])
-        return self.step(previous, position)
-
     def _require_valid_logits(self, end: int) -> None:
         """Raises an error about what made the logits of a position before `end` invalid, if any
         were."""
         invalid = self.maxima.first_invalid(end - self.num_primed)
         if invalid is not None:
-            position = self.num_primed + invalid
-            logits, history = self._prior_logits(position), self.tokens[:, :position]
-            level = self.level
-            raise_for_invalid_logits(level.samplers, level.guidance_samplers, logits, history)
+            self._raise_for_invalid_logits(self.num_primed + invalid)
+
+    def _raise_for_invalid_logits(self, position: int) -> None:
+        logits, history = self.steps.logits(position), self.tokens[:, :position]
+        level = self.level
+        raise_for_invalid_logits(level.samplers, level.guidance_samplers, logits, history)
 
     def _num_known(self, item: PartialTokens) -> int:
         return min(item.num_done, self.window.end) - self.window.start

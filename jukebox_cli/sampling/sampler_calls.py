@@ -8,13 +8,14 @@ at each position is recorded on the device, and all are read together before tok
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from jukebox_cli.interfaces.contract import method_error, plugin_errors
 from jukebox_cli.interfaces.errors import InputError
-from jukebox_cli.interfaces.sampler import GuidanceSampler, Sampler
+from jukebox_cli.interfaces.sampler import GuidanceSampler, Sampler, SamplingParameters
 
 
 def apply_samplers(
@@ -65,6 +66,19 @@ def _require_like(sampler: Sampler, method: str, result: object, logits: Tensor)
         what = f"returned logits of dtype {result.dtype}, not {logits.dtype}"
         raise method_error(sampler, method, what)
     return result
+
+
+def fuse_samplers(samplers: Sequence[Sampler]) -> SamplingParameters | None:
+    """What samplers do, if an engine's own sampling does it in the same order; else None."""
+    merged: dict[str, Any] = {}
+    for sampler in samplers:
+        with plugin_errors(sampler, "parameters"):
+            parameters = sampler.parameters
+        if parameters is None or set(parameters) & set(merged):
+            return None
+        merged |= parameters
+    in_order = [name for name in SamplingParameters._fields if name in merged]
+    return SamplingParameters(**merged) if list(merged) == in_order else None
 
 
 class LogitMaxima:

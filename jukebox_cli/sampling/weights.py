@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from dataclasses import replace
 
 from jukebox_cli.interfaces.errors import InputError, InputWarning
 from jukebox_cli.sampling.job import Job
@@ -21,9 +20,7 @@ def record_prior_fingerprints(job: Job, levels: Sequence[int]) -> Job:
     for item in job.items:
         for level in levels:
             specs[item] = _with_current_weights(job, level, item, specs[item])
-        if specs[item] != job.specs[item] and job.run.has_item(item):
-            job.run.write_item(item, specs[item])
-    return replace(job, specs=specs)
+    return job.write_specs(specs)
 
 
 def _with_current_weights(job: Job, level: int, item: int, spec: ItemSpec) -> ItemSpec:

@@ -46,10 +46,21 @@ class Prompt:
 
 
 @dataclass(frozen=True)
+class ComputeSettings:
+    """How a level is computed. Other settings round differently, and now and then another token
+    comes out."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    engine: str  # native or torch
+    precision: str  # of the prior's weights: fp32, fp16, bf16 or int8
+
+
+@dataclass(frozen=True)
 class Segment:
     """A stretch of an item, from `first_sample` to the next segment or the end of the item.
 
-    `sampling`, `hop_fraction` and `prior_fingerprints` have one entry per level, level 0 first.
+    `sampling`, `hop_fraction`, `prior_fingerprints` and `compute` have one entry per level, level 0
+    first.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -60,6 +71,8 @@ class Segment:
     hop_fraction: tuple[float, ...]  # how far windows move, as a fraction of their length
     #: hashes of the priors' weights; None for a level whose prior is missing
     prior_fingerprints: tuple[str | None, ...]
+    #: what each level is sampled with; None before it is begun
+    compute: tuple[ComputeSettings | None, ...] = ()
     parent: Parent | None = None
     prompt: Prompt | None = None
 
@@ -69,6 +82,8 @@ class Segment:
         if not len(self.sampling) == len(self.hop_fraction) == len(self.prior_fingerprints):
             fields = "sampling, hop_fraction and prior_fingerprints"
             raise ValueError(f"{fields} must have one entry for each level")
+        if self.compute and len(self.compute) != len(self.sampling):
+            raise ValueError("compute must have one entry for each level")
         if not all(0 < fraction <= 1 for fraction in self.hop_fraction):
             raise ValueError("hop_fraction must be more than 0 and at most 1")
 
@@ -77,6 +92,16 @@ class Segment:
         fingerprints = list(self.prior_fingerprints)
         fingerprints[level] = fingerprint
         return replace(self, prior_fingerprints=tuple(fingerprints))
+
+    def compute_settings(self, level: int) -> ComputeSettings | None:
+        """What a level is sampled with; None before it is begun."""
+        return self.compute[level] if self.compute else None
+
+    def with_compute_settings(self, level: int, settings: ComputeSettings) -> Segment:
+        """A copy in which a level is sampled with these settings."""
+        compute = list(self.compute or [None] * len(self.sampling))
+        compute[level] = settings
+        return replace(self, compute=tuple(compute))
 
 
 @dataclass(frozen=True)
@@ -123,7 +148,8 @@ class ItemSpec:
         """This item made `num_samples` long by one more segment: the last one with `changes`."""
         added = replace(
             self.segments[-1],
-            **{"parent": None, "prompt": None, **changes, "first_sample": self.num_samples},
+            **{"parent": None, "prompt": None, "compute": (), **changes},
+            first_sample=self.num_samples,
         )
         return ItemSpec(num_samples, (*self.segments, added))
 

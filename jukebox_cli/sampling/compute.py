@@ -1,0 +1,54 @@
+"""With which engine and precision each segment is sampled: chosen when a level of it is begun,
+recorded in the item's file, and kept until the level is complete."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import cache
+
+from jukebox_cli.engine.choice import choose_settings
+from jukebox_cli.model.devices import pick_device
+from jukebox_cli.sampling.job import Job
+from jukebox_cli.sampling.windows import SegmentWindows
+from jukebox_cli.storage.segments import ComputeSettings, ItemSpec
+
+
+def with_compute_settings(job: Job, levels: Sequence[int]) -> Job:
+    """The job with settings for every segment that is incomplete at `levels`. Writes nothing.
+
+    Where the job says `auto`, a segment that is begun keeps what it was begun with. Raises
+    InputError for settings that are not possible on this machine.
+    """
+    device = pick_device(job.device)
+
+    @cache
+    def choose(level: int, engine: str, precision: str) -> ComputeSettings:
+        weights = job.model.weights(f"prior-{level}")
+        return choose_settings(weights, device, engine, precision)
+
+    specs = dict(job.specs)
+    for level in levels:
+        for item in job.items:
+            spec = specs[item]
+            for part in job.segment_windows(level, item):
+                if part.end > job.num_sampled_tokens(level, item):
+                    settings = choose(level, *_wanted(job, level, item, part))
+                    segment = spec.segments[part.number].with_compute_settings(level, settings)
+                    spec = spec.with_segment(part.number, segment)
+            specs[item] = spec
+    return replace(job, specs=specs)
+
+
+def record_compute_settings(job: Job, levels: Sequence[int]) -> Job:
+    """As `with_compute_settings`, and writes the files of the items that change."""
+    return job.write_specs(with_compute_settings(job, levels).specs)
+
+
+def _wanted(job: Job, level: int, item: int, part: SegmentWindows) -> tuple[str, str]:
+    """The engine and precision to ask for: those of the job, or what the segment was begun with."""
+    recorded = part.segment.compute_settings(level)
+    begun = part.first < job.num_sampled_tokens(level, item)
+    if recorded is None or not begun or job.engine not in ("auto", recorded.engine):
+        return job.engine, job.precision
+    return recorded.engine, recorded.precision if job.precision == "auto" else job.precision
