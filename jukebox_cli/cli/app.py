@@ -46,7 +46,7 @@ GROUPS = (run, model, preset, plugin, examples)
 
 
 class Commands(TyperGroup):
-    """Runs a command; prints an error as one line and turns it into an exit code."""
+    """A command group that prints errors as `error:` and `hint:` and turns them into exit codes."""
 
     def make_context(self, *args: Any, **options: Any) -> Any:
         try:
@@ -62,7 +62,7 @@ class Commands(TyperGroup):
             with print_warnings_once():
                 return super().invoke(ctx)
         except (KeyboardInterrupt, typer.Abort) as interrupt:
-            print("\nstopped; the same command goes on from here", file=sys.stderr)
+            print("\nstopped; run the same command again to resume", file=sys.stderr)
             raise typer.Exit(exit_code(interrupt)) from None
         except (typer.Exit, BrokenPipeError):
             raise
@@ -79,7 +79,7 @@ def _is_help(error: Exception) -> bool:
 
 
 def _fixable(error: Exception) -> InputError | None:
-    """The InputError for an error of typer or of the system that a person can fix, else None."""
+    """The InputError for an error of typer or of the system that a person can fix; else None."""
     if hasattr(error, "format_message"):  # typer's, about a wrong command, argument or option
         return _usage_error(error)
     if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
@@ -136,7 +136,7 @@ def _print_version(value: bool) -> None:
 
 def _root(
     traceback: Annotated[
-        bool, typer.Option("--traceback", help="Show the traceback of an error.")
+        bool, typer.Option("--traceback", help="Show the traceback if there is an error.")
     ] = False,
     version: Annotated[
         bool,

@@ -1,4 +1,4 @@
-"""model list, model show: what models there are, and what they know."""
+"""model list, model show: the models, their levels and their vocabularies."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def show(
 
 
 def _level(model: Model, level: int, registry: Registry) -> dict[str, Any]:
-    """What `show` says of a level. Raises InputError for conditioners that can't be made."""
+    """A level as JSON. Raises InputError if its conditioners can't be loaded."""
     from jukebox_cli.model.condition_inputs import load_conditioners
 
     codec = model.config.vqvae

@@ -83,7 +83,7 @@ def _open_corpus(corpus: Corpus, model: Model) -> None:
     if not corpus.exists:
         if corpus.path.exists() and any(p.suffix != ".part" for p in corpus.path.iterdir()):
             hint = "choose another --out"
-            raise InputError(f"{corpus.path} is there already and is not a corpus", hint)
+            raise InputError(f"{corpus.path} exists already and is not a corpus", hint)
         corpus.write_config(config)
     elif corpus.config != config:
         raise InputError(

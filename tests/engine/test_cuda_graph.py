@@ -39,7 +39,7 @@ class Replay:
 @torch.inference_mode()
 @pytest.mark.parametrize("prefix_length", [0, 8])
 @pytest.mark.parametrize("prompt", [0, 1, 9])
-def test_steps_that_read_their_inputs_from_tensors(prompt: int, prefix_length: int) -> None:
+def test_steps_read_their_inputs_from_tensors(prompt: int, prefix_length: int) -> None:
     for logits, expected in step_pairs(ReplayedStep, prompt, prefix_length):
         torch.testing.assert_close(logits, expected, atol=1e-4, rtol=0)
 
@@ -48,6 +48,6 @@ def test_steps_that_read_their_inputs_from_tensors(prompt: int, prefix_length: i
 @torch.inference_mode()
 @pytest.mark.parametrize("prefix_length", [0, 8])
 @pytest.mark.parametrize("prompt", [0, 1, 9])
-def test_steps_replayed_on_a_gpu(prompt: int, prefix_length: int) -> None:
+def test_steps_are_replayed_on_a_gpu(prompt: int, prefix_length: int) -> None:
     for logits, expected in step_pairs(CudaGraphStep, prompt, prefix_length, "cuda"):
         torch.testing.assert_close(logits, expected, atol=1e-4, rtol=0)

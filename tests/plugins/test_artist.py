@@ -41,7 +41,7 @@ def test_an_unknown_artist_is_an_error(name: str, hint: str) -> None:
     assert refusal(artist.encode, {"artist": name}, WINDOW, SHAPE) == (message, hint)
 
 
-def test_a_lenient_model_takes_an_unknown_artist_for_none() -> None:
+def test_a_lenient_model_ignores_an_unknown_artist() -> None:
     artist = Artist(names=("Ada Vale",), lenient=True)
     assert artist.encode({"artist": "xyz"}, WINDOW, SHAPE)["ids"].tolist() == [0]
 
@@ -60,7 +60,7 @@ def test_an_artist_must_be_text(value: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["Ada Vale", "Ada 'Vale' & co", "--out", ""])
-def test_values_are_given_again_as_an_option(name: str) -> None:
+def test_values_are_written_as_an_option(name: str) -> None:
     values = Artist().read({"artist": f" {name} "}, Path())
     options = Artist().to_options(values)
     assert options == CommandOptions((("--artist", name),))

@@ -1,4 +1,4 @@
-"""What a continued run is made of, and when it is only finished."""
+"""Continued runs: their segments, and runs that are finished instead."""
 
 from __future__ import annotations
 

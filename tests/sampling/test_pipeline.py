@@ -96,7 +96,7 @@ def test_levels_in_parallel_have_the_tokens_of_levels_in_turn(
 
 
 @pytest.mark.slow
-def test_tokens_that_are_there_are_kept(job: JobMaker, two_cores: None) -> None:
+def test_existing_tokens_are_kept(job: JobMaker, two_cores: None) -> None:
     whole, part = job("whole"), job("part", items=(1,))
     pipeline.complete_run(whole, "tokens")
     sample_level(part, 2)
@@ -119,7 +119,7 @@ def test_tokens_that_are_there_are_kept(job: JobMaker, two_cores: None) -> None:
         (LEVELS, {"model.loader.LARGE_PARAMETERS": 1}),
     ],
 )
-def test_when_parallel_levels_do_not_pay(
+def test_levels_are_not_parallel_where_that_is_slower(
     lacking: Sequence[int],
     changes: dict[str, Any],
     job: JobMaker,
@@ -143,10 +143,10 @@ def test_an_error_of_a_worker_is_raised_here(
         if path.is_file():
             (model.path / path.name).write_bytes(path.read_bytes())
     save_file({"other": np.zeros(1, np.float32)}, str(model.weights("prior-1")))
-    mine = job("run", model=model, engine=engine)
+    this_job = job("run", model=model, engine=engine)
     with pytest.raises(InputError, match="the weights of model 'model' do not fit"):
-        pipeline.complete_run(mine, "tokens")
-    assert [mine.num_sampled_tokens(2, item) for item in mine.items] == [
+        pipeline.complete_run(this_job, "tokens")
+    assert [this_job.num_sampled_tokens(2, item) for item in this_job.items] == [
         100,
         100,
     ]  # nothing is lost

@@ -52,7 +52,7 @@ MakeTask = Callable[[Model], Task]
 
 
 class TrainingResult(NamedTuple):
-    """What a training run leaves behind."""
+    """The files of a training run."""
 
     losses: dict[int, float]  # by step
     checkpoint: bytes

@@ -1,4 +1,4 @@
-"""When words are sung, from the attention weights of a run's prior."""
+"""Times of words, from the attention weights of a run's prior."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from support.sung_lines import SUNG_LINES
 # lines and words
 
 
-def test_what_is_not_sung_has_no_times() -> None:
+def test_words_that_are_not_sung_have_no_times() -> None:
     onsets = np.array([-1, -1, -1, 0.5, 0.7, 1.0, 1.2, 1.3, 1.5, 2.0, -1, -1, -1])
     assert timed_lines("we go\nfar off", onsets, 4.0, [[6, "Verse"]]) == SUNG_LINES
 

@@ -39,7 +39,7 @@ def test_a_model_is_imported_by_one_command(checkpoints: Path, jukebox: Jukebox)
 
 
 @pytest.mark.slow
-def test_songs_are_made_with_an_imported_model(checkpoints: Path, jukebox: Jukebox) -> None:
+def test_songs_are_generated_with_an_imported_model(checkpoints: Path, jukebox: Jukebox) -> None:
     assert jukebox("model", "import", "checkpoints", "--name", "mine", "-q").code == 0
     options = ("--artist", 3, "--genre", "1 2", "--lyrics", "la la la", "--total", 20)
     made = jukebox("generate", "--model", "mine", *options, "--seconds", 1, "--out", "run", "-q")
