@@ -63,14 +63,7 @@ def step_seconds(model: Model, level: int, steps: int) -> float:
 def _random_corpus(model: Model, path: Path) -> Corpus:
     """A corpus with one long song of random tokens, without conditions."""
     codec, rng, corpus = model.config.vqvae, np.random.default_rng(0), Corpus(path)
-    corpus.write_config(
-        CorpusConfig(
-            fingerprint=model.fingerprint(),
-            sample_rate=codec.sample_rate,
-            hop_lengths=codec.hop_lengths,
-            codebook_size=codec.codebook_size,
-        )
-    )
+    corpus.write_config(CorpusConfig.of_model(model))
     windows = zip(model.config.priors, codec.hop_lengths, strict=True)
     num_samples = 2 * max(prior.context_length * hop_length for prior, hop_length in windows)
     tokens = [

@@ -4,47 +4,27 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
-from jukebox_cli.api import (
-    Conditioner,
-    InputError,
-    PriorShape,
-    Song,
-    Values,
-    Window,
-    hookimpl,
-    lookup_id,
-)
+from jukebox_cli.api import Conditioner, InputError, PriorShape, Song, Values, Window, hookimpl
+
+from .labels import LabelConditioner
 
 if TYPE_CHECKING:
     import numpy as np
-    from torch import nn
-    from typing_extensions import Self
 
 
 @dataclass(frozen=True)
-class Genre(Conditioner):
-    """A bag of genres: the sum of their embeddings is added at the start position.
-
-    Source: Dhariwal et al. 2020, "Artist, Genre, and Timing Conditioning".
-
-    Ids are positions in `names`, counted from 1; id 0 means that no genre was given.
-    """
+class Genre(LabelConditioner):
+    """A bag of genres: the sum of their embeddings is added at the start position."""
 
     name: ClassVar[str] = "genre"
     #: Most genres that one song may have.
     max_genres: int = 5
     #: Whether a genre of several words, such as "hard rock", is looked up word by word.
     split_words: bool = False
-    #: Whether unknown genres are ignored instead of an error, because another level knows them.
-    lenient: bool = False
-    #: Fitted: the genres of the training corpus, sorted.
-    names: tuple[str, ...] = ()
-    #: Alternative spellings, each with the entry of `names` that it stands for.
-    aliases: dict[str, str] = field(default_factory=dict)
 
     @dataclass(frozen=True)
     class Input:
@@ -57,8 +37,8 @@ class Genre(Conditioner):
             raise InputError(f"can't read genre {genre!r}", "write genres separated by commas")
         return {"genre": [g.strip() for g in genres if g.strip()]}
 
-    def fit(self, songs: Sequence[Song]) -> Self:
-        return replace(self, names=tuple(sorted({g for s in songs for g in s.get("genre") or []})))
+    def labels(self, song: Song) -> Sequence[str]:
+        return song.get("genre") or []
 
     def encode(self, song: Song, window: Window, shape: PriorShape) -> dict[str, np.ndarray]:
         """`ids`, int64 (max_genres,): the ids of the genres, then -1.
@@ -67,10 +47,10 @@ class Genre(Conditioner):
         """
         import numpy as np
 
-        genres = song.get("genre") or []
+        genres = self.labels(song)
         if self.split_words:
             genres = [word for genre in genres for word in re.findall(r"[^\W_]+", genre)]
-        known = [number for genre in genres if (number := self.genre_id(genre))]
+        known = [number for genre in genres if (number := self.label_id(genre))]
         if len(known) > self.max_genres and not self.lenient:
             raise InputError(f"{len(known)} genres are too many", f"give {self.max_genres} at most")
         ids = np.full(self.max_genres, -1, dtype=np.int64)
@@ -78,21 +58,6 @@ class Genre(Conditioner):
         if not known:
             ids[0] = 0
         return {"ids": ids}
-
-    def genre_id(self, genre: str) -> int:
-        """The id of a genre, ignoring case.
-
-        An unknown genre is 0 if `lenient`, otherwise InputError is raised.
-        """
-        return lookup_id("genre", genre, self.names, self.aliases, lenient=self.lenient)
-
-    def module(self, shape: PriorShape) -> nn.Module:
-        from jukebox_cli.api.nn import StartEmbedding
-
-        return StartEmbedding(1 + len(self.names), shape.width)
-
-    def vocabulary(self) -> dict[str, Sequence[str]]:
-        return {"genre": self.names}
 
 
 @hookimpl

@@ -56,7 +56,7 @@ def originals_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def checkpoints(originals_template: Path, here: Path) -> Path:
-    """A folder of the original's checkpoints, to be spoiled."""
+    """A folder of the original's checkpoints that tests may damage."""
     return Path(shutil.copytree(originals_template, here / "checkpoints"))
 
 

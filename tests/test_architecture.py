@@ -33,6 +33,7 @@ IMPORTS_TORCH = (
 )
 MAX_MODULE_LINES = 300
 MAX_FUNCTION_LINES = 30
+MAX_TEST_MODULE_LINES = 400
 
 
 def ids(path: Path) -> str:
@@ -91,7 +92,7 @@ def test_torch_is_imported_late(module: Module) -> None:
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=ids)
-def test_a_module_is_read_in_one_sitting(path: Path) -> None:
+def test_no_module_is_long(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_MODULE_LINES
 
 
@@ -179,16 +180,43 @@ def test_keys_of_shipped_files_are_those_of_the_field(path: Path) -> None:
 
 # tests
 
+TEST_MODULES = sorted((ROOT / "tests").rglob("test_*.py"))
+#: Tests of the whole facade: its documentation, and a plugin of a third party.
+TESTS_OF_PACKAGES = ("tests/api/test_docs.py", "tests/api/test_third_party.py")
 
-def test_every_module_has_a_home_in_the_tests() -> None:
-    """`model/prior.py` is tested by `tests/model/test_prior.py`, or its package by one file."""
-    homes = {path.relative_to(ROOT / "tests") for path in (ROOT / "tests").rglob("test_*.py")}
+
+def test_every_module_has_a_test_module() -> None:
+    """`model/prior.py` is tested by `tests/model/test_prior.py`, and perhaps by others beside it:
+    `tests/model/test_prior_prefix.py`."""
+    existing = {path.relative_to(ROOT / "tests") for path in TEST_MODULES}
     missing = []
     for module in modules():
-        parts = module.name.split(".")
+        *package, name = module.name.split(".")
         if module.path.name in ("__init__.py", "__main__.py"):
             continue
-        home = Path(*parts[:-1], f"test_{parts[-1].strip('_')}.py")
-        if home not in homes:
-            missing.append(str(home))
+        expected = Path(*package, f"test_{name.strip('_')}.py")
+        if expected not in existing:
+            missing.append(str(expected))
     assert missing == []
+
+
+def test_a_test_module_of_the_core_is_named_after_a_module() -> None:
+    """`tests/model/test_prior_prefix.py` tests a part of `model/prior.py`."""
+    packages: dict[str, list[str]] = {package: [] for package in LAYERS}
+    for module in modules():
+        package, _, name = module.name.rpartition(".")
+        packages.setdefault(package, []).append(name.strip("_"))
+    wrong = set()
+    for path in TEST_MODULES:
+        package = path.parent.relative_to(ROOT / "tests").as_posix().replace("/", ".")
+        subject = path.stem.removeprefix("test_")
+        if package in packages and not any(
+            subject == name or subject.startswith(f"{name}_") for name in packages[package]
+        ):
+            wrong.add(ids(path))
+    assert wrong == set(TESTS_OF_PACKAGES)
+
+
+@pytest.mark.parametrize("path", TEST_MODULES, ids=ids)
+def test_no_test_module_is_long(path: Path) -> None:
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= MAX_TEST_MODULE_LINES

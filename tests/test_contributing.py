@@ -1,4 +1,4 @@
-"""CONTRIBUTING.md names packages, code, files and make targets that are there."""
+"""CONTRIBUTING.md names packages, code, files and make targets that exist."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_every_package_of_the_core_is_in_the_table() -> None:
 
 
 @pytest.mark.parametrize("name", DOTTED)
-def test_a_name_in_the_code_is_there(name: str) -> None:
+def test_every_name_of_code_exists(name: str) -> None:
     parts = name.split(".")
     for length in range(len(parts), 0, -1):
         try:
@@ -43,11 +43,11 @@ def test_a_name_in_the_code_is_there(name: str) -> None:
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_a_path_is_there(path: str) -> None:
+def test_every_path_exists(path: str) -> None:
     assert (ROOT / path).exists() or (ROOT / CORE / path).exists()
 
 
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"make ([\w-]+)(?=[ ;`])", TEXT))))
-def test_a_make_target_is_there(target: str) -> None:
+def test_every_make_target_exists(target: str) -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     assert re.search(rf"^{target}:", makefile, re.MULTILINE)

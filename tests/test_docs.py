@@ -1,4 +1,4 @@
-"""Hooks, commands, options and presets are documented, and the documents are right about them."""
+"""Hooks, commands, options and presets are documented, and the pages are correct about them."""
 
 from __future__ import annotations
 

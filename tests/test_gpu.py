@@ -73,8 +73,8 @@ def test_logits_are_those_of_the_original_program(
     step = make_step(prior, conditions, caches)
     steps = [step(tokens[:, n - 1], n).clone() for n in range(total)]
     for logits in (torch.stack(steps, 1), prior(tokens, conditions)[:, -total:]):
-        ours = golden.order_logits(prior, logits.float().cpu())
-        torch.testing.assert_close(ours, expected, atol=atol, rtol=0)
+        actual = golden.order_logits(prior, logits.float().cpu())
+        torch.testing.assert_close(actual, expected, atol=atol, rtol=0)
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def test_in_fp32_a_song_is_nearly_that_of_the_cpu(generate: Generate) -> None:
     assert min(equal) > 0.9  # a uniform number at the border of two tokens may fall on either side
 
 
-def test_a_song_is_extended_and_decoded(
+def test_a_song_is_continued_and_decoded(
     generate: Generate, jukebox: Jukebox, tmp_path: Path
 ) -> None:
     generate("longer", "--until", "top")

@@ -39,7 +39,7 @@ CALLS = [
 
 
 @pytest.mark.parametrize("call", CALLS)
-def test_an_error_says_what_and_hints_at_what_to_do(call: ast.Call) -> None:
+def test_every_error_has_a_message_and_a_hint(call: ast.Call) -> None:
     assert len(call.args) == 2
     message, hint = (literal(arg) for arg in call.args)
     if message is not None:
@@ -50,7 +50,7 @@ def test_an_error_says_what_and_hints_at_what_to_do(call: ast.Call) -> None:
         assert not re.match(r"[A-Z][a-z]|hint", hint)
 
 
-def test_there_are_messages_to_look_at() -> None:
+def test_the_sources_have_error_messages() -> None:
     assert len(CALLS) > 50
 
 

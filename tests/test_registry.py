@@ -1,4 +1,4 @@
-"""Plugins are found, clashes are refused, broken ones are left out, hooks are called."""
+"""The registry finds plugins, refuses clashes and skips broken plugins."""
 
 from __future__ import annotations
 
@@ -6,83 +6,21 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Annotated, Any, ClassVar
 
-import numpy as np
 import pytest
 import typer
-from torch import Tensor, nn
 from typer.testing import CliRunner
 
 from jukebox_cli import registry as registry_module
 from jukebox_cli.cli import app as app_module
 from jukebox_cli.cli import build_app
 from jukebox_cli.cli.console import print_warning
-from jukebox_cli.interfaces.conditioner import Conditioner, PriorShape, Song, Window
 from jukebox_cli.interfaces.contract import PluginError
-from jukebox_cli.interfaces.hooks import hookimpl
-from jukebox_cli.interfaces.sampler import Sampler
 from jukebox_cli.registry import CORE_FLAGS, Registry, build_dataclass, load_installed
 from jukebox_cli.sampling.request import build_request
-from jukebox_cli.storage.files import read_jsonl
-from jukebox_cli.storage.model import Model
+from support.plugins import Mood, Noise, Plain, block_hint, plugin_with
 from support.results import refusal
-
-
-class Plain(Conditioner):
-    """A conditioner that does nothing, to derive others from."""
-
-    def encode(self, song: Song, window: Window, shape: PriorShape) -> dict[str, np.ndarray]:
-        return {}
-
-    def module(self, shape: PriorShape) -> nn.Module:
-        return nn.Identity()
-
-
-@dataclass(frozen=True)
-class Mood(Plain):
-    name: ClassVar[str] = "mood"
-    most: int = 3
-    names: tuple[str, ...] = ()
-
-    @dataclass(frozen=True)
-    class Input:
-        mood: Annotated[str | None, "How it feels."] = None
-
-    def __post_init__(self) -> None:
-        if self.most < 1:
-            raise ValueError("most must be 1 or more")
-
-
-@dataclass(frozen=True)
-class Noise(Sampler):
-    name: ClassVar[str] = "noise"
-    order: ClassVar[int] = 15
-    noise: Annotated[float | None, "How much."] = None
-
-    def __call__(self, logits: Tensor, history: Tensor) -> Tensor:
-        return logits
-
-
-def brings(*kinds: type) -> SimpleNamespace:
-    """A plugin with these classes."""
-    conditioners = [k for k in kinds if issubclass(k, Conditioner)]
-    samplers = [k for k in kinds if issubclass(k, Sampler)]
-    return SimpleNamespace(
-        jukebox_conditioners=hookimpl(lambda: conditioners),
-        jukebox_samplers=hookimpl(lambda: samplers),
-    )
-
-
-def hooked(**functions: Callable[..., Any]) -> SimpleNamespace:
-    """A plugin with these hooks."""
-    return SimpleNamespace(**{name: hookimpl(f) for name, f in functions.items()})
-
-
-def switch(name: str) -> str:
-    return f"uninstall it, or switch it off with JUKEBOX_BLOCK={name}"
-
 
 # collecting
 
@@ -107,12 +45,12 @@ def test_conditioners_are_sorted_by_name_and_samplers_by_order() -> None:
     class Zest(Plain):
         name: ClassVar[str] = "zest"
 
-    registry = Registry({"b": brings(Mood, Noise, Same), "a": brings(Zest, Age, Early)})
+    registry = Registry({"b": plugin_with(Mood, Noise, Same), "a": plugin_with(Zest, Age, Early)})
     assert list(registry.conditioners) == ["age", "mood", "zest"]
     assert list(registry.samplers) == ["z-early", "another", "noise"]
 
 
-def test_first_party_plugins_come_by_entry_point(registry: Registry) -> None:
+def test_first_party_plugins_are_found_by_entry_point(registry: Registry) -> None:
     assert {"artist", "genre", "timing"} <= set(registry.conditioners)
     assert [*registry.samplers][:2] == ["guidance", "temperature"]
     assert [*registry.samplers][-1] == "greedy"
@@ -121,19 +59,21 @@ def test_first_party_plugins_come_by_entry_point(registry: Registry) -> None:
     assert registry.package_of("somewhere.else") == "-"
 
 
-def test_two_plugins_with_one_name_are_refused_by_name() -> None:
+def test_two_conditioners_of_one_name_are_refused() -> None:
     @dataclass(frozen=True)
     class Other(Plain):
         name: ClassVar[str] = "mood"
 
-    message, hint = refusal(lambda: Registry({"acme": brings(Mood), "bolt": brings(Other)}))
+    message, hint = refusal(
+        lambda: Registry({"acme": plugin_with(Mood), "bolt": plugin_with(Other)})
+    )
     assert set(message.split("'")) >= {"acme", "bolt", "mood"}
     assert message.startswith("plugins '")
     assert message.endswith(" both define 'mood'")
-    assert hint in (switch("acme"), switch("bolt"))
+    assert hint in (block_hint("acme"), block_hint("bolt"))
 
 
-def test_two_plugins_with_one_flag_are_refused_by_name() -> None:
+def test_two_plugins_with_one_option_are_refused() -> None:
     @dataclass(frozen=True)
     class Feeling(Plain):
         name: ClassVar[str] = "feeling"
@@ -149,28 +89,28 @@ def test_two_plugins_with_one_flag_are_refused_by_name() -> None:
 
     for other in (Feeling, Moody):
         message, hint = refusal(
-            lambda kind=other: Registry({"acme": brings(Mood), "bolt": brings(kind)})
+            lambda kind=other: Registry({"acme": plugin_with(Mood), "bolt": plugin_with(kind)})
         )
         assert message in (
             "plugins 'acme' and 'bolt' both define the option --mood",
             "plugins 'bolt' and 'acme' both define the option --mood",
         )
-        assert hint in (switch("acme"), switch("bolt"))
+        assert hint in (block_hint("acme"), block_hint("bolt"))
 
 
-def test_a_flag_of_jukebox_itself_is_refused() -> None:
+def test_an_option_of_the_core_is_refused() -> None:
     @dataclass(frozen=True)
     class Greedy(Noise):
         name: ClassVar[str] = "seeded"
         seed: Annotated[int | None, "A core flag."] = None
 
-    assert refusal(lambda: Registry({"acme": brings(Greedy)})) == (
+    assert refusal(lambda: Registry({"acme": plugin_with(Greedy)})) == (
         "plugins 'acme' and jukebox itself both define the option --seed",
-        switch("acme"),
+        block_hint("acme"),
     )
 
 
-def test_core_flags_are_those_of_the_commands_that_take_plugin_flags() -> None:
+def test_core_flags_cover_the_commands_with_plugin_options() -> None:
     app: Any = typer.main.get_command(build_app(Registry({})))
     commands = [app.commands[name] for name in ("generate", "continue")]
     names = {p.name for command in commands for p in command.params}
@@ -183,73 +123,22 @@ def test_core_flags_are_those_of_the_commands_that_take_plugin_flags() -> None:
 def test_conditioners_are_listed_with_their_packages(registry: Registry) -> None:
     package = f"jukebox-cli {registry.versions['jukebox-cli']}"
     assert registry.packages_of(["artist", "nosuch"]) == {"artist": package}
-    assert Registry({"acme": brings(Mood)}).packages_of(["mood"]) == {}
+    assert Registry({"acme": plugin_with(Mood)}).packages_of(["mood"]) == {}
 
 
-# hooks that are wrong
-
-
-def test_a_misspelt_hook_is_told_with_what_was_meant() -> None:
-    plugin = hooked(jukebox_conditoners=lambda: [])
-    assert refusal(lambda: Registry({"acme": plugin})) == (
-        "plugin 'acme': no hook 'jukebox_conditoners'",
-        f"did you mean 'jukebox_conditioners'?; or {switch('acme')}",
-    )
-
-
-def test_a_hook_that_is_not_marked_is_told() -> None:
-    plugin = SimpleNamespace(jukebox_samplers=lambda: [Noise])
-    assert refusal(lambda: Registry({"acme": plugin})) == (
-        "plugin 'acme': jukebox_samplers is not marked as a hook",
-        f"write @hookimpl above it; or {switch('acme')}",
-    )
-
-
-def test_modules_whose_names_look_like_hooks_are_none() -> None:
-    plugin = SimpleNamespace(**vars(brings(Mood)), jukebox_cli=registry_module, jukebox_number=3)
-    assert list(Registry({"acme": plugin}).conditioners) == ["mood"]
-
-
-def test_a_hook_with_an_argument_that_is_not_there_is_told() -> None:
-    plugin = hooked(jukebox_event=lambda run, evnet: None)
-    message, hint = refusal(lambda: Registry({"acme": plugin}))
-    assert message.startswith("plugin 'acme': ")
-    assert "{'evnet'}" in message
-    assert hint == switch("acme")
-
-
-def test_a_hook_that_fails_is_told() -> None:
-    def broken() -> list[type[Sampler]]:
-        raise RuntimeError("no licence")
-
-    assert refusal(lambda: Registry({"acme": hooked(jukebox_samplers=broken)})) == (
-        "plugin 'acme': jukebox_samplers raised RuntimeError: no licence",
-        switch("acme"),
-    )
-
-
-@pytest.mark.parametrize("given", [Mood, Sampler, "noise"])
-def test_a_hook_that_gives_something_else_is_told(given: Any) -> None:
-    message, hint = refusal(lambda: Registry({"acme": hooked(jukebox_samplers=lambda: [given])}))
-    assert message == (
-        f"plugin 'acme': jukebox_samplers returned {given!r}, not a Sampler class with a name"
-    )
-    assert hint == switch("acme")
-
-
-def test_a_clash_is_one_line_and_exit_code_2(
+def test_a_clash_is_an_error_with_exit_code_2(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def clash(warn: Callable[[str], None]) -> Registry:
+    def raise_clash(warn: Callable[[str], None]) -> Registry:
         raise PluginError("plugins 'a' and 'b' both define 'mood'", "b")
 
-    monkeypatch.setattr(app_module, "load_installed", clash)
+    monkeypatch.setattr(app_module, "load_installed", raise_clash)
     monkeypatch.setattr("sys.argv", ["jukebox", "--help"])
     with pytest.raises(SystemExit) as caught:
         app_module.main()
     assert caught.value.code == 2
     assert capsys.readouterr().err == (
-        f"error: plugins 'a' and 'b' both define 'mood'\n\nhint: {switch('b')}\n"
+        f"error: plugins 'a' and 'b' both define 'mood'\n\nhint: {block_hint('b')}\n"
     )
 
 
@@ -258,35 +147,35 @@ def test_a_clash_is_one_line_and_exit_code_2(
 
 @dataclass(frozen=True)
 class Package:
-    """The part of importlib's Distribution that is looked at."""
+    """The attributes of importlib's Distribution that the registry reads."""
 
     name: str
     version: str = "1.0"
 
 
-def point(name: str, value: str, package: str = "acme-music") -> EntryPoint:
-    made: Any = EntryPoint(name, value, "jukebox")
-    entry: EntryPoint = made._for(Package(package))
+def entry_point(name: str, value: str, package: str = "acme-music") -> EntryPoint:
+    point: Any = EntryPoint(name, value, "jukebox")
+    entry: EntryPoint = point._for(Package(package))
     return entry
 
 
 @pytest.fixture
 def points(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[EntryPoint]:
-    """The entry points there are; tests add to them."""
-    found = [point("genre", "jukebox_plugins.genre", "jukebox-cli")]
+    """The installed entry points; tests add to them."""
+    found = [entry_point("genre", "jukebox_plugins.genre", "jukebox-cli")]
     monkeypatch.setattr(registry_module, "entry_points", lambda group: found)
     monkeypatch.syspath_prepend(str(tmp_path))
     return found
 
 
-def test_a_plugin_that_fails_to_import_costs_one_warning(
+def test_a_plugin_that_fails_to_import_is_skipped_with_a_warning(
     points: list[EntryPoint], tmp_path: Path
 ) -> None:
     (tmp_path / "acme_broken.py").write_text("import nosuchmodule\n")
-    points.append(point("acme", "acme_broken"))
-    said: list[str] = []
-    registry = load_installed(said.append)
-    assert said == [
+    points.append(entry_point("acme", "acme_broken"))
+    warnings: list[str] = []
+    registry = load_installed(warnings.append)
+    assert warnings == [
         "plugin 'acme' of acme-music cannot be loaded and is left out: "
         "ModuleNotFoundError: No module named 'nosuchmodule'"
     ]
@@ -301,10 +190,10 @@ def test_a_warning_is_one_line_on_stderr(capsys: pytest.CaptureFixture[str]) -> 
 
 
 @pytest.mark.parametrize("blocked", ["genre", " acme , genre,", "genre,nosuch"])
-def test_plugins_are_switched_off_by_name(
+def test_plugins_can_be_blocked_by_name(
     blocked: str, points: list[EntryPoint], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    points.append(point("timing", "jukebox_plugins.timing", "jukebox-cli"))
+    points.append(entry_point("timing", "jukebox_plugins.timing", "jukebox-cli"))
     assert list(load_installed(pytest.fail).conditioners) == ["genre", "timing"]
     monkeypatch.setenv("JUKEBOX_BLOCK", blocked)
     registry = load_installed(pytest.fail)
@@ -315,71 +204,27 @@ def test_plugins_are_switched_off_by_name(
     )
 
 
-def test_a_blocked_plugin_is_not_even_imported(
+def test_a_blocked_plugin_is_not_imported(
     points: list[EntryPoint], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    points.append(point("acme", "nosuchmodule"))
+    points.append(entry_point("acme", "nosuchmodule"))
     monkeypatch.setenv("JUKEBOX_BLOCK", "acme")
     load_installed(pytest.fail)
 
 
 def test_two_packages_with_one_plugin_name_are_refused(points: list[EntryPoint]) -> None:
-    points.append(point("genre", "jukebox_plugins.timing", "acme-music"))
+    points.append(entry_point("genre", "jukebox_plugins.timing", "acme-music"))
     assert refusal(lambda: load_installed(pytest.fail)) == (
         "packages jukebox-cli and acme-music both have a plugin 'genre'",
-        switch("genre"),
+        block_hint("genre"),
     )
-
-
-# hooks that are called
-
-
-def test_jukebox_commands_adds_a_command() -> None:
-    def add(app: typer.Typer) -> None:
-        @app.command()
-        def hum(times: int = 1) -> None:
-            """Hum a tune."""
-            print("hm " * times)
-
-    app = build_app(Registry({"acme": hooked(jukebox_commands=add)}))
-    assert "Hum a tune." in CliRunner().invoke(app, ["--help"]).stdout
-    assert CliRunner().invoke(app, ["hum", "--times", "2"]).stdout == "hm hm \n"
-
-
-def test_jukebox_event_sees_every_line_of_a_runs_log(
-    registry: Registry, tiny: Model, tmp_path: Path
-) -> None:
-    seen: list[tuple[Path, Mapping[str, Any]]] = []
-    names = dict(registry.manager.list_name_plugin())
-    watcher = hooked(jukebox_event=lambda run, event: seen.append((run, event)))
-    app, out = build_app(Registry({**names, "watcher": watcher})), tmp_path / "run"
-    words = ["--model", tiny.path, "--seconds", 0.02]
-    for command in (
-        ["generate", *words, "--out", out],
-        ["continue", out, "--seconds", 0.02],
-        ["decode", out, "--format", "flac"],
-    ):
-        result = CliRunner().invoke(app, [str(word) for word in command])
-        assert result.exit_code == 0, result.stderr
-    lines = read_jsonl(out / "log.jsonl")
-    assert [event for _, event in seen] == lines
-    assert {run for run, _ in seen} == {out}
-    assert {line["event"] for line in lines} == {"level", "sampled", "decoded", "continue"}
-    assert all(line["time"] > 0 for line in lines)
-
-
-def test_a_hook_may_take_fewer_arguments() -> None:
-    seen = []
-    registry = Registry({"acme": hooked(jukebox_event=lambda event: seen.append(event))})
-    registry.notify(Path("x"), {"event": "level"})
-    assert seen == [{"event": "level"}]
 
 
 # settings and options
 
 
 def test_a_conditioner_gets_its_fields() -> None:
-    registry = Registry({"acme": brings(Mood)})
+    registry = Registry({"acme": plugin_with(Mood)})
     assert registry.make_conditioner("mood", {"most": 2, "names": ["a", "b"]}) == Mood(
         2, ("a", "b")
     )
@@ -411,8 +256,10 @@ def test_a_conditioner_gets_its_fields() -> None:
         ),
     ],
 )
-def test_a_bad_setting_is_told(name: str, values: dict[str, Any], message: str, hint: str) -> None:
-    registry = Registry({"acme": brings(Mood)})
+def test_an_invalid_setting_is_refused(
+    name: str, values: dict[str, Any], message: str, hint: str
+) -> None:
+    registry = Registry({"acme": plugin_with(Mood)})
     assert refusal(lambda: registry.make_conditioner(name, values)) == (message, hint)
 
 
@@ -424,7 +271,7 @@ def test_the_vocabulary_is_that_of_the_conditioners_with_their_fields() -> None:
     class Other(Plain):
         name = "other"
 
-    registry = Registry({"acme": brings(Feeling, Other)})
+    registry = Registry({"acme": plugin_with(Feeling, Other)})
     assert registry.vocabulary({"mood": {"names": ["calm"]}, "other": {}, "absent": {}}) == {
         "mood": ["calm"]
     }
@@ -437,20 +284,20 @@ def test_a_vocabulary_that_fails_names_its_plugin() -> None:
         def vocabulary(self) -> dict[str, Sequence[str]]:
             raise KeyError("calm")
 
-    registry = Registry({"acme": brings(Broken)})
+    registry = Registry({"acme": plugin_with(Broken)})
     assert refusal(registry.vocabulary, {"mood": {}}) == (
         "plugin 'mood': vocabulary() raised KeyError: 'calm'",
         "uninstall it, or switch it off with JUKEBOX_BLOCK=mood",
     )
 
 
-def test_options_switch_samplers_on_in_order(registry: Registry) -> None:
+def test_options_select_samplers_in_order(registry: Registry) -> None:
     chain = registry.make_samplers({"greedy": True, "temperature": 0.5, "top_p": None})
     assert [sampler.name for sampler in chain] == ["temperature", "greedy"]
     assert registry.make_samplers({}) == []
 
 
-def test_a_bad_option_is_told(registry: Registry) -> None:
+def test_an_invalid_sampler_option_is_refused(registry: Registry) -> None:
     assert refusal(lambda: registry.make_samplers({"temprature": 1})) == (
         "no sampling option 'temprature'",
         "did you mean 'temperature'?",
@@ -462,7 +309,7 @@ def test_a_bad_option_is_told(registry: Registry) -> None:
     )
 
 
-def test_paths_in_a_preset_are_relative_to_it_and_those_of_flags_to_the_working_folder(
+def test_paths_of_a_preset_are_relative_to_it_and_those_of_options_to_the_working_folder(
     tmp_path: Path,
 ) -> None:
     @dataclass(frozen=True)
@@ -478,12 +325,12 @@ def test_paths_in_a_preset_are_relative_to_it_and_those_of_flags_to_the_working_
             return {key: str(folder / value) for key, value in given.items()}
 
     (tmp_path / "p.yaml").write_text("song: {words: w.txt, tune: t.mid}\n")
-    registry = Registry({"acme": brings(Words)})
-    given = {"tune": "mine.mid"}
-    want = build_request(
-        registry, str(tmp_path / "p.yaml"), [], conditions=given, sampler_options={}
+    registry = Registry({"acme": plugin_with(Words)})
+    options = {"tune": "mine.mid"}
+    request = build_request(
+        registry, str(tmp_path / "p.yaml"), [], conditions=options, sampler_options={}
     )
-    assert want.song == {"words": str(tmp_path / "w.txt"), "tune": "mine.mid"}
+    assert request.song == {"words": str(tmp_path / "w.txt"), "tune": "mine.mid"}
 
 
 def test_fields_are_checked_for_any_dataclass() -> None:

@@ -6,12 +6,8 @@
 # Running it again finishes what is missing.
 set -euo pipefail
 
-: "${RUN:?the folder of the run}" "${SONG:?what to make, as options of jukebox generate}"
-: "${ITEMS:?how many items there are}"
-export RUN SONG ITEMS EACH=${EACH:-1}
-
-task=$(cd "$(dirname "$0")" && pwd)/task.sh
-last=$(((ITEMS + EACH - 1) / EACH - 1))
+# shellcheck source=variables.bash
+source "$(dirname "$0")/variables.bash"
 
 for stage in top upsample decode; do
   seq 0 "$last" | xargs -P "${JOBS:-1}" -I{} env TASK={} "$task" "$stage"

@@ -7,12 +7,8 @@
 # Arguments go to sbatch. Submitting it again finishes what is missing.
 set -euo pipefail
 
-: "${RUN:?the folder of the run}" "${SONG:?what to make, as options of jukebox generate}"
-: "${ITEMS:?how many items there are}"
-export RUN SONG ITEMS EACH=${EACH:-1}
-
-task=$(cd "$(dirname "$0")" && pwd)/task.sh
-last=$(((ITEMS + EACH - 1) / EACH - 1))
+# shellcheck source=variables.bash
+source "$(dirname "$0")/variables.bash"
 mkdir -p "$RUN-logs"
 
 after=()

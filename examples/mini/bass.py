@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from random import Random
 
-from melody import PreviousNotes, Tone, bar_steps, chord_at
+from melody import PreviousNotes, Tone, chord_at
 from patterns import BASS
-from song_plan import PlacedSection, SongPlan, bar_starts
+from song_plan import PlacedSection, SongPlan, pattern_strokes
 from styles import Part
 from theory import Chord, chord_scale, nearest, pitches_in, place
 
@@ -30,14 +30,12 @@ def play_bass(
         return [Tone(at, n, pitch, 0.95) for at, n, pitch in roots]
     tones = []
     last_chord, root = None, 0
-    for bar, at in enumerate(bar_starts(plan, placed)):
-        for start, length, step in bar_steps(BASS[pattern], bar, plan.artist.beats_per_bar):
-            beat = at + start
-            chord = chord_at(placed.spans, beat)
-            if chord is not last_chord:
-                last_chord, root = chord, root_pitch(chord, placed.tonic, part, previous)
-            pitch = _bass_pitch(step, root, chord, placed, part, beat)
-            tones.append(Tone(beat, length, pitch, 1.05 if start % 2 == 0 else 0.95))
+    for beat, length, step, chord in pattern_strokes(plan, placed, BASS[pattern]):
+        if chord is not last_chord:
+            last_chord, root = chord, root_pitch(chord, placed.tonic, part, previous)
+        pitch = _bass_pitch(step, root, chord, placed, part, beat)
+        in_bar = beat % plan.artist.beats_per_bar
+        tones.append(Tone(beat, length, pitch, 1.05 if in_bar % 2 == 0 else 0.95))
     return tones
 
 

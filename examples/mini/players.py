@@ -24,7 +24,7 @@ from melody import (
     write_theme,
 )
 from patterns import ARPS, CHORDS, CRASH, DRUMS, FILLS, KICK, RIDE
-from song_plan import PlacedSection, SongPlan, bar_starts
+from song_plan import PlacedSection, SongPlan, bar_starts, pattern_strokes
 from styles import Part
 from theory import Chord, parse_chord, place, voice_lead
 
@@ -122,12 +122,11 @@ def _play_power(
 ) -> list[Tone]:
     """Power chords; unaccented sixteenths are palm-muted: softer and without the octave."""
     tones = []
-    for bar, at in enumerate(bar_starts(plan, placed)):
-        for start, length, stroke in bar_steps(CHORDS[pattern], bar, plan.artist.beats_per_bar):
-            pitches = _power(chord_at(placed.spans, at + start), placed.tonic, part)
-            muted = length <= 0.25 and stroke != "X"
-            for pitch in pitches[: 2 if muted else 3]:
-                tones.append(Tone(at + start, length, pitch, 0.75 if muted else 1.0))
+    for beat, length, stroke, chord in pattern_strokes(plan, placed, CHORDS[pattern]):
+        pitches = _power(chord, placed.tonic, part)
+        muted = length <= 0.25 and stroke != "X"
+        for pitch in pitches[: 2 if muted else 3]:
+            tones.append(Tone(beat, length, pitch, 0.75 if muted else 1.0))
     return tones
 
 
@@ -138,15 +137,12 @@ def _play_arpeggio(
     tones = []
     current: Chord | None = None
     voicing: tuple[int, ...] = ()
-    for bar, at in enumerate(bar_starts(plan, placed)):
-        for start, length, digit in bar_steps(ARPS[pattern], bar, plan.artist.beats_per_bar):
-            beat = at + start
-            chord = chord_at(placed.spans, beat)
-            if chord is not current:
-                current, voicing = chord, _voicing(chord, placed.tonic, part, previous)
-            pitch = voicing[int(digit) % len(voicing)]
-            accent = 0.95 if start % 1 == 0 else 0.82
-            tones.append(Tone(beat, length + part.ring_beats, pitch, accent))
+    for beat, length, digit, chord in pattern_strokes(plan, placed, ARPS[pattern]):
+        if chord is not current:
+            current, voicing = chord, _voicing(chord, placed.tonic, part, previous)
+        pitch = voicing[int(digit) % len(voicing)]
+        accent = 0.95 if beat % 1 == 0 else 0.82
+        tones.append(Tone(beat, length + part.ring_beats, pitch, accent))
     return tones
 
 

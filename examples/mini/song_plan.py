@@ -6,12 +6,13 @@ which returns has the same material.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from random import Random
 
-from melody import ChordSpan
+from melody import ChordSpan, bar_steps, chord_at
 from styles import Artist, Section
-from theory import parse_progression
+from theory import Chord, parse_progression
 
 
 @dataclass(frozen=True)
@@ -76,3 +77,13 @@ def _choose_patterns(artist: Artist, seed: int, kind: str) -> dict[str, str]:
 def bar_starts(plan: SongPlan, placed: PlacedSection) -> list[float]:
     """The beats at which the bars of a section start."""
     return [float(b * plan.artist.beats_per_bar) for b in range(placed.section.bars)]
+
+
+def pattern_strokes(
+    plan: SongPlan, placed: PlacedSection, pattern: str
+) -> Iterator[tuple[float, float, str, Chord]]:
+    """The strokes of a pattern that is repeated over a section: (start, length, character, chord),
+    in beats."""
+    for bar, at in enumerate(bar_starts(plan, placed)):
+        for start, length, stroke in bar_steps(pattern, bar, plan.artist.beats_per_bar):
+            yield at + start, length, stroke, chord_at(placed.spans, at + start)

@@ -10,10 +10,13 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
+from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from jukebox_cli.config.suggest import did_you_mean
 from jukebox_cli.config.yaml_files import read_text
@@ -21,6 +24,9 @@ from jukebox_cli.interfaces.conditioner import Song
 from jukebox_cli.interfaces.contract import PluginError, read_values
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.registry import Registry
+
+In = TypeVar("In")
+Out = TypeVar("Out")
 
 #: Columns of a manifest that are not inputs of a conditioner; all but `audio` may be missing.
 CORE_COLUMNS = ("audio", "held_out", "seconds")
@@ -73,31 +79,29 @@ def load_recordings(registry: Registry, sources: Sequence[Path]) -> list[Recordi
 
     Raises one InputError for all sources that are missing or have bad rows.
     """
-    recordings: list[Recording] = []
-    problems: list[InputError] = []
-    for source in sources:
-        try:
-            recordings.extend(_load_source(registry, source))
-        except InputError as error:
-            problems.append(error)
-    if problems:
-        raise combine_errors(problems)
-    return recordings
+    loaded = _call_for_each(partial(_load_source, registry), sources)
+    return list(chain.from_iterable(loaded))
 
 
 def validate_audio(recordings: Sequence[Recording]) -> float:
     """The total duration in seconds. Raises one InputError for all files that cannot be read."""
     from jukebox_cli.audio.io import duration_seconds  # imports numpy
 
-    total, problems = 0.0, []
-    for recording in recordings:
+    return math.fsum(_call_for_each(duration_seconds, [each.audio for each in recordings]))
+
+
+def _call_for_each(function: Callable[[In], Out], values: Iterable[In]) -> list[Out]:
+    """What a function returns for each value. Raises one InputError for all that it refuses."""
+    results: list[Out] = []
+    problems: list[InputError] = []
+    for value in values:
         try:
-            total += duration_seconds(recording.audio)
+            results.append(function(value))
         except InputError as error:
             problems.append(error)
     if problems:
         raise combine_errors(problems)
-    return total
+    return results
 
 
 def combine_errors(problems: Sequence[InputError]) -> InputError:

@@ -35,6 +35,7 @@ from jukebox_cli.cli.console import (
     print_warnings_once,
     raise_terminated,
 )
+from jukebox_cli.cli.groups import command_group
 from jukebox_cli.config.suggest import did_you_mean
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.registry import Registry, load_installed
@@ -45,7 +46,7 @@ GROUPS = (run, model, preset, plugin, examples)
 
 
 class Commands(TyperGroup):
-    """Runs a command; prints an error as one line and turns it into an exit code."""
+    """A command group that prints errors as `error:` and `hint:` and turns them into exit codes."""
 
     def make_context(self, *args: Any, **options: Any) -> Any:
         try:
@@ -61,7 +62,7 @@ class Commands(TyperGroup):
             with print_warnings_once():
                 return super().invoke(ctx)
         except (KeyboardInterrupt, typer.Abort) as interrupt:
-            print("\nstopped; the same command goes on from here", file=sys.stderr)
+            print("\nstopped; run the same command again to resume", file=sys.stderr)
             raise typer.Exit(exit_code(interrupt)) from None
         except (typer.Exit, BrokenPipeError):
             raise
@@ -78,7 +79,7 @@ def _is_help(error: Exception) -> bool:
 
 
 def _fixable(error: Exception) -> InputError | None:
-    """The InputError for an error of typer or of the system that a person can fix, else None."""
+    """The InputError for an error of typer or of the system that a person can fix; else None."""
     if hasattr(error, "format_message"):  # typer's, about a wrong command, argument or option
         return _usage_error(error)
     if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
@@ -135,7 +136,7 @@ def _print_version(value: bool) -> None:
 
 def _root(
     traceback: Annotated[
-        bool, typer.Option("--traceback", help="Show the traceback of an error.")
+        bool, typer.Option("--traceback", help="Show the traceback if there is an error.")
     ] = False,
     version: Annotated[
         bool,
@@ -151,8 +152,7 @@ def _root(
 
 
 def _add_training(app: typer.Typer, registry: Registry) -> None:
-    group = typer.Typer(no_args_is_help=True, help="Train a codec or a prior on your own music.")
-    app.add_typer(group, name="train")
+    group = command_group(app, "train", "Train a codec or a prior on your own music.")
     train_vqvae.add(group, registry)
     train_prior.add(group, registry)
 

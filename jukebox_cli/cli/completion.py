@@ -1,7 +1,7 @@
 """Shell completion of values: presets, models, runs, and the names that a model knows.
 
-A shell calls the program for each press of the Tab key, so nothing here imports torch or numpy, and
-a mistake on the command line means that there is nothing to complete.
+A shell calls the program for each press of the Tab key, so nothing here imports torch or numpy.
+An invalid command line has no completions.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ def complete_runs(incomplete: str) -> list[str]:
 
 
 def complete_condition(field: str) -> Callable[[typer.Context, str], list[str]]:
-    """Completes the option of a conditioner's `Input` field: with the words that the conditioner
-    knows in the command line's model."""
+    """A completion function for the option of a conditioner's `Input` field: suggests the words
+    that the conditioner knows in the model of the command line."""
 
     def complete(ctx: typer.Context, incomplete: str) -> list[str]:
         try:
@@ -61,7 +61,7 @@ def complete_condition(field: str) -> Callable[[typer.Context, str], list[str]]:
 
 
 def _model_name(options: dict[str, Any]) -> str:
-    """The model that a command line is about: its --model, that of its --preset, or the default."""
+    """The model of a command line: --model, that of --preset, or the default."""
     from jukebox_cli.config.presets import find_preset
     from jukebox_cli.config.yaml_files import read_yaml
     from jukebox_cli.storage.model import DEFAULT_MODEL

@@ -34,7 +34,7 @@ class Terminated(KeyboardInterrupt):
 
 
 def raise_terminated(signal_number: int, frame: object) -> None:
-    """A handler of SIGTERM."""
+    """Handles SIGTERM: raises Terminated."""
     raise Terminated
 
 
@@ -58,7 +58,7 @@ def print_warning(message: str) -> None:
 
 @contextmanager
 def print_warnings_once() -> Iterator[None]:
-    """Within the block each InputWarning is printed as one line, once; others as Python does."""
+    """Within the block, print each InputWarning as one line, once; leave others to Python."""
     show_other = warnings.showwarning
     printed: set[str] = set()  # Python forgets what it has shown whenever filters change
 
@@ -91,9 +91,9 @@ def print_result(data: Mapping[str, Any], text: str, as_json: bool) -> None:
 
 @contextmanager
 def progress(quiet: bool, unit: str = "tokens") -> Iterator[StartProgress]:
-    """What starts progress bars on stderr, with speed in `unit`s per second and the time left.
+    """Yields a function that starts progress bars, with speed in `unit`s per second and time left.
 
-    Where stderr is not a terminal, the start of each stage is a plain line.
+    They are on stderr. If that is not a terminal, the start of each stage is a plain line.
     """
     from rich.console import Console
 
@@ -111,7 +111,7 @@ def progress(quiet: bool, unit: str = "tokens") -> Iterator[StartProgress]:
 
 def _plain_lines(unit: str) -> StartProgress:
     def start(stage: str, done: int, total: int) -> Advance:
-        already = f", {done:,} there already" if done else ""
+        already = f", {done:,} already done" if done else ""
         print(f"{stage}: {total:,} {_unit_of(stage, unit)}{already}", file=sys.stderr)
         return lambda count: None
 

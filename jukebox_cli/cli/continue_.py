@@ -1,4 +1,4 @@
-"""continue: what follows a run, or a recording."""
+"""continue: extend a run or a recording."""
 
 from __future__ import annotations
 
@@ -33,12 +33,10 @@ class ContinueOptions(RequestOptions):
     seconds: Annotated[float, typer.Option(help="Seconds to add.")] = 10.0
     run: Annotated[
         Path | None,
-        typer.Argument(
-            metavar="[RUN]", help="The run to make longer.", autocompletion=complete_runs
-        ),
+        typer.Argument(metavar="[RUN]", help="The run to extend.", autocompletion=complete_runs),
     ] = None
     audio: Annotated[
-        Path | None, typer.Option(help="A recording to continue, in place of a run.")
+        Path | None, typer.Option(help="A recording to continue instead of a run.")
     ] = None
     prime: Annotated[
         float | None, typer.Option(help="Use only the first seconds of --audio.", metavar="SECONDS")
@@ -61,7 +59,8 @@ def continue_(
 ) -> None:
     """Continue a run, or a recording.
 
-    A run becomes longer in place, or in a copy (--out). A recording becomes a new run.
+    A run is extended in place, or in a copy with --out. A recording becomes the beginning of a new
+    run.
     """
     from jukebox_cli.sampling.request import require_positive
 
@@ -84,7 +83,7 @@ def _extend_run(
     until: Until,
     output: OutputOptions,
 ) -> Job:
-    """Makes a run longer, or a copy of it; the new tokens are left to be sampled."""
+    """Extends a run or a copy of it; the new tokens are not sampled yet."""
     from jukebox_cli.sampling.continuation import extend, plan_extension
     from jukebox_cli.sampling.request import validate_seed
     from jukebox_cli.sampling.run_setup import reopen_job
@@ -93,11 +92,13 @@ def _extend_run(
     _validate_run_options(options, plugins)
     seed = None if options.seed is None else validate_seed(options.seed)
     with_audio = until is Until.audio
-    longer = plan_extension(job, options.seconds, plugins.conditions, seed, options.out, with_audio)
-    prepared = prepare_job(longer, compute, until)
-    if longer is job:
+    extended = plan_extension(
+        job, options.seconds, plugins.conditions, seed, options.out, with_audio
+    )
+    prepared = prepare_job(extended, compute, until)
+    if extended is job:
         print_note(
-            "the run is incomplete: this finishes it, the same command again makes it longer",
+            "the run is incomplete: this finishes it; run the same command again to extend it",
             output.quiet,
         )
     extend(job, prepared)
@@ -105,7 +106,7 @@ def _extend_run(
 
 
 def _validate_run_options(options: ContinueOptions, plugins: PluginOptions) -> None:
-    """InputError for options that belong to a new run."""
+    """Raises InputError for options that only a new run can have."""
     fixed = (options.preset, options.overrides, options.prime, plugins.sampler_options or None)
     if any(option is not None for option in fixed):
         raise InputError(
@@ -124,7 +125,7 @@ def _continue_recording(
     compute: ComputeOptions,
     until: Until,
 ) -> Job:
-    """Makes a run that begins with a recording; the tokens after it are left to be sampled."""
+    """Makes a run that begins with a recording; the tokens after it are not sampled yet."""
     from jukebox_cli.sampling.continuation import from_recording, prime_with_recording
     from jukebox_cli.sampling.request import require_positive
     from jukebox_cli.storage.model import find_model

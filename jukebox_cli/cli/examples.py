@@ -10,6 +10,7 @@ import typer
 
 from jukebox_cli.cli.completion import complete_examples
 from jukebox_cli.cli.console import print_result
+from jukebox_cli.cli.groups import command_group
 from jukebox_cli.cli.options import Json
 from jukebox_cli.config.examples import example_folders, example_title, find_example
 from jukebox_cli.interfaces.errors import InputError
@@ -19,8 +20,7 @@ from jukebox_cli.storage.files import disk_errors
 
 def add(app: typer.Typer, registry: Registry) -> None:
     """Adds the group `examples` to the app."""
-    group = typer.Typer(no_args_is_help=True, help="Examples: scripts and packages to start from.")
-    app.add_typer(group, name="examples")
+    group = command_group(app, "examples", "Examples: scripts and packages to start from.")
     group.command("list")(list_examples)
     group.command()(copy)
 

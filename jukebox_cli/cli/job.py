@@ -1,4 +1,4 @@
-"""What the commands that sample share: the way from a request to a run and its result."""
+"""Shared by the commands that sample: from a request to a run and its result."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 def build_request(registry: Registry, options: RequestOptions, plugins: PluginOptions) -> Request:
-    """The request of a command line. Raises InputError for options that make none."""
+    """The request of a command line. Raises InputError for invalid options."""
     from jukebox_cli.sampling import request
 
     return request.build_request(
@@ -34,7 +34,7 @@ def build_request(registry: Registry, options: RequestOptions, plugins: PluginOp
 
 
 def prepare_job(job: Job, compute: ComputeOptions, until: Until) -> Job:
-    """The job with its compute options. Raises InputError for what can't be sampled; writes
+    """The job with compute options, validated: raises InputError if it can't be sampled. Writes
     nothing."""
     from jukebox_cli.sampling.checks import validate_job
 
@@ -50,7 +50,7 @@ def prepare_job(job: Job, compute: ComputeOptions, until: Until) -> Job:
 
 
 def complete_job(job: Job, until: Until, output: OutputOptions) -> None:
-    """Samples and decodes what the run lacks, and prints the run's folder, or JSON."""
+    """Samples and decodes what is missing in the run; prints the run's folder, or JSON."""
     from jukebox_cli.sampling import pipeline
 
     with progress(output.quiet) as bar:

@@ -1,4 +1,4 @@
-"""model list, model show: what models there are, and what they know."""
+"""model list, model show: the models, their levels and their vocabularies."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import typer
 
 from jukebox_cli.cli.completion import complete_models
 from jukebox_cli.cli.console import print_result
+from jukebox_cli.cli.groups import command_group
 from jukebox_cli.cli.options import Json
 from jukebox_cli.config.suggest import join_names
 from jukebox_cli.registry import Registry
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
 
 def add(app: typer.Typer, registry: Registry) -> None:
     """Adds the group `model` to the app."""
-    group = typer.Typer(no_args_is_help=True, help="Models: list, inspect, and import them.")
-    app.add_typer(group, name="model")
+    group = command_group(app, "model", "Models: list, inspect, and import them.")
     group.command("list")(list_models)
     group.command()(show)
 
@@ -56,7 +56,7 @@ def show(
 
 
 def _level(model: Model, level: int, registry: Registry) -> dict[str, Any]:
-    """What `show` says of a level. Raises InputError for conditioners that can't be made."""
+    """A level as JSON. Raises InputError if its conditioners can't be loaded."""
     from jukebox_cli.model.condition_inputs import load_conditioners
 
     codec = model.config.vqvae

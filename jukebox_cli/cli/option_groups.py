@@ -25,7 +25,7 @@ Command = Callable[..., Any]
 
 @dataclass(frozen=True)
 class PluginOptions:
-    """The values of options that plugins declare, by field name; only those that were given."""
+    """Values of the options that plugins declare, by field name. Options not used are left out."""
 
     conditions: Mapping[str, Any]
     sampler_options: Mapping[str, Any]
@@ -33,7 +33,7 @@ class PluginOptions:
 
 @dataclass(frozen=True)
 class _Group:
-    """The parameters that replace one parameter, and what makes its value from theirs."""
+    """The parameters that replace one parameter, and how its value is built from theirs."""
 
     parameters: list[inspect.Parameter]
     build: Callable[[dict[str, Any]], Any]
@@ -42,7 +42,7 @@ class _Group:
 def with_option_groups(registry: Registry) -> Callable[[Command], Command]:
     """Decorator for a command: expands its parameters that are option groups.
 
-    `registry` says which options `PluginOptions` stands for.
+    `registry` has the plugins whose options `PluginOptions` stands for.
     """
 
     def decorate(command: Command) -> Command:
@@ -101,7 +101,7 @@ def _plugin_group(registry: Registry) -> _Group:
 
 
 def _parameters(declared: type, panel: str | None = None) -> list[inspect.Parameter]:
-    """A parameter for each field of a dataclass; a field's note is its option or its help."""
+    """A parameter for each field of a dataclass. Its annotation has an option or a help text."""
     hints = typing.get_type_hints(declared, include_extras=True)
     return [
         inspect.Parameter(

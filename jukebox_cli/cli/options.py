@@ -26,7 +26,7 @@ class Until(str, Enum):
 
 
 class Device(str, Enum):
-    """Where to compute."""
+    """Devices to compute on."""
 
     auto = "auto"
     cpu = "cpu"
@@ -62,7 +62,7 @@ class Format(str, Enum):
 
 
 def validate_out(path: Path | None) -> Path | None:
-    """InputError for `--out -`: what is written is a folder, and stdout can't hold one."""
+    """The path. Raises InputError for `-`, because a folder can't be written to stdout."""
     if path == Path("-"):
         raise InputError("can't write to '-'", "name a folder or file, such as --out runs/song")
     return path
@@ -90,12 +90,12 @@ Out = Annotated[
 ]
 Seconds = Annotated[float | None, typer.Option(help="Length of the song, in seconds.")]
 Items = Annotated[
-    int | None, typer.Option(help="How many items: variations of the song.", metavar="N")
+    int | None, typer.Option(help="Number of items, which are variations of the song.", metavar="N")
 ]
 Only = Annotated[
     str | None, typer.Option("--only", help="Only these items: 2, 0,2 or 4-7.", metavar="LIST")
 ]
-Seed = Annotated[int | None, typer.Option(help="Seed of the random numbers.")]
+Seed = Annotated[int | None, typer.Option(help="Random seed.")]
 Overrides = Annotated[
     list[str] | None,
     typer.Option(
@@ -119,7 +119,7 @@ PrecisionFlag = Annotated[
     ),
 ]
 Batch = Annotated[
-    int, typer.Option(min=1, help="Items sampled at the same time. Does not change the tokens.")
+    int, typer.Option(min=1, help="Items sampled at the same time. Does not affect the tokens.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress and no messages.")]
@@ -128,13 +128,13 @@ RunFolder = Annotated[
     typer.Argument(metavar="RUN", help="The folder of a run.", autocompletion=complete_runs),
 ]
 AudioSources = Annotated[
-    list[Path], typer.Argument(metavar="AUDIO...", help="Audio files, folders, manifests.")
+    list[Path], typer.Argument(metavar="AUDIO...", help="Audio files, folders or manifests.")
 ]
 
 
 @dataclass(frozen=True)
 class RequestOptions:
-    """What to make."""
+    """The request: model, conditions from a preset, length, items, seed."""
 
     preset: Preset = None
     model: ModelName = None
@@ -148,7 +148,7 @@ class RequestOptions:
 
 @dataclass(frozen=True)
 class ComputeOptions:
-    """How to compute it."""
+    """Device, precision and batch size."""
 
     device: DeviceFlag = Device.auto
     engine: EngineFlag = Engine.auto
@@ -158,7 +158,7 @@ class ComputeOptions:
 
 @dataclass(frozen=True)
 class OutputOptions:
-    """What to print."""
+    """What is printed."""
 
     as_json: Json = False
     quiet: Quiet = False

@@ -7,6 +7,7 @@ from dataclasses import fields
 import typer
 
 from jukebox_cli.cli.console import print_result
+from jukebox_cli.cli.groups import command_group
 from jukebox_cli.cli.options import Json
 from jukebox_cli.interfaces.conditioner import Conditioner
 from jukebox_cli.interfaces.sampler import Sampler
@@ -15,8 +16,7 @@ from jukebox_cli.registry import Registry
 
 def add(app: typer.Typer, registry: Registry) -> None:
     """Adds the group `plugin` to the app."""
-    group = typer.Typer(no_args_is_help=True, help="Plugins: conditioners and samplers.")
-    app.add_typer(group, name="plugin")
+    group = command_group(app, "plugin", "Plugins: conditioners and samplers.")
     group.command("list")(list_plugins)
 
 

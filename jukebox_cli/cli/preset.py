@@ -11,6 +11,7 @@ import typer
 
 from jukebox_cli.cli.completion import complete_presets
 from jukebox_cli.cli.console import print_result
+from jukebox_cli.cli.groups import command_group
 from jukebox_cli.cli.options import Json
 from jukebox_cli.registry import Registry
 
@@ -19,8 +20,7 @@ Presets = dict[str, dict[str, str]]
 
 def add(app: typer.Typer, registry: Registry) -> None:
     """Adds the group `preset` to the app."""
-    group = typer.Typer(no_args_is_help=True, help="Presets: songs and training recipes.")
-    app.add_typer(group, name="preset")
+    group = command_group(app, "preset", "Presets: songs and training recipes.")
     group.command("list")(list_presets)
     group.command()(show)
 
@@ -45,7 +45,7 @@ def list_presets(ctx: typer.Context, as_json: Json = False) -> None:
 
 
 def _missing(preset: dict[str, Any], registry: Registry) -> str:
-    """What a song preset needs that is not installed here; empty if there is nothing."""
+    """What is missing to use a song preset; empty if nothing is."""
     from jukebox_cli.storage.model import model_names
 
     model = preset.get("model")
@@ -78,7 +78,7 @@ def show(
 
 
 def _with_absolute_paths(text: str, preset: Path) -> str:
-    """The preset's text with absolute paths of its files, so that a copy of it finds them."""
+    """The preset's text with absolute paths, so that a copy elsewhere finds the files."""
     from jukebox_cli.config.yaml_files import read_yaml
 
     for key, value in (read_yaml(preset).get("song") or {}).items():

@@ -12,6 +12,7 @@ import typer
 
 from jukebox_cli.cli.completion import complete_runs
 from jukebox_cli.cli.console import print_note, print_result, print_warning
+from jukebox_cli.cli.groups import command_group
 from jukebox_cli.cli.options import Json, Quiet, RunFolder
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.registry import Registry
@@ -24,8 +25,7 @@ if TYPE_CHECKING:
 
 def add(app: typer.Typer, registry: Registry) -> None:
     """Adds the group `run` to the app."""
-    group = typer.Typer(no_args_is_help=True, help="Runs: list, inspect, and remove them.")
-    app.add_typer(group, name="run")
+    group = command_group(app, "run", "Runs: list, inspect, and remove them.")
     group.command("list")(list_runs)
     group.command()(show)
     group.command("rm")(remove)
@@ -87,9 +87,10 @@ def _table(runs: Sequence[RunSummary]) -> str:
 
 
 def show(ctx: typer.Context, run: RunFolder, as_json: Json = False) -> None:
-    """Show what a run is made of: each item's length, progress and segments.
+    """Show a run: each item's length, progress and segments.
 
-    A segment is a stretch that was asked for at one time: its seed, conditions and sampling.
+    A segment is the part of an item that one command added, with its seed, conditions and sampling
+    options.
     """
     from jukebox_cli.sampling.run_details import run_details, run_text
     from jukebox_cli.storage.run import Run
@@ -106,12 +107,12 @@ def remove(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Remove without asking.")] = False,
     quiet: Quiet = False,
 ) -> None:
-    """Remove runs, with all that is in their folders."""
+    """Remove runs and everything in their folders."""
     from jukebox_cli.storage.run import Run
 
     found = [Run(path) for path in runs]
     for run in found:
-        _ = run.config  # raises InputError for what is not a run
+        _ = run.config  # raises InputError if it is not a run
         if run.path.is_symlink():
             raise InputError(f"{run.path} is a link to a run", "remove the link, or name the run")
     if not yes and not _confirm(found):
@@ -129,6 +130,6 @@ def _confirm(runs: Sequence[Run]) -> bool:
     print(f"remove {names}? [y/N] ", end="", file=sys.stderr, flush=True)
     answer = sys.stdin.readline()
     if not answer:
-        hint = "add --yes to remove without a question"
+        hint = "add --yes to remove without asking"
         raise InputError("no answer on the standard input, so nothing was removed", hint)
     return answer.strip().lower() in ("y", "yes")

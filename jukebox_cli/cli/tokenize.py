@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
 
 class Kind(str, Enum):
-    """What tokens are collected in."""
+    """What `tokenize` writes."""
 
     run = "run"
     corpus = "corpus"
@@ -59,7 +59,10 @@ class TokenizeOptions:
     ] = DEFAULT_MODEL
     kind: Annotated[
         Kind | None,
-        typer.Option("--as", help="What to make. Default: a corpus of folders and manifests."),
+        typer.Option(
+            "--as",
+            help="What to write. Default: a corpus for folders or manifests, a run for files.",
+        ),
     ] = None
     device: DeviceFlag = Device.auto
 
@@ -95,7 +98,7 @@ def tokenize(
 
 
 def _default_kind(sources: Sequence[Path]) -> Kind:
-    """A run of single audio files; a corpus as soon as there is a folder or a manifest."""
+    """A run for audio files; a corpus if there is a folder or a manifest."""
     from jukebox_cli.audio.manifest import MANIFEST_SUFFIXES
 
     several = any(s.is_dir() or s.suffix.lower() in MANIFEST_SUFFIXES for s in sources)
@@ -106,7 +109,7 @@ def _default_kind(sources: Sequence[Path]) -> Kind:
 def _encoder(
     model: Model, seconds: float, device: Device, quiet: bool
 ) -> Iterator[tuple[VQVAE, Advance]]:
-    """The model's codec, and a progress bar for so many seconds of audio."""
+    """The model's codec, and a function that advances a progress bar of `seconds` of audio."""
     from jukebox_cli.model.devices import pick_device
     from jukebox_cli.model.loader import load_vqvae
 
@@ -118,7 +121,7 @@ def _encoder(
 def _tokenize_to_run(
     registry: Registry, recordings: Sequence[Recording], model: Model, run: Run, encoder: Encoder
 ) -> int:
-    """Makes a run with an item for each recording. Returns how many items it added."""
+    """Writes a run with an item for each recording. Returns the number of new items."""
     from jukebox_cli.sampling.run_setup import recording_run_config
 
     config = recording_run_config(run, model, registry, recordings)
@@ -136,7 +139,7 @@ def _tokenize_to_run(
 def _tokenize_to_corpus(
     recordings: Sequence[Recording], model: Model, corpus: Corpus, encoder: Encoder
 ) -> int:
-    """Adds to a corpus the recordings that it lacks. Returns how many that were."""
+    """Adds the recordings that a corpus lacks. Returns their number."""
     from jukebox_cli.sampling.tokenize import to_corpus
 
     with encoder() as (vqvae, advance):

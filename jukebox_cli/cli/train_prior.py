@@ -29,7 +29,7 @@ BETA2 = 0.95
 
 @dataclass(frozen=True)
 class PriorOptions:
-    """What to train, and the settings of priors alone."""
+    """What to train, and the settings that only priors have."""
 
     corpus: Annotated[Path, typer.Argument(metavar="CORPUS", help="Corpus that `tokenize` wrote.")]
     model: Annotated[Path, typer.Option(help="Folder of the model.", metavar="FOLDER")]
@@ -40,7 +40,7 @@ class PriorOptions:
         str | None,
         typer.Option(
             "--from",
-            help="Trained model that the new model begins as; --add says what is added.",
+            help="Trained model to start from; --add names the new conditioners.",
             metavar="MODEL",
             autocompletion=complete_models,
         ),
@@ -75,7 +75,7 @@ def add(group: typer.Typer, registry: Registry) -> None:
 def prior(ctx: typer.Context, *, options: PriorOptions, training: TrainingOptions) -> None:
     """Train the transformer of one level on a corpus of tokens.
 
-    With --from and --add, the model is made from a trained one and learns one more conditioner.
+    With --from and --add, the new model is a trained one with more conditioners.
     """
     from jukebox_cli.sampling.request import validate_seed
     from jukebox_cli.storage.corpus import Corpus
@@ -83,7 +83,7 @@ def prior(ctx: typer.Context, *, options: PriorOptions, training: TrainingOption
     conditioners = _added_conditioners(ctx.obj, options)
     validate_seed(training.seed)
     corpus = Corpus(options.corpus)
-    _ = corpus.config  # raises InputError if it is no corpus
+    _ = corpus.config  # raises InputError if it is not a corpus
     model = _find_model(options)
 
     from jukebox_cli.model.devices import pick_device
@@ -133,7 +133,7 @@ def _add_conditioners(
     corpus: Corpus,
     seed: int,
 ) -> None:
-    """Makes `model` from that of --from, with more conditioners; what exists of it is kept."""
+    """Writes `model`: that of --from with more conditioners. An existing addition is kept."""
     from jukebox_cli.model.surgery import Addition
     from jukebox_cli.storage.model import find_model
     from jukebox_cli.train.prior import add_conditioners_from_corpus

@@ -31,7 +31,7 @@ BETA2 = 0.99
 
 @dataclass(frozen=True)
 class VQVAEOptions:
-    """What to train, and the settings of codecs alone."""
+    """What to train, and the settings that only codecs have."""
 
     model: Annotated[
         Path, typer.Option(help="Folder of the model; created if missing.", metavar="FOLDER")
@@ -69,7 +69,7 @@ def vqvae(
 ) -> None:
     """Train the autoencoders that turn audio into tokens, level by level.
 
-    Rows of a manifest with held_out=true are not trained on but measured.
+    Rows of a manifest with held_out=true are used for evaluation only.
     """
     from jukebox_cli.audio.manifest import load_recordings, validate_audio
     from jukebox_cli.sampling.request import validate_seed
@@ -92,7 +92,7 @@ def vqvae(
 
 
 def _open_or_plan(options: VQVAEOptions) -> tuple[Model, ModelConfig]:
-    """The model and its config, which is that of the recipe where the model does not exist yet."""
+    """The model and its config. A model that does not exist yet gets that of the recipe."""
     from jukebox_cli.config.presets import find_preset
     from jukebox_cli.config.schema import ModelConfig
     from jukebox_cli.config.yaml_files import load_config

@@ -1,4 +1,4 @@
-"""What `train vqvae` and `train prior` share: options, the trainer's settings, progress."""
+"""Shared by `train vqvae` and `train prior`: options, the trainer's settings, progress."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ class TrainingPrecision(str, Enum):
 
 @dataclass(frozen=True)
 class TrainingOptions:
-    """How to train, whatever is trained."""
+    """Training options that codecs and priors share."""
 
     steps: Annotated[
-        int, typer.Option(min=1, help="Steps in total; a larger number later continues.")
+        int, typer.Option(min=1, help="Total number of steps. A larger number later continues.")
     ] = 4000
     save_every: Annotated[int, typer.Option(min=1, help="Steps between checkpoints.")] = 250
     seed: Annotated[int, typer.Option(min=0, help="Seed of new weights and of the batches.")] = 0
@@ -56,7 +56,7 @@ class TrainingOptions:
     def trainer_config(
         self, device: torch.device, learning_rate: float, weight_decay: float, beta2: float
     ) -> TrainingConfig:
-        """The settings of the trainer. `beta2` is that of AdamW."""
+        """The settings of the trainer. `beta2` is the parameter of AdamW."""
         from jukebox_cli.train.data import num_workers_for
         from jukebox_cli.train.trainer import TrainingConfig
 
@@ -87,7 +87,7 @@ def run_training(task: Task, model: Model, config: TrainingConfig, quiet: bool) 
 def _progress_callback(
     component: str, bar: StartProgress, quiet: bool
 ) -> Callable[[TrainingProgress], None]:
-    """Moves the bar on and prints a line for every logged step."""
+    """A callback that advances the progress bar and prints a line for every logged step."""
     previous: int | None = None
     advance = None
 
@@ -105,5 +105,5 @@ def _progress_callback(
 
 
 def _figures(metrics: Mapping[str, float]) -> str:
-    """`bits 3.141, gradient 0.271`."""
+    """Metrics as text: `bits 3.141, gradient 0.271`."""
     return ", ".join(f"{name} {value:.3f}" for name, value in metrics.items())

@@ -8,7 +8,7 @@ import torch
 
 from jukebox_cli.engine import library
 from jukebox_cli.interfaces.errors import InputError
-from jukebox_cli.model.devices import pick_dtype
+from jukebox_cli.model.devices import no_bfloat16_error, pick_dtype
 from jukebox_cli.model.loader import stored_weights
 from jukebox_cli.storage.segments import ComputeSettings
 
@@ -32,7 +32,7 @@ def choose_settings(
         automatic = "fp16" if stored.all_fp16 or stored.is_large else "fp32"
         precision = automatic if precision == "auto" else precision
         if precision == "bf16":
-            raise InputError("the native engine has no bf16", "use --precision fp16")
+            raise no_bfloat16_error()
         return ComputeSettings(engine, precision)
     return ComputeSettings(engine, _DTYPE_NAMES[pick_dtype(precision, device, stored.is_large)])
 

@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable
 from ctypes import POINTER, c_char_p, c_double, c_float, c_int32, c_int64, c_void_p
 from functools import cache
+from importlib import import_module
 from typing import Any
 
 #: Chooses the kernels by name, e.g. to compare them: one of `kernel_names`.
@@ -63,16 +64,20 @@ _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "model_set_embeddings": (None, (c_void_p, _FLOATS, _FLOATS)),
     "window_new": (
         c_void_p,
-        (c_void_p, c_int32, _FLOATS, _FLOATS, c_int32, _FLOATS, _FLOATS)
-        + (c_int32, _FLOATS, c_void_p, _FLOATS),
+        (
+            *(c_void_p, c_int32, _FLOATS, _FLOATS, c_int32, _FLOATS, _FLOATS),
+            *(c_int32, _FLOATS, c_void_p, _FLOATS),
+        ),
     ),
     "window_free": (None, (c_void_p,)),
     "window_prefill": (None, (c_void_p, _IDS, c_int64, c_int32, c_int32)),
     "window_step": (None, (c_void_p, _IDS, c_int64, c_int32, _FLOATS)),
     "window_sample": (
         c_int32,
-        (c_void_p, _IDS, c_int64, c_int32, c_int32, c_void_p, c_void_p, c_int64)
-        + (POINTER(Sampling),),
+        (
+            *(c_void_p, _IDS, c_int64, c_int32, c_int32),
+            *(c_void_p, c_void_p, c_int64, POINTER(Sampling)),
+        ),
     ),
     "exp": (c_int32, (c_char_p, _FLOATS, _FLOATS, c_int64)),
     "read": (c_double, (c_char_p, _FLOATS, c_int64, c_int32)),
@@ -83,9 +88,10 @@ _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
 def load() -> ctypes.CDLL | None:
     """The library; None if the package was installed without a compiler."""
     try:
-        from jukebox_cli.engine import _kernels
+        _kernels = import_module("jukebox_cli.engine._kernels")
     except ImportError:
         return None
+    assert _kernels.__file__
     library = ctypes.CDLL(_kernels.__file__)
     for name, (result, arguments) in _SIGNATURES.items():
         function = getattr(library, f"jukebox_{name}")

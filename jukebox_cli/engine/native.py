@@ -226,9 +226,7 @@ def _free_window(handle: int, weights: NativePrior) -> None:
 
 def _sampling(parameters: SamplingParameters, guided: bool) -> library.Sampling:
     p = parameters
-    return library.Sampling(
-        guided, p.greedy, p.top_k, p.temperature, p.top_p, p.min_p, p.guidance
-    )
+    return library.Sampling(guided, p.greedy, p.top_k, p.temperature, p.top_p, p.min_p, p.guidance)
 
 
 def _native_config(prior: Prior) -> library.Config:

@@ -32,12 +32,17 @@ def pick_dtype(precision: str, device: torch.device, large: bool) -> torch.dtype
     if precision == "int8":
         raise InputError("only the native engine has int8", "use --precision fp16")
     if precision == "bf16" and device.type == "cpu":
-        raise InputError("a CPU samples in fp32 or fp16, not in bf16", "use --precision fp16")
+        raise no_bfloat16_error()
     if precision != "auto":
         return {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}[precision]
     if device.type == "cuda":
         return torch.bfloat16 if has_fast_bfloat16(device) else torch.float16
     return torch.float16 if device.type == "cpu" and large else torch.float32
+
+
+def no_bfloat16_error() -> InputError:
+    """The error of sampling in bf16 on a CPU."""
+    return InputError("a CPU samples in fp32, fp16 or int8, not in bf16", "use --precision fp16")
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:

@@ -63,7 +63,9 @@ class Prior(nn.Module):
             if strides is None
             else UpsamplerConditioner(codebook_size, width, strides, config.upsampler_conditioner)
         )
-        self.transformer = _make_transformer(config)
+        self.transformer = Transformer.from_config(
+            config, config.context_length, config.prefix_length, config.residual_scale_depth
+        )
         self.final_norm = nn.LayerNorm(width) if config.final_norm else nn.Identity()
         self.output = None if config.tie_embeddings else BatchInvariantLinear(width, codebook_size)
         nn.init.normal_(self.token_embedding.weight, std=0.02)
@@ -267,22 +269,6 @@ class Prior(nn.Module):
     def _add_to_tied_output(self, x: Tensor, per_token: Tensor | None) -> Tensor:
         """`x` plus the conditions once more if the output layer is tied, as in the original."""
         return x if per_token is None or not self.config.tie_embeddings else x + per_token
-
-
-def _make_transformer(config: PriorConfig) -> Transformer:
-    residual_depth = config.residual_scale_depth or config.depth
-    return Transformer(
-        context_length=config.context_length,
-        prefix_length=config.prefix_length,
-        rows=config.rows,
-        width=config.width,
-        depth=config.depth,
-        heads=config.heads,
-        attention_width=int(config.attention_ratio * config.width),
-        mlp_width=int(config.mlp_ratio * config.width),
-        attention_patterns=config.attention_patterns,
-        residual_scale=1 / residual_depth if config.residual_scale else 1.0,
-    )
 
 
 def output_weight(prefix: Prefix) -> Tensor:

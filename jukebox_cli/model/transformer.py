@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import sqrt
+from typing import TYPE_CHECKING, Protocol
 
 import torch
 import torch.nn.functional as F
@@ -18,8 +19,32 @@ from jukebox_cli.model.cross_attention import CrossAttention, Memory
 from jukebox_cli.model.kv_cache import CrossAttentionCache, KVCache, LayerCache, Layout, Position
 from jukebox_cli.model.linear import BatchInvariantLinear, pad_to_multiple
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
 #: Element-wise functions process this many numbers at once at most.
 VECTOR_LENGTH = 64
+
+
+class TransformerConfig(Protocol):
+    """The sizes of a transformer, as a prior's config or a conditioner has them in its fields."""
+
+    @property
+    def width(self) -> int: ...
+    @property
+    def depth(self) -> int: ...
+    @property
+    def heads(self) -> int: ...
+    @property
+    def rows(self) -> int: ...
+    @property
+    def attention_patterns(self) -> tuple[str, ...]: ...
+    @property
+    def attention_ratio(self) -> float: ...
+    @property
+    def mlp_ratio(self) -> float: ...
+    @property
+    def residual_scale(self) -> bool: ...
 
 
 class TransformerLayer(nn.Module):
@@ -113,6 +138,33 @@ class Transformer(nn.Module):
 
         patterns = [attention_patterns[i % len(attention_patterns)] for i in range(depth)]
         self.layers = nn.ModuleList(make_layer(pattern) for pattern in patterns)
+
+    @classmethod
+    def from_config(
+        cls,
+        config: TransformerConfig,
+        context_length: int,
+        prefix_length: int = 0,
+        residual_depth: int | None = None,
+    ) -> Self:
+        """The transformer with the sizes of `config`.
+
+        If `config.residual_scale`, residual branches are divided by `residual_depth`, or by the
+        depth if that is None.
+        """
+        residual_depth = residual_depth or config.depth
+        return cls(
+            context_length=context_length,
+            prefix_length=prefix_length,
+            rows=config.rows,
+            width=config.width,
+            depth=config.depth,
+            heads=config.heads,
+            attention_width=int(config.attention_ratio * config.width),
+            mlp_width=int(config.mlp_ratio * config.width),
+            attention_patterns=config.attention_patterns,
+            residual_scale=1 / residual_depth if config.residual_scale else 1.0,
+        )
 
     def layer_list(self) -> list[TransformerLayer]:
         """`layers`, typed."""

@@ -11,7 +11,7 @@ from jukebox_cli.engine.choice import choose_settings
 from jukebox_cli.model.devices import pick_device
 from jukebox_cli.sampling.job import Job
 from jukebox_cli.sampling.windows import SegmentWindows
-from jukebox_cli.storage.segments import ComputeSettings, ItemSpec
+from jukebox_cli.storage.segments import ComputeSettings
 
 
 def with_compute_settings(job: Job, levels: Sequence[int]) -> Job:

@@ -1,4 +1,4 @@
-"""Which items of a run a command works on: `--items N` is how many, `--only LIST` is which."""
+"""The items that a command works on: `--items` is their number, `--only` selects some of them."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import re
 
 from jukebox_cli.interfaces.errors import InputError
 
-#: Most items of one command.
+#: Maximum number of items of one command.
 MAX_ITEMS = 10_000
 
 
 def parse_number_list(text: str, where: str = "--only") -> tuple[int, ...]:
-    """The numbers of a list such as `2`, `0,2` or `0,2,4-7`, sorted, each once.
+    """The numbers of a list such as `2`, `0,2` or `0,2,4-7`, sorted and without duplicates.
 
-    Raises InputError, which names `where`, for a text that is no such list or that lists more than
-    `MAX_ITEMS`.
+    Raises InputError if the text is not such a list, or lists more than `MAX_ITEMS` numbers. The
+    message names `where`, the option.
     """
     words = text.replace(" ", "")
     ranges = []
@@ -28,10 +28,10 @@ def parse_number_list(text: str, where: str = "--only") -> tuple[int, ...]:
 
 
 def select_items(count: int, only: str | None, where: str = "--items") -> tuple[int, ...]:
-    """The items from 0 to `count` - 1, or those of them that `only` lists.
+    """All items from 0 to `count` - 1, or those that `only` lists.
 
-    Raises InputError for a count below 1, for an item that `only` lists and is not among them, and
-    for more than `MAX_ITEMS`; `where` says where the count comes from.
+    Raises InputError if the count is below 1, if `only` lists an item that does not exist, or for
+    more than `MAX_ITEMS` items. `where` is the option or preset key of the count, for messages.
     """
     if count < 1:
         raise InputError(f"{where} must be 1 or more, not {count}", "try 1")
@@ -40,14 +40,15 @@ def select_items(count: int, only: str | None, where: str = "--items") -> tuple[
         return tuple(range(count))
     items = parse_number_list(only)
     if items[-1] >= count:
-        there = f"there {'is only item 0' if count == 1 else f'are only items 0 to {count - 1}'}"
+        existing = "is only item 0" if count == 1 else f"are only items 0 to {count - 1}"
         raise InputError(
-            f"--only '{only}': {there}", f"say how many there are: --items {items[-1] + 1}"
+            f"--only '{only}': there {existing}",
+            f"set the number of items: --items {items[-1] + 1}",
         )
     return items
 
 
 def _validate_number(number: int, what: str) -> None:
     if number > MAX_ITEMS:
-        hint = "make them in several commands: --only 0-9999, --only 10000-19999 ..."
+        hint = "use several commands: --only 0-9999, --only 10000-19999 ..."
         raise InputError(f"{what} asks for more than {MAX_ITEMS:,} items at once", hint)

@@ -115,8 +115,8 @@ def _sample_segment(
     batch = [_partial_tokens(job, level, item, part.segment.seed) for item, part in parts.items()]
 
     def save() -> None:
-        for partial in batch:
-            _save(job, level, prior, partial)
+        for each in batch:
+            _save(job, level, prior, each)
 
     try:
         conditioner = SongConditioner(job, level, prior, _conditioned_items(parts, sampler))

@@ -49,9 +49,7 @@ def _sample_levels(job: Job, levels: Sequence[int]) -> None:
             sample_level(job, level)
 
 
-def choose_worker(
-    job: Job, levels: Sequence[int]
-) -> type[LevelThread] | type[LevelProcess] | None:
+def choose_worker(job: Job, levels: Sequence[int]) -> type[LevelThread] | type[LevelProcess] | None:
     """What to sample incomplete levels in, all but the highest, if that is faster than one after
     another: it is for small priors, on a CPU with cores to spare."""
     from jukebox_cli.engine.loader import available_cores

@@ -1,4 +1,4 @@
-"""What every item of a run is made of: the data and the text of `jukebox run show`."""
+"""The contents of a run's items: the data and the text of `jukebox run show`."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from jukebox_cli.storage.segments import Segment
 def run_details(run: Run, registry: Registry) -> dict[str, Any]:
     """A run as JSON: its model, and each item's length, progress and segments.
 
-    Raises InputError if the run is none or damaged. Progress is None if its model is gone.
+    Progress is None if the model is missing. Raises InputError if the folder is not a run or is
+    damaged.
     """
     config = run.config
     try:
@@ -48,7 +49,7 @@ def _item(run: Run, item: int, job: Job | None) -> dict[str, Any]:
 
 
 def _segment(run: Run, segment: Segment, end: int) -> dict[str, Any]:
-    """A segment as JSON, its span in seconds in place of its first sample."""
+    """A segment as JSON, with its start and end in seconds instead of its first sample."""
     data = asdict(segment)
     return {"seconds": [_seconds(run, data.pop("first_sample")), _seconds(run, end)], **data}
 
@@ -92,8 +93,8 @@ def _origin(segment: Mapping[str, Any]) -> str:
 
 
 def _describe_conditions(song: Song, registry: Registry) -> dict[str, str]:
-    """Label -> text of all conditions, as their conditioners describe them."""
-    described: dict[str, str] = {}
+    """The conditions as their conditioners describe them: label -> text."""
+    descriptions: dict[str, str] = {}
     for name in registry.conditioners:
-        described |= registry.make_conditioner(name, {}).describe(song)
-    return described
+        descriptions |= registry.make_conditioner(name, {}).describe(song)
+    return descriptions

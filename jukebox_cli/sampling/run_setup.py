@@ -126,7 +126,7 @@ def _find_model_of(run: Run, name: str | None) -> Model:
         if name:
             raise
         hint = "say where it is now: --model FOLDER"
-        raise InputError(f"the model of {run.path} is not there: '{config.model}'", hint) from None
+        raise InputError(f"the model of {run.path} is missing: '{config.model}'", hint) from None
     if model.fingerprint() != config.fingerprint:
         raise InputError(
             f"{run.path} is a run of another model than '{model.name}'",
@@ -152,7 +152,7 @@ def require_run_folder(path: Path) -> None:
     interrupted command leaves behind, so that nothing is mixed up."""
     names = {p.name for p in path.iterdir() if p.suffix != ".part"} if path.is_dir() else set()
     if path.is_file() or not names <= set(LEFTOVERS):
-        raise InputError(f"{path} is there already and is not a run", "choose another --out")
+        raise InputError(f"{path} exists already and is not a run", "choose another --out")
 
 
 def require_new_run(run: Run) -> None:

@@ -1,4 +1,4 @@
-"""What a run is made of and how far it is, from its files alone: no weights are loaded."""
+"""The contents and progress of a run, read from its files without loading weights."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class RunSummary:
     model: str  # its name
     items: tuple[int, ...]
     seconds: tuple[float, ...]  # the length of each item
-    progress: str  # see `describe_progress`, or why it is not known
+    progress: str  # from `describe_progress`, or the error that prevented it
     num_bytes: int  # of all files in the folder
 
 
@@ -29,7 +29,7 @@ def summarize_run(run: Run, registry: Registry) -> RunSummary:
     specs = run.read_items(run.items())
     try:
         progress = describe_progress(reopen_job(run.path, registry, None))
-    except InputError as error:  # its model is gone, for instance
+    except InputError as error:  # its model is missing, for instance
         progress = error.message
     return RunSummary(
         run.path,
@@ -42,16 +42,16 @@ def summarize_run(run: Run, registry: Registry) -> RunSummary:
 
 
 def describe_progress(job: Job) -> str:
-    """The last complete stage of a run (`level 2`, `tokens`, `audio`), or the level that is
-    incomplete and how much of it is sampled: `level 1: 40 %`."""
+    """The last complete stage of a run (`level 2`, `tokens`, `audio`), or a level that is partly
+    sampled with its percentage: `level 1: 40 %`."""
     if not job.items:
         return "empty"
     for level in range(job.top_level, -1, -1):
         sampled = sum(job.num_sampled_tokens(level, item) for item in job.items)
         total = sum(job.num_tokens(level, item) for item in job.items)
         if sampled < total:
-            is_begun = sampled > 0 or level == job.top_level
+            is_started = sampled > 0 or level == job.top_level
             return (
-                f"level {level}: {100 * sampled // total} %" if is_begun else f"level {level + 1}"
+                f"level {level}: {100 * sampled // total} %" if is_started else f"level {level + 1}"
             )
     return "audio" if all(job.run.has_audio(item, 0) for item in job.items) else "tokens"

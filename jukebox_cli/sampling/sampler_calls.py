@@ -1,8 +1,8 @@
-"""Calls of samplers, with what they return checked.
+"""Calls of samplers, with checks of the logits they return.
 
-Shapes and dtypes are checked at every call. Whether a token can be drawn from the logits depends on
-their values, and to look at these at every token would keep a GPU waiting: their maxima are
-recorded, and looked at before tokens are stored.
+Shapes and dtypes are checked at every call. Whether a token can be drawn depends on the values of
+the logits, and reading these at every token would keep a GPU waiting. So the maximum of the logits
+at each position is recorded on the device, and all are read together before tokens are stored.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ def _sampler_results(
     logits: Tensor,
     history: Tensor,
 ) -> Iterator[tuple[Sampler, str, Tensor]]:
-    """Every sampler in order, the method that was called, and the logits (B, V) it returned."""
+    """Call the samplers in order: each with the called method and the logits (B, V) it returned."""
     if guidance_samplers:
         logits, uncond_logits = logits.chunk(2)
         for guidance in guidance_samplers:
@@ -56,7 +56,7 @@ def _sampler_results(
 
 
 def _require_like(sampler: Sampler, method: str, result: object, logits: Tensor) -> Tensor:
-    """The result; PluginError if it has another shape or dtype than the logits."""
+    """The result. Raises PluginError if its shape or dtype is not that of the logits."""
     if not isinstance(result, Tensor):
         raise method_error(sampler, method, f"returned {type(result).__name__}, not a tensor")
     if result.shape != logits.shape:
@@ -105,10 +105,13 @@ def raise_for_invalid_logits(
     logits: Tensor,
     history: Tensor,
 ) -> None:
-    """Raise an error about what made the logits of a position invalid: the first sampler that
-    returned such logits, or the prior itself. Arguments as for `apply_samplers`."""
+    """Raise an error that names the cause of invalid logits at a position: the prior, or the first
+    sampler that returned such logits. Arguments as for `apply_samplers`."""
     if problem := _problem(logits):
-        hint = "its weights are damaged, or its training diverged: restore them, or train it anew"
+        hint = (
+            "its weights are damaged, or its training diverged: restore them, "
+            "or train the prior again"
+        )
         raise InputError(f"the prior returned {problem} as logits", hint)
     for sampler, method, result in _sampler_results(samplers, guidance_samplers, logits, history):
         if problem := _problem(result):
@@ -119,7 +122,7 @@ def raise_for_invalid_logits(
 
 
 def _problem(logits: Tensor) -> str | None:
-    """What makes logits invalid, in words."""
+    """Why no token can be drawn from logits, or None if one can."""
     if logits.isnan().any():
         return "NaN"
     if logits.isposinf().any():

@@ -79,17 +79,11 @@ def to_corpus(
 
 def _open_corpus(corpus: Corpus, model: Model) -> None:
     """Makes an empty corpus of a model's codec, unless there is one."""
-    codec_config = model.config.vqvae
-    config = CorpusConfig(
-        fingerprint=model.fingerprint(),
-        sample_rate=codec_config.sample_rate,
-        hop_lengths=codec_config.hop_lengths,
-        codebook_size=codec_config.codebook_size,
-    )
+    config = CorpusConfig.of_model(model)
     if not corpus.exists:
         if corpus.path.exists() and any(p.suffix != ".part" for p in corpus.path.iterdir()):
             hint = "choose another --out"
-            raise InputError(f"{corpus.path} is there already and is not a corpus", hint)
+            raise InputError(f"{corpus.path} exists already and is not a corpus", hint)
         corpus.write_config(config)
     elif corpus.config != config:
         raise InputError(

@@ -26,6 +26,9 @@ from jukebox_cli.storage.files import (
 
 if TYPE_CHECKING:
     import numpy as np
+    from typing_extensions import Self
+
+    from jukebox_cli.storage.model import Model
 
 
 @dataclass(frozen=True)
@@ -41,6 +44,17 @@ class CorpusConfig:
 
     def __post_init__(self) -> None:
         validate_format(self.format)
+
+    @classmethod
+    def of_model(cls, model: Model) -> Self:
+        """That of a corpus whose tokens a model's codec makes."""
+        codec = model.config.vqvae
+        return cls(
+            fingerprint=model.fingerprint(),
+            sample_rate=codec.sample_rate,
+            hop_lengths=codec.hop_lengths,
+            codebook_size=codec.codebook_size,
+        )
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,8 @@ T = TypeVar("T")
 
 
 _DISK_HINTS = {
-    errno.ENOSPC: "free some space and run the same command again: it goes on from here",
-    errno.EDQUOT: "free some space and run the same command again: it goes on from here",
+    errno.ENOSPC: "free some space and run the same command again to resume",
+    errno.EDQUOT: "free some space and run the same command again to resume",
     errno.EACCES: "change its permissions, or choose another folder",
     errno.EPERM: "change its permissions, or choose another folder",
     errno.EROFS: "choose another folder: this one is read-only",

@@ -175,13 +175,13 @@ class Run:
         """Raises InputError if tokens of a recording are gone: they can't be sampled again."""
         for item in items:
             if self.item(item).prompt and not self.token_file(level, item).exists():
-                lost = f"{self.token_file(level, item)}, which held a recording, is gone"
+                lost = f"{self.token_file(level, item)}, with the tokens of a recording, is missing"
                 raise InputError(lost, self.recovery_hint(item))
 
     def recovery_hint(self, item: int) -> str:
         """What to do about an item's tokens that are damaged or lost."""
         if self.has_item(item) and self.item(item).prompt:
-            return "restore it from a copy, or make the run anew from its recording"
+            return "restore it from a copy, or create the run again from its recording"
         again = "delete that file and run `jukebox upsample` or `jukebox generate` again"
         return f"restore it from a copy; or {again}"
 

@@ -42,7 +42,7 @@ class LyricsEncoder(nn.Module):
         nn.init.normal_(self.character_embedding.weight, std=0.02)
         self.position_embedding = nn.Parameter(torch.randn(lyrics.max_characters, width) * 0.01)
         self.start_embedding = nn.Parameter(torch.randn(width) * 0.02)
-        self.transformer = _transformer(lyrics)
+        self.transformer = Transformer.from_config(lyrics, lyrics.max_characters)
         self.projection = BatchInvariantLinear(width, shape.width)
         self.norm = nn.LayerNorm(shape.width)
         self.output_weight = nn.Parameter(torch.randn(vocab_size, shape.width) * 0.02)
@@ -91,20 +91,6 @@ class LyricsEncoder(nn.Module):
         if not self.training or not self.attention_loss_weight:
             return None
         return self.attention_loss_weight * attention_target(positions, num_characters)
-
-
-def _transformer(lyrics: Lyrics) -> Transformer:
-    return Transformer(
-        context_length=lyrics.max_characters,
-        rows=lyrics.rows,
-        width=lyrics.width,
-        depth=lyrics.depth,
-        heads=lyrics.heads,
-        attention_width=int(lyrics.attention_ratio * lyrics.width),
-        mlp_width=int(lyrics.mlp_ratio * lyrics.width),
-        attention_patterns=lyrics.attention_patterns,
-        residual_scale=1 / lyrics.depth if lyrics.residual_scale else 1.0,
-    )
 
 
 class AlignmentEncoding(nn.Module):
@@ -171,13 +157,7 @@ class LyricsPrefix(nn.Module):
             None if lyrics.tie_embeddings else nn.Parameter(torch.randn(vocab_size, width) * 0.02)
         )
 
-    def forward(
-        self,
-        ids: Tensor,
-        timed_positions: Tensor,
-        uniform_positions: Tensor,
-        target_positions: Tensor,
-    ) -> Conditioning:
+    def forward(self, ids: Tensor, **positions: Tensor) -> Conditioning:
         """ids (B, S) -> a prefix of S positions. The positions (B, T) are not used."""
         embeddings = self.character_embedding.weight
         loss_weights = embeddings.new_full((ids.shape[1],), self.prediction_loss_weight)

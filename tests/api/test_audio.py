@@ -1,4 +1,4 @@
-"""Sound as plugins read and decode it."""
+"""Audio in the API."""
 
 from __future__ import annotations
 

@@ -56,11 +56,6 @@ def test_a_new_group_has_a_description() -> None:
     assert run_command(REGISTRY, "scales", "list", "mini", "-q").stdout == "3\n"
 
 
-def test_a_group_is_added_once() -> None:
-    app = typer.Typer()
-    assert command_group(app, "one") is command_group(app, "one")
-
-
 def test_data_goes_to_stdout_and_messages_to_stderr() -> None:
     result = run_command(REGISTRY, "model", "weigh", "mini", "--json")
     assert json.loads(result.stdout) == {"model": "mini", "grams": 3}

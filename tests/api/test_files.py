@@ -1,4 +1,4 @@
-"""Files as plugins write them."""
+"""Files in the API."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models as plugins see them."""
+"""Models in the API."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from support.results import Result
 CPU = torch.device("cpu")
 
 
-def test_devices() -> None:
+def test_a_device_is_chosen_by_name() -> None:
     assert pick_device("cpu") == CPU
     with pytest.raises(InputError, match="no device 'mps'"):
         pick_device("mps")

@@ -1,4 +1,4 @@
-"""Runs as plugins see them."""
+"""Runs in the API."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def test_items_can_be_chosen(path: Path, registry: Registry) -> None:
         open_run(registry, path / "x")
 
 
-def test_tokens(run: OpenRun, tiny: Model) -> None:
+def test_tokens_of_an_item_are_read(run: OpenRun, tiny: Model) -> None:
     item = run.items[0]
     assert run.levels_with_tokens(item) == [0, 1, 2]
     tokens = run.read_tokens(1, item)
@@ -97,7 +97,7 @@ def test_audio_files_that_are_up_to_date(run: OpenRun) -> None:
     assert run.audio_file(1, item) is None
 
 
-def test_songs_are_described_and_given_back(run: OpenRun) -> None:
+def test_songs_are_described_and_returned(run: OpenRun) -> None:
     song = {"artist": "Ada Vale", "genre": ["rock", "jazz"], "swing": 0.5}
     assert run.describe(song) == {"artist": "Ada Vale", "genre": "rock, jazz", "swing": "0.5"}
     options = run.to_options(song)
@@ -146,7 +146,9 @@ def test_a_run_without_a_log_has_no_events(run: OpenRun) -> None:
     assert run.read_events() == []
 
 
-def test_sampling_of_levels(here: Path, registry: Registry, tiny: Model) -> None:
+def test_sampling_options_are_resolved_for_each_level(
+    here: Path, registry: Registry, tiny: Model
+) -> None:
     levels = resolve_level_sampling(registry, tiny, {"top_k": 3})
     assert levels == (LevelSampling(0.5, {"top_k": 3}),) * 3
     Path("preset.yaml").write_text(sampling_preset(levels))

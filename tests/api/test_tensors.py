@@ -1,4 +1,4 @@
-"""Tensors in files as plugins read and write them."""
+"""Files of tensors in the API."""
 
 from __future__ import annotations
 

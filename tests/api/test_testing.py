@@ -1,4 +1,4 @@
-"""What tests of plugins use."""
+"""Helpers for tests of plugins."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def test_a_tiny_model_is_the_same_each_time(tmp_path: Path) -> None:
     assert all((one.path / f).read_bytes() == (other.path / f).read_bytes() for f in files)
 
 
-def test_without_priors_it_is_to_be_trained(tmp_path: Path) -> None:
+def test_a_tiny_model_without_priors_can_be_trained(tmp_path: Path) -> None:
     model = write_tiny_model(tmp_path / "a", Registry({}), with_priors=False)
     assert [model.has_prior(level) for level in range(3)] == [False] * 3
 

@@ -15,18 +15,14 @@ import pytest
 import soundfile
 import torch
 
-from jukebox_cli.config.schema import ModelConfig
-from jukebox_cli.config.yaml_files import load_config
 from jukebox_cli.interfaces.conditioner import Window
 from jukebox_cli.model.condition_inputs import encode_window, load_conditioners, prior_shape
 from jukebox_cli.model.loader import load_prior
-from jukebox_cli.model.vqvae import VQVAE
 from jukebox_cli.registry import Registry, load_installed
 from jukebox_cli.storage.corpus import Corpus
 from jukebox_cli.storage.model import Model
-from jukebox_cli.storage.tensors import save_tensors
 from support.paths import ROOT
-from support.tiny_model import TINY
+from support.tiny_model import TINY, make_tiny_codec
 
 EXAMPLES = ("plugin", "plugin-loudness")
 ATTACHED = TINY.replace("timing: {num_bins: 16}", "energy: {num_bins: 4}")
@@ -86,17 +82,7 @@ def songs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def codec(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model whose recipe attaches the plugin to the top level, without its priors yet."""
-    path = tmp_path_factory.mktemp("models") / "energetic"
-    recipe = path.parent / "recipe.yaml"
-    recipe.write_text(ATTACHED)
-    model = Model(path)
-    model.write_config(load_config(ModelConfig, recipe))
-    torch.manual_seed(0)
-    vqvae = VQVAE(model.config.vqvae)
-    for number in range(model.config.vqvae.num_levels):
-        vqvae.level(number).codebook.vectors.normal_()
-        save_tensors(model.weights(f"vqvae-{number}"), vqvae.level(number).state_dict())
-    return path
+    return make_tiny_codec(tmp_path_factory.mktemp("models") / "energetic", ATTACHED).path
 
 
 @pytest.fixture(scope="module")
@@ -126,7 +112,7 @@ def registry_with(target: Path, monkeypatch: pytest.MonkeyPatch) -> Registry:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", EXAMPLES)
-def test_its_own_tests_pass(name: str, target: Path) -> None:
+def test_the_tests_of_a_plugin_pass(name: str, target: Path) -> None:
     folder = ROOT / "examples" / name
     words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(folder)]
     environment = {**os.environ, "PYTHONPATH": str(target), "PYTHONDONTWRITEBYTECODE": "1"}
@@ -137,7 +123,7 @@ def test_its_own_tests_pass(name: str, target: Path) -> None:
     assert " passed" in result.stdout
 
 
-def test_its_flags_are_in_the_help(command: Command) -> None:
+def test_options_of_plugins_are_in_the_help(command: Command) -> None:
     text = done(command("generate", "--help"))
     assert "--energy" in text
     assert "From 0 (calm) to 1 (full)" in text
@@ -146,19 +132,19 @@ def test_its_flags_are_in_the_help(command: Command) -> None:
     assert "Measure the energy of songs" in done(command("--help"))
 
 
-def test_the_list_says_where_they_come_from(command: Command) -> None:
+def test_the_list_names_their_packages(command: Command) -> None:
     rows = json.loads(done(command("plugin", "list", "--json")))["plugins"]
     mine = {row["name"]: row for row in rows if row["package"] == "jukebox-energy"}
     assert mine["energy"]["options"] == "--energy"
     assert mine["fresh"]["kind"] == "sampler"
 
 
-def test_blocked_it_is_not_there(command: Command) -> None:
+def test_a_blocked_plugin_is_not_listed(command: Command) -> None:
     assert "energy" not in done(command("generate", "--help", JUKEBOX_BLOCK="energy"))
     assert command("energy", "x.wav", JUKEBOX_BLOCK="energy").returncode == 2
 
 
-def test_the_help_does_not_load_torch_for_it(target: Path) -> None:
+def test_the_help_does_not_import_torch(target: Path) -> None:
     look = (
         "import sys; from jukebox_cli.registry import load_installed; r = load_installed(print)\n"
         "assert 'energy' in r.conditioners and 'fresh' in r.samplers\n"
@@ -168,12 +154,14 @@ def test_the_help_does_not_load_torch_for_it(target: Path) -> None:
     subprocess.run([sys.executable, "-c", look], env=environment, check=True)
 
 
-def test_its_column_comes_into_a_corpus(corpus: Path) -> None:
+def test_a_column_of_a_manifest_is_stored_in_a_corpus(corpus: Path) -> None:
     quiet, loud = (entry.song["energy"] for entry in Corpus(corpus).songs())
     assert quiet[0] < loud[0]
 
 
-def test_a_bad_value_in_a_manifest_is_named(command: Command, songs: Path, codec: Path) -> None:
+def test_an_invalid_value_in_a_manifest_is_an_error(
+    command: Command, songs: Path, codec: Path
+) -> None:
     manifest = songs / "bad.csv"
     manifest.write_text("audio,energy\nquiet.wav,clam\nloud.wav,0.5\n")
     out = songs.parent / "never"
@@ -184,7 +172,7 @@ def test_a_bad_value_in_a_manifest_is_named(command: Command, songs: Path, codec
     assert not out.exists()
 
 
-def test_training_fits_it(trained: Model, corpus: Path) -> None:
+def test_training_fits_the_conditioner(trained: Model, corpus: Path) -> None:
     levels = sorted(entry.song["energy"][0] for entry in Corpus(corpus).songs())
     assert trained.fitted_conditioners(2)["energy"] == {
         "num_bins": 4,
@@ -193,7 +181,7 @@ def test_training_fits_it(trained: Model, corpus: Path) -> None:
     }
 
 
-def test_it_changes_the_logits(trained: Model, registry_with: Registry) -> None:
+def test_the_conditioner_changes_the_logits(trained: Model, registry_with: Registry) -> None:
     prior = load_prior(trained, 2, registry_with, torch.device("cpu"))
     parts, shape = load_conditioners(trained, 2, registry_with), prior_shape(trained.config, 2)
     length = shape.context_length * shape.hop_length
@@ -216,7 +204,9 @@ def test_it_changes_the_logits(trained: Model, registry_with: Registry) -> None:
 
 
 @pytest.mark.slow
-def test_a_song_is_made_with_all_of_it(command: Command, trained: Model, tmp_path: Path) -> None:
+def test_a_song_is_generated_with_the_options_of_plugins(
+    command: Command, trained: Model, tmp_path: Path
+) -> None:
     def tokens(name: str, *more: str) -> bytes:
         words = ("generate", "--model", trained.path, "--out", tmp_path / name, "--until", "top")
         done(command(*words, "--seconds", "0.5", "--quiet", *more))
@@ -232,7 +222,7 @@ def test_a_song_is_made_with_all_of_it(command: Command, trained: Model, tmp_pat
     assert "jukebox-energy: 0.1.0" in (tmp_path / "calm" / "run.yaml").read_text()
 
 
-def test_a_model_trained_with_it_says_which_package_it_needs(
+def test_a_trained_model_names_the_package_it_needs(
     command: Command, trained: Model, tmp_path: Path
 ) -> None:
     assert trained.conditioner_packages(2)["energy"] == "jukebox-energy 0.1.0"
@@ -246,7 +236,9 @@ def test_a_model_trained_with_it_says_which_package_it_needs(
     assert not (tmp_path / "x").exists()
 
 
-def test_a_model_without_it_refuses_the_flag(command: Command, tiny: Model, tmp_path: Path) -> None:
+def test_a_model_without_the_conditioner_refuses_its_option(
+    command: Command, tiny: Model, tmp_path: Path
+) -> None:
     result = command("generate", "--model", tiny.path, "--out", tmp_path / "x", "--energy", "0.5")
     assert result.returncode == 2
     assert "error: model 'tiny' has no use for --energy" in result.stderr

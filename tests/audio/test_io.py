@@ -69,7 +69,7 @@ def test_resampling_does_not_depend_on_the_blocks(size: int) -> None:
     np.testing.assert_array_equal(np.concatenate([*resample_stream(blocks, 8000, 11025)]), whole)
 
 
-def test_no_blocks_are_resampled_to_none() -> None:
+def test_resampling_no_blocks_yields_none() -> None:
     assert list(resample_stream([], 8000, 11025)) == []
 
 
@@ -164,7 +164,7 @@ def test_a_hash_is_of_contents_and_words(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", FORMATS)
-def test_what_is_written_can_be_read(suffix: str, tmp_path: Path) -> None:
+def test_written_audio_can_be_read(suffix: str, tmp_path: Path) -> None:
     path, samples = tmp_path / f"a.{suffix}", chord(0.5)[:, 0]
     write_audio(path, np.split(samples, 4), 8000)
     audio = read_audio(path, 8000)

@@ -1,4 +1,4 @@
-"""Manifests and folders of audio become songs; every bad row is told at once."""
+"""Manifests and folders of audio become songs; all invalid rows are reported at once."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def manifest(path: Path, *rows: object) -> Path:
-    """A .jsonl of rows; a string is a line as it is."""
+    """Write a .jsonl manifest. A row that is a string is written as it is."""
     lines = [row if isinstance(row, str) else json.dumps(row) for row in rows]
     path.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     return path
@@ -55,7 +55,7 @@ def test_a_jsonl_manifest_has_a_row_per_song(folder: Path, registry: Registry) -
 
 @pytest.mark.parametrize("before", ["", "\ufeff"])
 @pytest.mark.parametrize("end", ["\n", "\r\n"])
-def test_a_csv_manifest_is_the_same(
+def test_a_csv_manifest_has_a_row_per_song(
     before: str, end: str, folder: Path, registry: Registry
 ) -> None:
     rows = ["audio,genre,artist,held_out", 'a.wav,"rock, jazz",Ada Vale,yes', "", "b.flac,,,"]
@@ -70,16 +70,14 @@ def test_a_csv_manifest_is_the_same(
     ("value", "held_out"),
     [("true", True), ("Yes", True), ("1", True), ("0", False), ("", False), ("no", False)],
 )
-def test_held_out_is_read_in_words(
+def test_held_out_is_parsed_from_text(
     value: str, held_out: bool, folder: Path, registry: Registry
 ) -> None:
     path = manifest(folder / "songs.jsonl", {"audio": "a.wav", "held_out": value})
     assert [r.held_out for r in load_recordings(registry, [path])] == [held_out]
 
 
-def test_folders_and_files_and_manifests_mix_in_the_order_given(
-    folder: Path, registry: Registry
-) -> None:
+def test_folders_files_and_manifests_are_loaded_in_order(folder: Path, registry: Registry) -> None:
     (folder / "notes.txt").write_text("no audio")
     path = manifest(folder / "songs.jsonl", {"audio": "b.flac", "genre": "rock"})
     found = load_recordings(registry, [path, folder, folder / "a.wav"])
@@ -88,7 +86,7 @@ def test_folders_and_files_and_manifests_mix_in_the_order_given(
     assert [dict(r.song) for r in found] == [{"genre": ["rock"]}, {}, {}, {}, {}]
 
 
-def test_every_bad_row_is_told_at_once_with_its_line(folder: Path, registry: Registry) -> None:
+def test_all_invalid_rows_are_reported_with_their_lines(folder: Path, registry: Registry) -> None:
     path = manifest(
         folder / "songs.jsonl",
         {"audio": "a.wav"},
@@ -116,12 +114,12 @@ def test_every_bad_row_is_told_at_once_with_its_line(folder: Path, registry: Reg
     )
 
 
-def test_a_last_row_that_is_cut_off_is_told_too(folder: Path, registry: Registry) -> None:
+def test_a_truncated_last_row_is_reported(folder: Path, registry: Registry) -> None:
     path = manifest(folder / "songs.jsonl", {"audio": "a.wav"}, '{"audio": "b.fl')
     assert refusal(registry, path)[0] == [f"{path}:2: bad JSON: Unterminated string starting at"]
 
 
-def test_csv_rows_are_told_with_their_lines(folder: Path, registry: Registry) -> None:
+def test_invalid_csv_rows_are_reported_with_their_lines(folder: Path, registry: Registry) -> None:
     path = folder / "songs.csv"
     path.write_text(
         'audio,genre\na.wav,rock\n\n,jazz\n"nosuch.wav","x\ny"\nb.flac,' + "z" * 200_000 + "\n"
@@ -134,9 +132,7 @@ def test_csv_rows_are_told_with_their_lines(folder: Path, registry: Registry) ->
     ]
 
 
-def test_the_problems_of_several_sources_are_told_together(
-    folder: Path, registry: Registry
-) -> None:
+def test_errors_of_several_sources_are_reported_together(folder: Path, registry: Registry) -> None:
     path = manifest(folder / "songs.jsonl", {"audio": "nosuch.wav"})
     (folder / "empty").mkdir()
     lines, hint = refusal(registry, path, folder / "a.wav", folder / "none.wav", folder / "empty")
@@ -150,18 +146,18 @@ def test_the_problems_of_several_sources_are_told_together(
 
 
 @pytest.mark.parametrize("name", ["songs.csv", "songs.jsonl"])
-def test_a_manifest_needs_rows(name: str, folder: Path, registry: Registry) -> None:
+def test_a_manifest_without_rows_is_refused(name: str, folder: Path, registry: Registry) -> None:
     (folder / name).write_text("audio,genre\n" if name.endswith("csv") else "\n")
     expected = [f"{folder / name} has no rows"], "write one for each recording"
     assert refusal(registry, folder / name) == expected
 
 
 @pytest.mark.parametrize("name", ["none.csv", "none.jsonl"])
-def test_a_manifest_that_is_not_there_is_told(name: str, folder: Path, registry: Registry) -> None:
+def test_a_missing_manifest_is_refused(name: str, folder: Path, registry: Registry) -> None:
     assert refusal(registry, folder / name) == ([f"no file {folder / name}"], "check the path")
 
 
-def test_a_condition_that_is_not_known_is_told(registry: Registry) -> None:
+def test_an_unknown_condition_is_refused(registry: Registry) -> None:
     columns = sorted(f.name for c in registry.conditioners.values() for f in fields(c.Input))
     known = f"known are: {', '.join(columns)}"
     for word, hint in (("gerne", "did you mean 'genre'?"), ("zzzzz", known)):
@@ -170,12 +166,12 @@ def test_a_condition_that_is_not_known_is_told(registry: Registry) -> None:
         assert (caught.value.message, caught.value.hint) == (f"no condition '{word}'", hint)
 
 
-def test_a_song_holds_only_what_was_said(registry: Registry) -> None:
+def test_a_song_has_only_the_conditions_that_were_set(registry: Registry) -> None:
     assert read_conditions(registry, {}, Path()) == {}
     assert read_conditions(registry, {"genre": None, "artist": " Bo "}, Path()) == {"artist": "Bo"}
 
 
-def test_audio_is_added_up_and_all_that_can_not_be_heard_is_told(folder: Path) -> None:
+def test_durations_are_summed_and_unreadable_files_are_reported_together(folder: Path) -> None:
     good = [Recording(folder / "a.wav", {}), Recording(folder / "b.flac", {})]
     assert validate_audio(good) == pytest.approx(0.1)
     (folder / "text.wav").write_text("hello")

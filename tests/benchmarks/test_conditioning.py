@@ -81,7 +81,7 @@ class TestSongVersions:
     def versions(self, tiny: Model, registry: Registry, tmp_path: Path) -> SongVersions:
         return SongVersions(tiny, registry, tmp_path / "work", 0.5, "cpu")
 
-    def test_all_versions_are_equally_long_and_made_once(
+    def test_all_versions_are_equally_long_and_sampled_once(
         self, versions: SongVersions, recordings: list[Recording]
     ) -> None:
         def make() -> list[Path]:
@@ -164,7 +164,9 @@ class TestCommand:
         error = "fewer than two songs have words with times"
         assert done.err == f"error: {error}\n\nhint: {hint}\n"
 
-    def test_loss_and_surgery(self, command: Command, singer: Model, tmp_path: Path) -> None:
+    def test_loss_and_surgery_are_measured(
+        self, command: Command, singer: Model, tmp_path: Path
+    ) -> None:
         options = ["--songs", tmp_path / "held-out.jsonl", "--work", tmp_path / "work"]
         files = ["--json", tmp_path / "rows.json", "--write", tmp_path / "results" / "singer.md"]
         done = command(*options, *files, "--model", singer.path, "--only", "surgery,loss")
@@ -178,7 +180,7 @@ class TestCommand:
         assert done.out.strip() in (tmp_path / "results" / "singer.md").read_text()
 
     @pytest.mark.slow
-    def test_alignment(self, command: Command, singer: Model, tmp_path: Path) -> None:
+    def test_alignment_is_measured(self, command: Command, singer: Model, tmp_path: Path) -> None:
         options = ["--songs", tmp_path / "held-out.jsonl", "--work", tmp_path / "work"]
         file = tmp_path / "rows.json"
         done = command(*options, "--json", file, "--model", singer.path, "--only", "alignment")

@@ -84,7 +84,9 @@ class TestWordErrorRate:
             ("a b c", "c b a", 2),
         ],
     )
-    def test_edit_distance(self, reference: str, hypothesis: str, distance: int) -> None:
+    def test_edit_distance_counts_the_fewest_edits(
+        self, reference: str, hypothesis: str, distance: int
+    ) -> None:
         assert word_error_rate.edit_distance(reference.split(), hypothesis.split()) == distance
 
     def test_the_rate_is_relative_to_the_reference(self) -> None:
@@ -165,7 +167,7 @@ class TestAlignmentError:
         estimate = [Word("We,", 1.2, 1.3), Word("oh", 2.0, 2.1), Word("again!", 3.5, 4.0)]
         assert alignment_error.onset_errors(self.TRUTH, estimate) == pytest.approx([0.2, 0.5])
 
-    def test_rows(self) -> None:
+    def test_alignment_rows_have_errors_and_baselines(self) -> None:
         estimate = [Word("we", 1.2, 1.3), Word("again", 3.5, 4.0)]
         rows = alignment_error.alignment_error_rows([self.TRUTH], {"x": [estimate]})
         assert value_of(rows, "x: word onset error") == pytest.approx(0.35)

@@ -1,4 +1,4 @@
-"""benchmarks/run.py and published_sizes.py write every row that they promise."""
+"""benchmarks/run.py and published_sizes.py write all their rows."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Working folders with models and runs, refused commands, and disks that can not be written to."""
+"""Working folders with models and runs, refused commands, and full or read-only disks."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 from typer.testing import CliRunner
 
 from jukebox_cli.cli import build_app
@@ -36,7 +37,7 @@ def generate(jukebox: Jukebox, tiny: Model) -> Callable[..., str]:
 
 @pytest.fixture
 def run(generate: Callable[..., str], tmp_path: Path) -> Path:
-    """A whole run of one item."""
+    """A complete run of one item."""
     generate("--out", tmp_path / "run")
     return tmp_path / "run"
 
@@ -51,7 +52,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, tiny: Model) -> Path:
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory, registry: Registry) -> Path:
-    """A working folder: models, a whole run, sounds good and bad."""
+    """A working folder: models, a complete run, valid and invalid audio files."""
     place = tmp_path_factory.mktemp("template")
     (place / "models").mkdir()
     make_tiny(place / "models" / "tiny", registry)
@@ -95,7 +96,7 @@ def place(template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pa
 
 @pytest.fixture
 def refused(place: Path, jukebox: Jukebox) -> Refused:
-    """Runs a command that must be refused with exactly this, and leave no trace."""
+    """Runs a command that must be refused with exactly this error, and change no file."""
 
     def run(*words: object, error: str, hint: str) -> None:
         before = contents(place)
@@ -104,6 +105,13 @@ def refused(place: Path, jukebox: Jukebox) -> Refused:
         assert contents(place) == before
 
     return run
+
+
+@pytest.fixture
+def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine without CUDA and MPS devices."""
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
 
 
 @pytest.fixture
@@ -119,7 +127,7 @@ def disk(tmp_path: Path) -> Iterator[Disk]:
 
 @pytest.fixture
 def locked(tmp_path: Path) -> Iterator[tuple[Path, str, str]]:
-    """A folder that nobody can write to, what the system says to that, and our hint."""
+    """A read-only folder, the error of the system, and our hint."""
     path = tmp_path / "locked"
     if mount(path, "ro"):
         yield (

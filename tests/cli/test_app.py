@@ -17,7 +17,7 @@ from support.command_line import GENERATE, LISTENING, MAIN, Jukebox, Refused, ru
 from support.results import Result
 
 
-def test_version(jukebox: Jukebox) -> None:
+def test_the_version_is_printed(jukebox: Jukebox) -> None:
     assert stdout_of(jukebox("--version")) == f"jukebox {__version__}\n"
 
 
@@ -46,7 +46,7 @@ finally:
         "generate --seconds -1",
     ],
 )
-def test_help_and_lists_and_bad_flags_import_nothing_heavy(words: str) -> None:
+def test_help_lists_and_invalid_options_import_no_heavy_modules(words: str) -> None:
     last = run_process(*words.split(), code=SPY).stderr.splitlines()[-1]
     assert last == "[]"
 
@@ -58,7 +58,7 @@ def test_a_pipe_gets_no_control_characters(run: Path) -> None:
         assert not re.search(r"[\x00-\x08\x0b-\x1f\x7f]", result.stdout + result.stderr)
 
 
-def test_a_reader_that_leaves_is_no_error() -> None:
+def test_a_closed_pipe_is_not_an_error() -> None:
     command = [sys.executable, "-c", MAIN, "preset", "show", "mini-recipe"]
     read, write = os.pipe()
     os.close(read)
@@ -68,7 +68,7 @@ def test_a_reader_that_leaves_is_no_error() -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is full")
-def test_output_that_finds_no_room_is_told() -> None:
+def test_a_full_disk_at_stdout_is_an_error() -> None:
     command = [sys.executable, "-c", MAIN, "preset", "show", "mini-recipe"]
     with Path("/dev/full").open("w") as full:
         result = subprocess.run(
@@ -102,13 +102,13 @@ def test_output_that_finds_no_room_is_told() -> None:
         (("--nosuch",), "no such option: --nosuch", "see `jukebox --help`"),
     ],
 )
-def test_a_command_line_that_is_none(
+def test_an_invalid_command_line_is_an_error(
     words: tuple[str, ...], error: str, hint: str, refused: Refused
 ) -> None:
     refused(*words, error=error, hint=hint)
 
 
-def test_what_was_not_foreseen_is_one_line_and_exit_code_1(
+def test_an_unexpected_exception_is_one_line_and_exit_code_1(
     place: Path, jukebox: Jukebox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(*words: object) -> None:

@@ -36,7 +36,7 @@ def folder(tmp_path: Path, tiny: Model) -> Path:
 
 
 def complete(folder: Path, *words: str, shell: str = "bash") -> list[str]:
-    """What is offered for the last word."""
+    """The completions of the last word."""
     line = " ".join(["jukebox", *words])
     environment = {
         **os.environ,
@@ -88,7 +88,7 @@ def test_names_are_those_of_the_chosen_model(folder: Path) -> None:
     assert complete(folder, "continue", "--artist", "paper") == [r"Paper\ Harbour"]
 
 
-def test_other_shells_quote_for_themselves(folder: Path) -> None:
+def test_other_shells_get_unquoted_completions(folder: Path) -> None:
     assert complete(folder, "generate", "--artist", "paper", shell="fish") == ["Paper Harbour"]
 
 
@@ -101,5 +101,5 @@ def test_other_shells_quote_for_themselves(folder: Path) -> None:
         ("upsample", "nosuch"),
     ],
 )
-def test_what_can_not_be_completed_has_no_completions(words: tuple[str, ...], folder: Path) -> None:
+def test_unknown_words_have_no_completions(words: tuple[str, ...], folder: Path) -> None:
     assert complete(folder, *words) == []

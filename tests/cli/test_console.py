@@ -61,7 +61,7 @@ def test_no_color_is_respected(
     assert not COLOUR.search(drawn_bar(capsys))
 
 
-def test_stdout_holds_only_the_run_and_stderr_how_it_went(
+def test_stdout_has_the_run_and_stderr_the_progress(
     tiny: Model, jukebox: Jukebox, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
@@ -74,12 +74,14 @@ def test_stdout_holds_only_the_run_and_stderr_how_it_went(
     )
 
 
-def test_what_was_there_already_is_said(run: Path, jukebox: Jukebox) -> None:
+def test_existing_tokens_are_reported(run: Path, jukebox: Jukebox) -> None:
     result = jukebox("continue", run, "--seconds", SECONDS, "--until", "top")
-    assert result.err == "level 2: 50 tokens, 25 there already\n"
+    assert result.err == "level 2: 50 tokens, 25 already done\n"
 
 
-def test_quiet_says_nothing(tiny: Model, tone: Path, jukebox: Jukebox, tmp_path: Path) -> None:
+def test_quiet_prints_nothing_to_stderr(
+    tiny: Model, tone: Path, jukebox: Jukebox, tmp_path: Path
+) -> None:
     (tmp_path / "shape.yaml").write_text(TINY)
     run, words = tmp_path / "run", ("--model", tiny.path, "--seconds", SECONDS)
     shape = ("--preset", tmp_path / "shape.yaml", "--crop", 0.1, "--steps", 1, "--batch", 1)
@@ -89,7 +91,7 @@ def test_quiet_says_nothing(tiny: Model, tone: Path, jukebox: Jukebox, tmp_path:
         ("upsample", run),
         ("decode", run, "--level", 1),
         ("continue", "--audio", tone, "--prime", 0.1, *words, "--out", tmp_path / "primed"),
-        ("tokenize", tone, "--model", tiny.path, "--out", tmp_path / "heard"),
+        ("tokenize", tone, "--model", tiny.path, "--out", tmp_path / "encoded"),
         ("train", "vqvae", tone, "--model", tmp_path / "model", "--level", 2, *shape),
     ):
         result = jukebox(*command, "--quiet")

@@ -31,7 +31,7 @@ from support.results import Result
 from support.run_files import all_tokens, contents, tokens, write_chord
 
 
-def test_continue_makes_a_run_longer_and_keeps_what_was_there(run: Path, jukebox: Jukebox) -> None:
+def test_continue_extends_a_run_and_keeps_its_tokens(run: Path, jukebox: Jukebox) -> None:
     before = all_tokens(run)
     assert stdout_of(jukebox("continue", run, "--seconds", SECONDS)) == f"{run}\n"
     after = all_tokens(run)
@@ -42,7 +42,7 @@ def test_continue_makes_a_run_longer_and_keeps_what_was_there(run: Path, jukebox
     assert soundfile.info(run / "audio/item-00.wav").frames == 800
 
 
-def test_continue_into_a_copy_leaves_the_run_alone(run: Path, jukebox: Jukebox) -> None:
+def test_continue_into_a_copy_leaves_the_run_unchanged(run: Path, jukebox: Jukebox) -> None:
     before, copy = contents(run), run.with_name("copy")
     assert stdout_of(jukebox("continue", run, "--seconds", SECONDS, "--out", copy)) == f"{copy}\n"
     assert contents(run) == before
@@ -85,7 +85,7 @@ def test_continue_changes_conditions_and_seed_from_there_on(run: Path, jukebox: 
     assert Run(run).config.seed == 0  # of the request that the run began with
 
 
-def test_only_the_chosen_items_go_on(
+def test_only_the_selected_items_are_extended(
     generate: Callable[..., str], jukebox: Jukebox, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
@@ -95,7 +95,7 @@ def test_only_the_chosen_items_go_on(
 
 
 @pytest.mark.parametrize("copied", [False, True])
-def test_tasks_that_make_items_of_their_own_longer_leave_the_others_alone(
+def test_tasks_extend_only_their_own_items(
     copied: bool, generate: Callable[..., str], jukebox: Jukebox, tmp_path: Path
 ) -> None:
     at_once, one_by_one = tmp_path / "a", tmp_path / "b"
@@ -116,7 +116,7 @@ def test_tasks_that_make_items_of_their_own_longer_leave_the_others_alone(
     assert all_tokens(grown) == all_tokens(at_once)
 
 
-def test_tasks_that_began_before_another_was_done_keep_its_lengths(
+def test_tasks_that_overlap_keep_each_others_lengths(
     generate: Callable[..., str], tmp_path: Path
 ) -> None:
     generate("--out", tmp_path / "run", "--items", 2, "--until", "top")
@@ -130,7 +130,7 @@ def test_tasks_that_began_before_another_was_done_keep_its_lengths(
 
 @pytest.mark.parametrize(("module", "name", "calls"), STOPS)
 @pytest.mark.parametrize("copied", [False, True])
-def test_a_continue_that_was_stopped_is_finished_by_the_same_command_and_only_that(
+def test_an_interrupted_continue_is_finished_only_by_the_same_command(
     module: Any,
     name: str,
     calls: int,
@@ -144,10 +144,10 @@ def test_a_continue_that_was_stopped_is_finished_by_the_same_command_and_only_th
     stop_at(monkeypatch, module, name, calls)
     result = jukebox(*words)
     assert (result.code, result.out) == (130, "")
-    assert result.err.endswith("\nstopped; the same command goes on from here\n")
+    assert result.err.endswith("\nstopped; run the same command again to resume\n")
     again = jukebox(*words)
     stdout_of(again)
-    note = "the run is incomplete: this finishes it, the same command again makes it longer\n"
+    note = "the run is incomplete: this finishes it; run the same command again to extend it\n"
     assert (note in again.err) == (not copied)
     stdout_of(jukebox("continue", other, "--seconds", SECONDS))
     assert all_tokens(out if copied else run) == all_tokens(other)
@@ -155,7 +155,7 @@ def test_a_continue_that_was_stopped_is_finished_by_the_same_command_and_only_th
     assert sound.read_bytes() == (other / "audio/item-00.wav").read_bytes()
 
 
-def test_a_run_that_is_not_whole_is_not_copied(
+def test_an_incomplete_run_is_not_copied(
     generate: Callable[..., str], jukebox: Jukebox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "run"
@@ -179,22 +179,22 @@ def test_a_run_that_is_not_whole_is_not_copied(
         ("a.aiff", 11025, 2),
     ],
 )
-def test_continue_audio_keeps_the_recording_and_goes_on(
+def test_continue_audio_keeps_the_recording_and_extends_it(
     name: str, sample_rate: int, channels: int, tiny: Model, jukebox: Jukebox, tmp_path: Path
 ) -> None:
     sound = write_chord(tmp_path / name, 0.2, sample_rate, channels)
-    heard, out = tmp_path / "heard", tmp_path / "out"
-    stdout_of(jukebox("tokenize", sound, "--model", tiny.path, "--out", heard))
+    encoded, out = tmp_path / "encoded", tmp_path / "out"
+    stdout_of(jukebox("tokenize", sound, "--model", tiny.path, "--out", encoded))
     words = ("--model", tiny.path, "--seconds", SECONDS, "--out", out)
     assert stdout_of(jukebox("continue", "--audio", sound, *words)) == f"{out}\n"
     for level, per_top in ((0, 4), (1, 2), (2, 1)):
         given = 100 * per_top  # 0.2 s at 500 tokens per second
-        assert tokens(out, level)[:given] == tokens(heard, level)[:given]
+        assert tokens(out, level)[:given] == tokens(encoded, level)[:given]
         assert len(tokens(out, level)) == given + 25 * per_top
     assert soundfile.info(out / "audio/item-00.wav").frames == 2000
 
 
-def test_prime_takes_the_first_seconds_only(
+def test_prime_limits_the_prompt_to_its_first_seconds(
     tiny: Model, tone: Path, jukebox: Jukebox, tmp_path: Path
 ) -> None:
     words = ("--model", tiny.path, "--seconds", SECONDS, "--until", "top")
@@ -208,7 +208,7 @@ def test_prime_takes_the_first_seconds_only(
     assert (len(found), prompt.num_samples, prompt.name) == (75, 800, tone.name)
 
 
-def test_items_that_are_asked_for_later_are_primed_too(
+def test_items_added_later_are_primed_too(
     tiny: Model, tone: Path, jukebox: Jukebox, tmp_path: Path
 ) -> None:
     words = (
@@ -247,7 +247,7 @@ def test_a_run_refuses_another_recording(
     assert contents(out) == before
 
 
-def test_continue_needs_one_thing_to_go_on_from(refused: Refused) -> None:
+def test_continue_needs_either_a_run_or_audio(refused: Refused) -> None:
     error, hint = "continue needs a RUN or --audio, and not both", "see --help"
     refused("continue", error=error, hint=hint)
     refused("continue", "run", "--audio", "tone.wav", error=error, hint=hint)
@@ -270,7 +270,7 @@ def test_a_run_keeps_its_sampling(words: tuple[object, ...], refused: Refused) -
 
 
 @pytest.mark.parametrize("words", [("--artist", "Ada"), ("--seed", -1), ("--genre", "polka")])
-def test_a_continue_that_is_refused_leaves_the_run_as_it_was(
+def test_a_refused_continue_leaves_the_run_unchanged(
     words: tuple[object, ...], place: Path, jukebox: Jukebox
 ) -> None:
     before = contents(place)
@@ -279,7 +279,7 @@ def test_a_continue_that_is_refused_leaves_the_run_as_it_was(
     assert contents(place) == before
 
 
-def test_a_folder_is_no_sound(refused: Refused) -> None:
+def test_a_folder_is_not_audio(refused: Refused) -> None:
     error, hint = "music is a folder, not an audio file", "name the files in it"
     refused(
         "continue", "--audio", "music", "--out", "out", "--model", "tiny", error=error, hint=hint
@@ -287,12 +287,12 @@ def test_a_folder_is_no_sound(refused: Refused) -> None:
 
 
 @pytest.mark.parametrize("name", ["one.wav", "one-44.wav"])
-def test_sound_that_is_too_short_to_go_on_from(name: str, refused: Refused) -> None:
+def test_audio_that_is_too_short_is_an_error(name: str, refused: Refused) -> None:
     words = ("continue", "--audio", name, "--out", "out", "--model", "tiny")
     refused(*words, error=f"{name} is too short: 0.000 s", hint="give at least 0.002 s")
 
 
-def test_a_copy_into_a_folder_that_can_not_be_written_to(
+def test_a_copy_into_a_read_only_folder_is_an_error(
     locked: tuple[Path, str, str], refused: Refused
 ) -> None:
     folder, reason, hint = locked

@@ -35,14 +35,14 @@ def test_decode_writes_any_level_in_any_format(
     assert (sound.format, sound.samplerate, sound.channels, sound.frames) == (name, 8000, 1, 400)
 
 
-def test_decode_of_a_level_needs_no_lower_one(
+def test_a_level_is_decoded_without_lower_levels(
     generate: Callable[..., str], jukebox: Jukebox, tmp_path: Path
 ) -> None:
     generate("--out", tmp_path / "run", "--until", "top")
     assert stdout_of(jukebox("decode", tmp_path / "run", "--level", 2))
 
 
-def test_a_level_that_is_not_whole_is_not_decoded(
+def test_an_incomplete_level_is_not_decoded(
     place: Path, jukebox: Jukebox, refused: Refused
 ) -> None:
     assert jukebox(*GENERATE, "--until", "top").code == 0
@@ -53,7 +53,7 @@ def test_a_level_that_is_not_whole_is_not_decoded(
     )
 
 
-def test_a_level_that_is_not_there(place: Path, refused: Refused) -> None:
+def test_an_unknown_level_is_an_error(place: Path, refused: Refused) -> None:
     error, hint = "there is no level 3", "the top level is 2"
     refused("decode", "run", "--level", 3, error=error, hint=hint)
     words = ("train", "vqvae", "tone.wav", "--model", "models/new", "--level", 1, "--level", 3)
@@ -61,7 +61,7 @@ def test_a_level_that_is_not_there(place: Path, refused: Refused) -> None:
 
 
 @pytest.mark.parametrize("kind", ["wav", "flac", "ogg", "mp3"])
-def test_no_space_left_for_the_sound(
+def test_a_full_disk_while_decoding_is_an_error(
     kind: str, template: Path, disk: Disk, jukebox: Jukebox
 ) -> None:
     run = Path(shutil.copytree(template / "run", disk.path / "run"))

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -11,29 +9,21 @@ from typing import Any
 
 import pytest
 import soundfile
-import torch
 
-from jukebox_cli.storage.corpus import Corpus, CorpusConfig
 from jukebox_cli.storage.model import Model
 from jukebox_cli.storage.run import Run
 from support.command_line import (
-    FULL_DISK_HINT,
-    GENERATE,
     SECONDS,
-    SECONDS_OPTION,
     STOPS,
     Jukebox,
-    Refused,
-    partial_files,
     stdout_of,
     stop_at,
 )
-from support.disks import Disk
 from support.results import Result
 from support.run_files import all_tokens, contents
 
 
-def test_generate_fills_every_level_and_the_audio(
+def test_generate_writes_every_level_and_the_audio(
     generate: Callable[..., str], tmp_path: Path
 ) -> None:
     out = tmp_path / "run"
@@ -47,7 +37,7 @@ def test_generate_fills_every_level_and_the_audio(
     assert (sound.samplerate, sound.channels, sound.frames) == (8000, 1, 400)
 
 
-def test_the_model_is_mini_and_the_run_is_runs_song_unless_said(
+def test_the_default_model_is_mini_and_the_default_run_is_runs_song(
     here: Path, jukebox: Jukebox
 ) -> None:
     assert stdout_of(jukebox("generate", "--seconds", SECONDS)) == "runs/song\n"
@@ -64,7 +54,7 @@ def test_the_model_is_mini_and_the_run_is_runs_song_unless_said(
         (("--preset", "my/jazz.yaml"), "jazz"),
     ],
 )
-def test_a_run_is_called_after_what_it_is_of(
+def test_a_run_is_named_after_its_preset_or_words_of_its_conditions(
     words: tuple[str, ...], name: str, here: Path, jukebox: Jukebox
 ) -> None:
     (here / "my").mkdir()
@@ -73,9 +63,7 @@ def test_a_run_is_called_after_what_it_is_of(
     assert out == f"runs/{name}\n"
 
 
-def test_another_request_gets_the_next_name_and_the_same_gets_its_own(
-    here: Path, jukebox: Jukebox
-) -> None:
+def test_another_request_gets_the_next_free_name(here: Path, jukebox: Jukebox) -> None:
     words = ("generate", "--seconds", SECONDS, "--until", "top")
     names = [stdout_of(jukebox(*words, "--seed", seed)).strip() for seed in (0, 1, 0, 1, 2)]
     assert names == ["runs/song", "runs/song-2", "runs/song", "runs/song-2", "runs/song-3"]
@@ -105,17 +93,17 @@ def test_the_same_command_again_changes_no_file(
     assert contents(run) == before
 
 
-def test_the_same_command_draws_again_only_what_was_lost(
+def test_the_same_command_samples_only_missing_tokens(
     run: Path, generate: Callable[..., str]
 ) -> None:
-    before, drawn = contents(run), all_tokens(run)
+    before, tokens = contents(run), all_tokens(run)
     (run / "tokens/level-0/item-00.safetensors").unlink()
     (run / "audio/item-00.wav").unlink()
     generate("--out", run)
     after = contents(run)
     lost = {"log.jsonl", "tokens/level-0/item-00.safetensors", "audio/item-00.wav"}
     assert {name for name in before if after[name] != before[name]} == lost
-    assert all_tokens(run) == drawn
+    assert all_tokens(run) == tokens
     assert after["audio/item-00.wav"][1] == before["audio/item-00.wav"][1]
 
 
@@ -151,7 +139,7 @@ def test_a_run_refuses_another_request(
     assert contents(run) == before
 
 
-def test_a_preset_says_all_that_flags_can_and_flags_win(here: Path, jukebox: Jukebox) -> None:
+def test_a_preset_can_set_every_option_and_options_win(here: Path, jukebox: Jukebox) -> None:
     (here / "p.yaml").write_text(
         f"model: mini\nseconds: {SECONDS}\nitems: 2\nseed: 3\n"
         "song: {genre: rock, artist: ada vale}\n"
@@ -175,20 +163,20 @@ def test_set_changes_a_key_of_the_preset(here: Path, jukebox: Jukebox) -> None:
     assert (run.config.seed, run.config.hop_fraction) == (9, (1.0, 1.0, 0.25))
 
 
-def test_what_was_stopped_before_it_was_a_run_is_not_in_the_way(
+def test_leftovers_of_an_interrupted_start_are_replaced(
     run: Path, generate: Callable[..., str]
 ) -> None:
     whole = all_tokens(run)
-    begun = run.with_name("begun")
-    begun.mkdir()
-    shutil.copytree(run / "items", begun / "items")
-    (begun / ".run.yaml.0123abcd.part").write_text("form")
-    generate("--out", begun)
-    assert all_tokens(begun) == whole
+    started = run.with_name("started")
+    started.mkdir()
+    shutil.copytree(run / "items", started / "items")
+    (started / ".run.yaml.0123abcd.part").write_text("form")
+    generate("--out", started)
+    assert all_tokens(started) == whole
 
 
 @pytest.mark.parametrize(("module", "name", "calls"), STOPS)
-def test_a_generate_that_was_stopped_comes_out_the_same(
+def test_an_interrupted_generate_resumes_with_the_same_result(
     module: Any,
     name: str,
     calls: int,
@@ -204,309 +192,6 @@ def test_a_generate_that_was_stopped_comes_out_the_same(
     assert all_tokens(run.with_name("out")) == all_tokens(run)
 
 
-@pytest.mark.parametrize(
-    ("words", "error", "hint"),
-    [
-        (
-            ("--artist", "Ada"),
-            "no artist 'Ada' in this model, which knows 3",
-            "did you mean 'Ada Vale'?",
-        ),
-        (
-            ("--genre", "polka"),
-            "no genre 'polka' in this model, which knows 2",
-            "known are: jazz, rock",
-        ),
-        (("--genre", "jaz"), "no genre 'jaz' in this model, which knows 2", "did you mean 'jazz'?"),
-        (("--genre", ",".join(["rock"] * 6)), "6 genres are too many", "give 5 at most"),
-        (
-            ("--temperature", 0),
-            "sampler 'temperature': must be 0.001 or more (for the most likely token use --greedy)",
-            "see `jukebox plugin list`",
-        ),
-        (("--top-k", 0), "sampler 'top-k': must be 1 or more", "see `jukebox plugin list`"),
-        (
-            ("--top-p", 2),
-            "sampler 'top-p': must be more than 0 and at most 1",
-            "see `jukebox plugin list`",
-        ),
-        (("--min-p", -1), "sampler 'min-p': must be from 0 to 1", "see `jukebox plugin list`"),
-        (("--seed", -1), "--seed must be from 0 to 2^63 - 1, not -1", "try 1"),
-        (("--seed", 2**63), f"--seed must be from 0 to 2^63 - 1, not {2**63}", "try 1"),
-        (("--model", "tniy"), "no model 'tniy'", "did you mean 'tiny'?"),
-        (
-            ("--model", "music"),
-            "music is not a model: it has no config.yaml",
-            "see `jukebox model list`",
-        ),
-        (("--set", "a=1"), "--set changes a preset, and none is given", "add --preset NAME"),
-        (("--preset", "rokc"), "no preset 'rokc'", "did you mean 'rock'?"),
-        (
-            ("--preset", "no/such.yaml"),
-            "no preset file no/such.yaml",
-            "check the path, or see `jukebox preset list`",
-        ),
-        (("--device", "mps"), "no device 'mps' on this machine", "use --device auto or cpu"),
-        (("--device", "cuda"), "no device 'cuda' on this machine", "use --device auto or cpu"),
-    ],
-)
-def test_a_word_or_number_that_will_not_do(
-    words: tuple[object, ...],
-    error: str,
-    hint: str,
-    refused: Refused,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    refused(*GENERATE, *words, error=error, hint=hint)
-
-
-@pytest.mark.parametrize(
-    ("number", "told"), [(0, 0), (-1, -1), ("nan", "nan"), ("inf", "inf"), (1e9, "1e+09")]
-)
-@pytest.mark.parametrize(
-    "words",
-    [
-        ("generate", "--model", "tiny", "--out", "out", "--seconds"),
-        ("continue", "run", "--seconds"),
-        ("continue", "--audio", "tone.wav", "--model", "tiny", "--out", "out", "--prime"),
-    ],
-)
-def test_a_length_that_is_none(
-    words: tuple[object, ...], number: object, told: object, refused: Refused
-) -> None:
-    error = f"{words[-1]} must be more than 0 and less than 1,000,000, not {told}"
-    refused(*words, number, error=error, hint="try 20")
-
-
-def test_only_makes_some_of_the_items(generate: Callable[..., str], tmp_path: Path) -> None:
+def test_only_selects_items(generate: Callable[..., str], tmp_path: Path) -> None:
     generate("--items", 8, "--only", "4-5,7", "--until", "top", "--out", tmp_path / "run")
     assert Run(tmp_path / "run").items() == [4, 5, 7]
-
-
-@pytest.mark.parametrize(
-    ("words", "error", "hint"),
-    [
-        (("--items", 0), "--items must be 1 or more, not 0", "try 1"),
-        (("--items", -1), "--items must be 1 or more, not -1", "try 1"),
-        (
-            ("--items", "4-7"),
-            "invalid value for '--items': Input should be a valid integer, "
-            "unable to parse string as an integer",
-            "see `jukebox generate --help`",
-        ),
-        (
-            ("--items", 4, "--only", "4-7"),
-            "--only '4-7': there are only items 0 to 3",
-            "say how many there are: --items 8",
-        ),
-        (
-            ("--only", "2"),
-            "--only '2': there is only item 0",
-            "say how many there are: --items 3",
-        ),
-        (
-            ("--items", 4, "--only", "x"),
-            "can't read --only 'x'",
-            "write a list such as 2, 0,2 or 4-7",
-        ),
-        (
-            ("--items", 10_001),
-            "--items 10001 asks for more than 10,000 items at once",
-            "make them in several commands: --only 0-9999, --only 10000-19999 ...",
-        ),
-    ],
-)
-def test_items_that_are_refused(
-    words: tuple[object, ...], error: str, hint: str, refused: Refused
-) -> None:
-    refused(*GENERATE, *words, error=error, hint=hint)
-
-
-def test_out_can_not_be_stdout(refused: Refused) -> None:
-    error, hint = "can't write to '-'", "name a folder or file, such as --out runs/song"
-    for command in (
-        GENERATE[:-2],
-        ("continue", "run"),
-        ("tokenize", "tone.wav", "--model", "tiny"),
-    ):
-        refused(*command, "--out", "-", error=error, hint=hint)
-
-
-def test_a_condition_that_the_model_has_no_use_for(place: Path, refused: Refused) -> None:
-    for level in range(3):
-        (place / f"models/tiny/prior-{level}.json").unlink()
-    error = "model 'tiny' has no use for --genre"
-    refused(*GENERATE, "--genre", "rock", error=error, hint="it takes no conditions")
-
-
-@pytest.mark.parametrize(
-    ("text", "error", "hint"),
-    [
-        ("secnds: 1\n", "no key 'secnds' in p.yaml:1", "did you mean 'seconds'?"),
-        (
-            "model: tiny\nsong: [\n",
-            "p.yaml:3: bad YAML: expected the node content, but found '<stream end>'",
-            "check the indentation and the quotes around that line",
-        ),
-        (
-            "seconds: -2\n",
-            "seconds in p.yaml:1 must be more than 0 and less than 1,000,000, not -2",
-            "try 20",
-        ),
-        ("seed: -2\n", "seed in p.yaml:1 must be from 0 to 2^63 - 1, not -2", "try 1"),
-        ("items: -2\n", "items in p.yaml:1 must be 1 or more, not -2", "try 1"),
-        ("song: {gerne: rock}\n", "p.yaml:1: no condition 'gerne'", "did you mean 'genre'?"),
-        (
-            "song:\n  genre: rock\n  artist: 311\n",
-            "p.yaml:3: can't read artist 311",
-            "write a name, in quotes",
-        ),
-        ("song: {artist: 311}\n", "p.yaml:1: can't read artist 311", "write a name, in quotes"),
-        (
-            "sampling: {hop_fraction: [1, 0, 1]}\n",
-            "p.yaml:1: the hop_fraction of level 1 must be more than 0 and at most 1, not 0",
-            "try 0.5",
-        ),
-        (
-            "vqvae: {codebook_size: 5}\n",
-            "p.yaml is a training preset, not a song",
-            "train a model with it: `jukebox train vqvae --preset`, or choose another preset",
-        ),
-        (
-            "seed: 1\nsampling:\n  options: [{}, {}, {temp: 1}]\n",
-            "p.yaml:3: no sampling option 'temp'",
-            "did you mean 'temperature'?",
-        ),
-    ],
-)
-def test_a_preset_that_will_not_do(
-    text: str, error: str, hint: str, place: Path, refused: Refused
-) -> None:
-    (place / "p.yaml").write_text(text)
-    words = ("generate", "--preset", "p.yaml", "--model", "tiny", "--out", "out")
-    refused(*words, error=error, hint=hint)
-
-
-@pytest.mark.parametrize(
-    ("setting", "error"),
-    [
-        ("seconds=abc", "seconds: Input should be a valid number"),
-        ("sampling.hop_fraction=[a]", "sampling.hop_fraction.0: Input should be a valid number"),
-        ("sampling.hop_fraction.0=a", "sampling.hop_fraction.0: Input should be a valid number"),
-        (
-            "sampling.hop_fraction.0=0",
-            "the hop_fraction of level 0 must be more than 0 and at most 1, not 0",
-        ),
-        ("sampling.options=[{temp: 1}]", "no sampling option 'temp'"),
-        ("song.artist=311", "can't read artist 311"),
-    ],
-)
-def test_what_set_says_is_blamed_on_it(
-    setting: str, error: str, place: Path, jukebox: Jukebox
-) -> None:
-    (place / "p.yaml").write_text("seconds: 3\nsampling: {hop_fraction: [1, 1, 1]}\n")
-    result = jukebox("generate", "--preset", "p.yaml", "--set", setting, "--out", "out")
-    assert result.code == 2
-    assert result.err.startswith(f"error: --set '{setting}': {error}")
-
-
-@pytest.mark.parametrize("name", ["music-2", "notes.txt", "corpus"])
-def test_what_is_in_the_way_is_left_alone(name: str, place: Path, refused: Refused) -> None:
-    (place / "music-2").mkdir()
-    (place / "music-2" / "song.mp3").touch()
-    (place / "notes.txt").write_text("x")
-    Corpus(place / "corpus").write_config(CorpusConfig())
-    error, hint = f"{name} is there already and is not a run", "choose another --out"
-    refused(*GENERATE[:-1], name, error=error, hint=hint)
-    refused("continue", "run", *SECONDS_OPTION, "--out", name, error=error, hint=hint)
-    for command in (("continue", "--audio"), ("tokenize",)):
-        refused(*command, "tone.wav", "--model", "tiny", "--out", name, error=error, hint=hint)
-
-
-@pytest.mark.parametrize(
-    ("name", "error", "hint"),
-    [
-        (
-            "tone.wav/out",
-            "can't write tone.wav/out/run.yaml: Not a directory",
-            "choose another folder: part of this path is a file",
-        ),
-        (
-            "x" * 300,
-            f"can't use {'x' * 300}/run.yaml: File name too long",
-            "choose a shorter name",
-        ),
-    ],
-)
-def test_a_path_that_can_not_be(name: str, error: str, hint: str, refused: Refused) -> None:
-    refused(*GENERATE[:-1], name, error=error, hint=hint)
-
-
-@pytest.mark.parametrize(
-    ("command", "first"),
-    [
-        (("generate", *SECONDS_OPTION), "run.yaml"),
-        (
-            ("continue", "--audio", "tone.wav", *SECONDS_OPTION),
-            "tokens/level-0/item-00.safetensors",
-        ),
-        (("tokenize", "tone.wav"), "tokens/level-0/item-00.safetensors"),
-        (("tokenize", "tone.wav", "--as", "corpus"), "corpus.yaml"),
-    ],
-)
-def test_a_folder_that_can_not_be_written_to(
-    command: tuple[object, ...], first: str, locked: tuple[Path, str, str], refused: Refused
-) -> None:
-    folder, reason, hint = locked
-    words = ("--model", "tiny", "--out", folder / "out", "--quiet")
-    refused(*command, *words, error=f"can't write {folder}/out/{first}: {reason}", hint=hint)
-
-
-def test_a_folder_that_can_not_be_looked_into(
-    place: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    look = Path.is_file
-
-    def refuse(self: Path) -> bool:
-        if "closed" in self.parts:
-            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(self))
-        return look(self)
-
-    monkeypatch.setattr(Path, "is_file", refuse)
-    refused(
-        *("generate", "--model", "closed/tiny", *SECONDS_OPTION),
-        error="can't use closed/tiny/config.yaml: Permission denied",
-        hint="change its permissions, or those of the folders around it",
-    )
-
-
-@pytest.mark.parametrize("until", ["nothing", "top", "tokens"])
-def test_no_space_left_while_a_song_is_made(
-    until: str, template: Path, disk: Disk, jukebox: Jukebox
-) -> None:
-    run = disk.path / "run"
-    words = (
-        "generate",
-        "--model",
-        template / "models/tiny",
-        *SECONDS_OPTION,
-        "--items",
-        2,
-        "--out",
-        run,
-    )
-    if until != "nothing":
-        assert jukebox(*words, "--until", until).code == 0
-    disk.fill()
-    before = all_tokens(run)
-    result = jukebox(*words, "--quiet")
-    assert (result.code, result.out) == (2, "")
-    assert result.err.startswith(f"error: can't write {run}/")
-    assert result.err.endswith(f": No space left on device\n\n{FULL_DISK_HINT}")
-    assert partial_files(disk.path) == []
-    assert all_tokens(run) == before
-    disk.free()
-    assert jukebox(*words).code == 0
-    assert all_tokens(run) == all_tokens(template / "run")

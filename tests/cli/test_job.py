@@ -1,4 +1,4 @@
-"""What the commands that sample share: results, signals, models and tokens that are damaged."""
+"""Shared by the commands that sample: results, signals, models and tokens that are damaged."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from support.command_line import (
 from support.run_files import all_tokens, tokens
 
 
-def test_json_says_what_is_on_disk(
+def test_json_describes_the_files_on_disk(
     run: Path, generate: Callable[..., str], jukebox: Jukebox
 ) -> None:
     sound = str(run / "audio/item-00.wav")
@@ -81,7 +81,7 @@ def test_a_signal_leaves_a_run_that_the_same_command_finishes(
     stdout, stderr = process.communicate()
     assert (process.returncode, stdout) == (code, "")
     if number != signal.SIGKILL:
-        assert stderr.endswith("\nstopped; the same command goes on from here\n")
+        assert stderr.endswith("\nstopped; run the same command again to resume\n")
     left = all_tokens(out)
     assert sum(map(len, left.values())) < sum(map(len, uninterrupted.values()))
     assert all(uninterrupted[key][: len(part)] == part for key, part in left.items())
@@ -101,7 +101,7 @@ def test_a_signal_leaves_a_run_that_the_same_command_finishes(
         (with_tokens(np.full(100, 64, np.uint16)), "token 64 is not one of 64"),
     ],
 )
-def test_a_damaged_file_of_tokens(
+def test_a_damaged_token_file_is_an_error(
     command: str, damage: Callable[[Path], None], reason: str, refused: Refused, place: Path
 ) -> None:
     path = Path("run/tokens/level-0/item-01.safetensors")
@@ -130,21 +130,21 @@ def test_a_damaged_file_of_tokens(
         ),
     ],
 )
-def test_a_model_that_is_half_there(
+def test_an_incomplete_model_is_an_error(
     name: str, error: str, hint: str, place: Path, refused: Refused
 ) -> None:
     (place / "models/tiny" / name).unlink()
     refused(*GENERATE, error=error, hint=hint)
 
 
-def test_what_is_there_of_a_model_can_be_used(place: Path, jukebox: Jukebox) -> None:
+def test_the_existing_parts_of_a_model_can_be_used(place: Path, jukebox: Jukebox) -> None:
     for name in ("prior-0", "prior-1", "vqvae-0"):
         (place / f"models/tiny/{name}.safetensors").unlink()
     assert jukebox(*GENERATE, "--until", "top").code == 0
 
 
 @pytest.mark.parametrize("part", ["prior-0", "prior-2", "vqvae-0"])
-def test_damaged_weights(part: str, place: Path, refused: Refused) -> None:
+def test_damaged_weights_are_an_error(part: str, place: Path, refused: Refused) -> None:
     path = Path(f"models/tiny/{part}.safetensors")
     for damage, reason in (
         (truncate, "incomplete metadata, file not fully covered"),
@@ -155,7 +155,9 @@ def test_damaged_weights(part: str, place: Path, refused: Refused) -> None:
         refused(*GENERATE, error=error, hint="restore it from a copy")
 
 
-def test_weights_of_another_shape(place: Path, jukebox: Jukebox, registry: Registry) -> None:
+def test_weights_of_another_shape_are_an_error(
+    place: Path, jukebox: Jukebox, registry: Registry
+) -> None:
     path = place / "models/tiny/config.yaml"
     path.write_text(path.read_text().replace("width: 32", "width: 48"))
     result = jukebox(*GENERATE)
@@ -186,7 +188,7 @@ def test_weights_of_another_shape(place: Path, jukebox: Jukebox, registry: Regis
         ),
     ],
 )
-def test_conditioners_with_fields_of_another_shape(
+def test_conditioners_with_fields_of_another_shape_are_an_error(
     fields: dict[str, Any], error: str, hint: str, place: Path, refused: Refused
 ) -> None:
     Model(place / "models/tiny").write_fitted_conditioners(2, fields)

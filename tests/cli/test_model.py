@@ -10,7 +10,7 @@ from jukebox_cli.storage.model import model_names
 from support.command_line import GENERATE, Jukebox, Refused, stdout_of
 
 
-def test_model_list_and_show(here: Path, jukebox: Jukebox) -> None:
+def test_models_are_listed_and_shown(here: Path, jukebox: Jukebox) -> None:
     assert "mini" in stdout_of(jukebox("model", "list")).splitlines()
     assert "mini" in json.loads(stdout_of(jukebox("model", "list", "--json")))["models"]
     text = stdout_of(jukebox("model", "show", "mini"))
@@ -30,7 +30,7 @@ def test_model_list_and_show(here: Path, jukebox: Jukebox) -> None:
     }
 
 
-def test_model_show_of_a_half_trained_model(here: Path, jukebox: Jukebox) -> None:
+def test_a_partly_trained_model_is_shown(here: Path, jukebox: Jukebox) -> None:
     (here / "models/mini/prior-0.safetensors").unlink()
     (here / "models/mini/card.md").write_text("# A card\n")
     text = stdout_of(jukebox("model", "show", "mini"))
@@ -38,7 +38,7 @@ def test_model_show_of_a_half_trained_model(here: Path, jukebox: Jukebox) -> Non
     assert text.endswith("\n\n# A card\n")
 
 
-def test_a_model_without_its_config(place: Path, refused: Refused) -> None:
+def test_a_model_without_a_config_is_an_error(place: Path, refused: Refused) -> None:
     (place / "models/tiny/config.yaml").unlink()
     error, hint = "models/tiny is not a model: it has no config.yaml", "see `jukebox model list`"
     refused("model", "show", "models/tiny", error=error, hint=hint)

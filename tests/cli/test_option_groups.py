@@ -49,12 +49,12 @@ def test_a_command_receives_the_values_of_a_group_as_one_object() -> None:
     assert json.loads(result.stdout)[2] == {"width": 8, "depth": 4}
 
 
-def test_plugin_options_are_those_that_were_given() -> None:
+def test_plugin_options_without_a_value_are_left_out() -> None:
     result = run(["--width", "8", "--artist", "Ada", "--top-k", "5"])
     assert json.loads(result.stdout)[3:5] == [{"artist": "Ada"}, {"top_k": 5}]
 
 
-def test_the_notes_of_fields_are_checked_as_options_are() -> None:
+def test_annotations_of_fields_are_checked_like_options() -> None:
     assert "--width" in run([]).stderr  # is required
     assert run(["--width", "8", "--layers", "0"]).exit_code == 2
 

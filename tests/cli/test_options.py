@@ -37,7 +37,7 @@ def test_a_shared_option_is_the_same_everywhere(
 
 
 @pytest.mark.parametrize("name", ["--items", "--only"])
-def test_how_many_and_which_mean_the_same_everywhere(name: str, commands: dict[str, Any]) -> None:
+def test_items_and_only_have_one_help_text_everywhere(name: str, commands: dict[str, Any]) -> None:
     helps = {p.help for c in commands.values() for p in c.params if name in p.opts}
     assert len(helps) == 1
 
@@ -56,7 +56,7 @@ def test_the_words_of_options_are_those_of_the_field(registry: Registry) -> None
     assert option(train["prior"], "--cross-attention-layers").default == 1
 
 
-def test_a_request_of_no_options_asks_for_nothing() -> None:
+def test_a_request_without_options_is_empty() -> None:
     assert set(vars(RequestOptions()).values()) == {None}
 
 

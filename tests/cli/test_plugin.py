@@ -7,7 +7,7 @@ import json
 from support.command_line import Jukebox, stdout_of
 
 
-def test_plugin_list(jukebox: Jukebox) -> None:
+def test_plugins_are_listed(jukebox: Jukebox) -> None:
     rows = json.loads(stdout_of(jukebox("plugin", "list", "--json")))["plugins"]
     assert {
         "kind": "conditioner",

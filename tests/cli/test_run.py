@@ -81,11 +81,11 @@ def test_list_of_no_folder_is_refused(refused: Refused) -> None:
     refused("run", "list", "nosuch", error="no folder nosuch", hint=hint)
 
 
-def test_list_says_of_what_progress_is_not_known(runs: Path, jukebox: Jukebox) -> None:
+def test_list_marks_unknown_progress(runs: Path, jukebox: Jukebox) -> None:
     shutil.rmtree("models")
     rows = json.loads(stdout_of(jukebox("run", "list", "--json")))["runs"]
     model = Run(Path("runs/song")).config.model
-    assert rows[1]["progress"] == f"the model of runs/song is not there: '{model}'"
+    assert rows[1]["progress"] == f"the model of runs/song is missing: '{model}'"
     assert rows[1]["items"] == [0]
 
 
@@ -104,7 +104,9 @@ def test_rm_removes_runs_and_nothing_else(runs: Path, jukebox: Jukebox) -> None:
     ("answer", "is_removed"),
     [("y\n", True), ("yes\n", True), ("n\n", False), ("\n", False), ("what\n", False)],
 )
-def test_rm_asks(answer: str, is_removed: bool, runs: Path, ask: Callable[..., Result]) -> None:
+def test_rm_asks_for_confirmation(
+    answer: str, is_removed: bool, runs: Path, ask: Callable[..., Result]
+) -> None:
     result = ask(answer, "run", "rm", "runs/song", "runs/sketch")
     question = "remove runs/song, runs/sketch? [y/N] "
     removed = "runs/song\nruns/sketch\n"
@@ -131,7 +133,7 @@ def test_rm_without_an_answer_removes_nothing(runs: Path, jukebox: Jukebox) -> N
     assert (result.code, result.out) == (2, "")
     assert result.err.endswith(
         "error: no answer on the standard input, so nothing was removed\n\n"
-        "hint: add --yes to remove without a question\n"
+        "hint: add --yes to remove without asking\n"
     )
     assert (runs / "runs/song").exists()
 
@@ -163,7 +165,7 @@ def test_rm_refuses_a_link(place: Path, refused: Refused) -> None:
 # show
 
 
-def test_show_says_what_an_item_is_made_of(here: Path, jukebox: Jukebox) -> None:
+def test_show_prints_the_segments_of_an_item(here: Path, jukebox: Jukebox) -> None:
     words = ("--genre", "rock", "--artist", "ada vale", "--seed", 5, "--top-k", 8)
     stdout_of(jukebox("generate", "--seconds", SECONDS, *words, "--out", "runs/song"))
     assert stdout_of(jukebox("run", "show", "runs/song")) == (

@@ -55,7 +55,7 @@ def test_tokenize_to_a_run_again_adds_nothing_and_another_recording_is_refused(
     assert contents(out) == before
 
 
-def test_tokenize_that_was_stopped_starts_again(
+def test_an_interrupted_tokenize_can_be_repeated(
     tiny: Model, jukebox: Jukebox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sounds = [write_chord(tmp_path / f"{n}.wav", 0.1 * n) for n in (1, 2)]
@@ -111,7 +111,7 @@ BAD_SOUNDS = [
 
 @pytest.mark.parametrize(("name", "error", "hint"), BAD_SOUNDS)
 @pytest.mark.parametrize("command", ["continue --audio", "tokenize", "train vqvae"])
-def test_sound_that_can_not_be_heard(
+def test_unreadable_audio_is_an_error(
     command: str, name: str, error: str, hint: str, refused: Refused
 ) -> None:
     refused(*command.split(), name, "--model", "models/tiny", *out(command), error=error, hint=hint)
@@ -121,13 +121,13 @@ def out(command: str) -> tuple[str, ...]:
     return () if command.startswith("train") else ("--out", "out")
 
 
-def test_a_folder_without_sound(refused: Refused) -> None:
+def test_a_folder_without_audio_is_an_error(refused: Refused) -> None:
     kinds = ".aif, .aifc, .aiff, .au, .caf, .flac, .mp3, .oga, .ogg, .opus, .w64, .wav"
     words = ("tokenize", "music", "--out", "out", "--model", "tiny")
     refused(*words, error="no audio in music", hint=f"looked for {kinds}")
 
 
-def test_all_bad_sounds_are_told_at_once(place: Path, jukebox: Jukebox) -> None:
+def test_all_unreadable_files_are_reported_together(place: Path, jukebox: Jukebox) -> None:
     result = jukebox(
         "tokenize", *(name for name, _, _ in BAD_SOUNDS[1:]), "--model", "tiny", "--out", "out"
     )
@@ -143,7 +143,7 @@ def test_all_bad_sounds_are_told_at_once(place: Path, jukebox: Jukebox) -> None:
         ("nan.wav", "nan.wav has samples that are not numbers", "export it again"),
     ],
 )
-def test_sound_that_turns_out_bad_while_it_is_read(
+def test_audio_that_is_damaged_further_in_is_an_error(
     name: str, error: str, hint: str, kind: str, place: Path, jukebox: Jukebox
 ) -> None:
     words = ("--model", "tiny", "--as", kind, "--out", "out", "--quiet")
@@ -157,9 +157,9 @@ def test_sound_that_turns_out_bad_while_it_is_read(
         assert [entry.name for entry in Corpus(Path("out")).songs()] == ["tone.wav"]
 
 
-def test_a_run_is_no_corpus(refused: Refused) -> None:
+def test_a_run_is_not_a_corpus(refused: Refused) -> None:
     refused(
         *("tokenize", "tone.wav", "--model", "tiny", "--as", "corpus", "--out", "run", "--quiet"),
-        error="run is there already and is not a corpus",
+        error="run exists already and is not a corpus",
         hint="choose another --out",
     )

@@ -17,7 +17,7 @@ from support.run_files import write_chord
 from support.tiny_model import TINY
 
 
-def test_a_model_from_sound_to_song(jukebox: Jukebox, tmp_path: Path) -> None:
+def test_a_model_is_trained_and_generates_a_song(jukebox: Jukebox, tmp_path: Path) -> None:
     """train vqvae -> tokenize -> train prior -> generate, all by the command line."""
     (tmp_path / "shape.yaml").write_text(TINY)
     sounds = [write_chord(tmp_path / "sounds" / f"{n}.wav", 0.3) for n in range(3)]
@@ -44,13 +44,11 @@ def test_a_model_from_sound_to_song(jukebox: Jukebox, tmp_path: Path) -> None:
 
 def corpus(place: Path, model: str) -> Corpus:
     made = Corpus(place / "corpus")
-    config = Model(place / "models" / model).config.vqvae
-    fingerprint = Model(place / "models" / model).fingerprint()
-    made.write_config(CorpusConfig(2, fingerprint, 8000, config.hop_lengths, config.codebook_size))
+    made.write_config(CorpusConfig.of_model(Model(place / "models" / model)))
     return made
 
 
-def test_a_corpus_that_will_not_do(place: Path, refused: Refused) -> None:
+def test_an_invalid_corpus_is_an_error(place: Path, refused: Refused) -> None:
     prior = ("train", "prior", "corpus", "--model", "models/tiny", "--level")
     (place / "corpus").mkdir()
     error = "corpus is not a corpus"

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-import torch
 
 from support.command_line import Jukebox, Refused, stdout_of
 from support.tiny_model import TINY
@@ -23,6 +22,7 @@ def test_train_vqvae_of_one_level_touches_no_other(
 TRAIN = ("train", "vqvae", "tone.wav", "--model", "models/new", "--steps", 1, "--batch", 1)
 
 
+@pytest.mark.usefixtures("no_gpu")
 @pytest.mark.parametrize(
     ("words", "error", "hint"),
     [
@@ -36,14 +36,9 @@ TRAIN = ("train", "vqvae", "tone.wav", "--model", "models/new", "--steps", 1, "-
         (("--device", "mps"), "no device 'mps' on this machine", "use --device auto or cpu"),
     ],
 )
-def test_training_that_can_not_begin_makes_no_model(
-    words: tuple[object, ...],
-    error: str,
-    hint: str,
-    refused: Refused,
-    monkeypatch: pytest.MonkeyPatch,
+def test_training_that_is_refused_creates_no_model(
+    words: tuple[object, ...], error: str, hint: str, refused: Refused
 ) -> None:
-    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     refused(*TRAIN, *words, error=error, hint=hint)
     assert not Path("models/new").exists()
 
@@ -55,9 +50,7 @@ def test_training_that_can_not_begin_makes_no_model(
         ("seconds: 3\nsong: {}\n", "p.yaml is a song, not a training preset"),
     ],
 )
-def test_a_preset_of_a_song_is_none_of_a_model(
-    text: str, error: str, place: Path, jukebox: Jukebox
-) -> None:
+def test_a_song_preset_is_refused(text: str, error: str, place: Path, jukebox: Jukebox) -> None:
     (place / "p.yaml").write_text(text)
     result = jukebox(*TRAIN, "--preset", "p.yaml")
     assert (result.code, result.out) == (2, "")
@@ -65,7 +58,7 @@ def test_a_preset_of_a_song_is_none_of_a_model(
     assert not Path("models/new").exists()
 
 
-def test_training_needs_something_that_is_not_held_out(place: Path, refused: Refused) -> None:
+def test_training_needs_songs_that_are_not_held_out(place: Path, refused: Refused) -> None:
     (place / "songs.csv").write_text("audio,held_out\ntone.wav,true\n")
     words = ("train", "vqvae", "songs.csv", *TRAIN[3:])
     hint = "name audio files, folders or a manifest"

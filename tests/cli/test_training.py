@@ -1,4 +1,4 @@
-"""What `train vqvae` and `train prior` share: signals, checkpoints, losses that are not finite."""
+"""Shared by `train vqvae` and `train prior`: signals, checkpoints, losses that are not finite."""
 
 from __future__ import annotations
 
@@ -33,13 +33,13 @@ def test_a_signal_to_all_processes_of_a_training_loses_nothing(
     os.killpg(process.pid, number)
     stdout, stderr = process.communicate()
     assert (process.returncode, stdout) == (code, "")
-    assert stderr.endswith("\nstopped; the same command goes on from here\n")
+    assert stderr.endswith("\nstopped; run the same command again to resume\n")
     step = [row["step"] for row in read_jsonl(model.log)][-1]
     stdout_of(jukebox(*words[:-1], step + 1))
     assert [row["step"] for row in read_jsonl(model.log) if "loss" in row][-2:] == [step, step + 1]
 
 
-def test_training_that_goes_wrong_keeps_its_last_checkpoint(place: Path, jukebox: Jukebox) -> None:
+def test_failed_training_keeps_its_last_checkpoint(place: Path, jukebox: Jukebox) -> None:
     (place / "shape.yaml").write_text(TINY)
     words = ("train", "vqvae", "tone.wav", "--model", "models/new", "--preset", "shape.yaml")
     few = ("--level", 2, "--batch", 1, "--crop", 0.1, "--save-every", 2, "--quiet")
@@ -55,7 +55,9 @@ def test_training_that_goes_wrong_keeps_its_last_checkpoint(place: Path, jukebox
     assert {name: after[name] for name in kept} == kept
 
 
-def test_a_checkpoint_of_another_shape(place: Path, refused: Refused, jukebox: Jukebox) -> None:
+def test_a_checkpoint_of_another_shape_is_an_error(
+    place: Path, refused: Refused, jukebox: Jukebox
+) -> None:
     (place / "shape.yaml").write_text(TINY)
     words = ("train", "vqvae", "tone.wav", "--model", "models/new", "--preset", "shape.yaml")
     few = ("--level", 2, "--steps", 1, "--batch", 1, "--crop", 0.1, "--quiet")
@@ -71,7 +73,9 @@ def test_a_checkpoint_of_another_shape(place: Path, refused: Refused, jukebox: J
     )
 
 
-def test_no_space_left_for_a_checkpoint(place: Path, disk: Disk, jukebox: Jukebox) -> None:
+def test_a_full_disk_while_writing_a_checkpoint_is_an_error(
+    place: Path, disk: Disk, jukebox: Jukebox
+) -> None:
     (place / "shape.yaml").write_text(TINY)
     words = ("train", "vqvae", "tone.wav", "--model", disk.path / "model", "--preset", "shape.yaml")
     few = ("--level", 2, "--batch", 1, "--crop", 0.1, "--quiet")

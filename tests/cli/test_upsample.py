@@ -22,7 +22,7 @@ from support.run_files import all_tokens
     ("until", "levels", "audio"),
     [("top", [2], False), ("tokens", [0, 1, 2], False), ("audio", [0, 1, 2], True)],
 )
-def test_until_stops_early_and_upsample_does_the_rest(
+def test_until_stops_at_a_level_and_upsample_completes_the_run(
     until: str,
     levels: list[int],
     audio: bool,
@@ -44,19 +44,21 @@ def test_until_stops_early_and_upsample_does_the_rest(
     ("name", "error"),
     [("nosuch", "nosuch does not exist"), ("music", "music is not a run: it has no run.yaml")],
 )
-def test_a_run_that_is_none(command: str, name: str, error: str, refused: Refused) -> None:
+def test_a_folder_that_is_not_a_run_is_an_error(
+    command: str, name: str, error: str, refused: Refused
+) -> None:
     refused(command, name, error=error, hint="make one with `jukebox generate --out`")
 
 
 @pytest.mark.parametrize("command", ["continue", "upsample", "decode"])
-def test_an_item_that_is_not_there(command: str, refused: Refused) -> None:
+def test_an_unknown_item_is_an_error(command: str, refused: Refused) -> None:
     refused(command, "run", "--only", "1-3", error="run has no item 2", hint="it has 0, 1")
     hint = "write a list such as 2, 0,2 or 4-7"
     refused(command, "run", "--only", "4-2", error="can't read --only '4-2'", hint=hint)
 
 
 @pytest.mark.parametrize("command", ["continue", "upsample", "decode"])
-def test_a_run_of_another_model(command: str, refused: Refused) -> None:
+def test_a_run_of_another_model_is_refused(command: str, refused: Refused) -> None:
     refused(
         *(command, "run", "--model", "other"),
         error="run is a run of another model than 'other'",
@@ -64,13 +66,13 @@ def test_a_run_of_another_model(command: str, refused: Refused) -> None:
     )
 
 
-def test_a_run_whose_model_has_changed_or_is_gone(place: Path, refused: Refused) -> None:
+def test_a_changed_or_missing_model_is_an_error(place: Path, refused: Refused) -> None:
     text = (place / "run/run.yaml").read_text().splitlines(keepends=True)
     mine = [line if not line.startswith("model:") else "model: models/mine\n" for line in text]
     (place / "run/run.yaml").write_text("".join(mine))
     refused(
         *("upsample", "run"),
-        error="the model of run is not there: 'models/mine'",
+        error="the model of run is missing: 'models/mine'",
         hint="say where it is now: --model FOLDER",
     )
     refused(
@@ -84,7 +86,7 @@ def test_a_run_whose_model_has_changed_or_is_gone(place: Path, refused: Refused)
     )
 
 
-def test_a_level_is_not_drawn_under_one_that_is_not_whole(
+def test_a_level_is_not_sampled_below_an_incomplete_one(
     tiny: Model, registry: Registry, place: Path, jukebox: Jukebox
 ) -> None:
 
@@ -96,26 +98,26 @@ def test_a_level_is_not_drawn_under_one_that_is_not_whole(
     assert caught.value.hint == "finish that level first, with the command that began it"
 
 
-def test_tokens_of_a_recording_are_not_replaced_by_drawn_ones(
+def test_tokens_of_a_recording_are_not_replaced_by_sampled_ones(
     refused: Refused, place: Path, jukebox: Jukebox
 ) -> None:
-    again = ("tokenize", "tone.wav", "--model", "models/tiny", "--out", "heard", "--as", "run")
+    again = ("tokenize", "tone.wav", "--model", "models/tiny", "--out", "encoded", "--as", "run")
     assert jukebox(*again).code == 0
-    path = Path("heard/tokens/level-1/item-00.safetensors")
-    hint = "restore it from a copy, or make the run anew from its recording"
+    path = Path("encoded/tokens/level-1/item-00.safetensors")
+    hint = "restore it from a copy, or create the run again from its recording"
     whole = path.read_bytes()
     truncate(path)
     reason = "Error while deserializing header: incomplete metadata, file not fully covered"
-    refused("decode", "heard", "--level", 1, error=f"{path} is damaged: {reason}", hint=hint)
+    refused("decode", "encoded", "--level", 1, error=f"{path} is damaged: {reason}", hint=hint)
     path.unlink()
-    gone = f"{path}, which held a recording, is gone"
-    refused("upsample", "heard", error=gone, hint=hint)
+    gone = f"{path}, with the tokens of a recording, is missing"
+    refused("upsample", "encoded", error=gone, hint=hint)
     refused(*again, error=gone, hint=hint)
     path.write_bytes(whole)
-    assert jukebox(*again).code == jukebox("upsample", "heard").code == 0
+    assert jukebox(*again).code == jukebox("upsample", "encoded").code == 0
 
 
-def test_what_a_damaged_file_says_to_do_works(place: Path, jukebox: Jukebox) -> None:
+def test_the_hint_of_a_damaged_file_works(place: Path, jukebox: Jukebox) -> None:
     before = all_tokens(Path("run"))
     path = Path("run/tokens/level-0/item-01.safetensors")
     truncate(path)
@@ -175,7 +177,7 @@ def test_what_a_damaged_file_says_to_do_works(place: Path, jukebox: Jukebox) -> 
         ),
     ],
 )
-def test_a_damaged_file_of_a_run(
+def test_a_damaged_file_of_a_run_is_an_error(
     name: str, text: str, error: str, hint: str, place: Path, refused: Refused
 ) -> None:
     path = place / "run" / name
@@ -184,7 +186,7 @@ def test_a_damaged_file_of_a_run(
     refused("upsample", "run", error=error, hint=hint)
 
 
-def test_an_item_that_lost_its_file(place: Path, refused: Refused) -> None:
+def test_an_item_without_its_file_is_an_error(place: Path, refused: Refused) -> None:
     (place / "run/items/item-01.json").unlink()
     error, hint = "run has no item 1", "it has 0"
     refused("upsample", "run", "--only", 1, error=error, hint=hint)

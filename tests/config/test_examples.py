@@ -15,7 +15,7 @@ def test_every_folder_of_examples_with_a_readme_is_one() -> None:
 
 
 @pytest.mark.parametrize("name", ["job-array", "mini", "plugin"])
-def test_an_example_is_found_by_its_name_and_has_a_title(name: str) -> None:
+def test_an_example_is_found_by_name_and_has_a_title(name: str) -> None:
     folder = find_example(name)
     assert folder.name == name
     assert f"# {example_title(folder)}\n" in (folder / "README.md").read_text(encoding="utf-8")

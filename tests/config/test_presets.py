@@ -32,7 +32,7 @@ def test_a_preset_is_found_by_path_and_by_name(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_preset_that_is_not_there_is_told(name: str, message: str, hint: str) -> None:
+def test_a_missing_preset_is_refused(name: str, message: str, hint: str) -> None:
     with pytest.raises(InputError) as caught:
         find_preset(name)
     assert (caught.value.message, caught.value.hint) == (message, hint)

@@ -16,12 +16,12 @@ from jukebox_cli.config.schema import (
 )
 
 
-def test_hops_multiply_up_the_levels() -> None:
+def test_hop_lengths_are_products_of_the_strides() -> None:
     assert VQVAEConfig().hop_lengths == (8, 32, 128)
     assert VQVAEConfig(strides=((4, 2), (2,)), widths=(8, 8), depths=(1, 1)).hop_lengths == (8, 16)
 
 
-def test_configs_with_nothing_said_are_the_papers() -> None:
+def test_default_configs_are_those_of_the_paper() -> None:
     assert (VQVAEConfig().sample_rate, VQVAEConfig().codebook_size) == (44100, 2048)
     assert (PriorConfig().context_length, PriorConfig().rows) == (8192, 128)
 
@@ -55,7 +55,7 @@ def test_only_one_format_is_read(number: int) -> None:
         ({"depth": 2, "added_layers": (2,)}, "added_layers must be from 0 to 1"),
     ],
 )
-def test_a_prior_that_cannot_be_is_refused(fields: dict[str, Any], message: str) -> None:
+def test_an_invalid_prior_config_is_refused(fields: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=f"^{message}$"):
         PriorConfig(**fields)
 

@@ -1,4 +1,4 @@
-"""What is suggested for names that are not known."""
+"""Suggestions for unknown names."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from jukebox_cli.interfaces.errors import InputError
         ("x", [], None),
     ],
 )
-def test_did_you_mean(word: str, known: list[str], answer: str | None) -> None:
+def test_a_close_name_is_suggested(word: str, known: list[str], answer: str | None) -> None:
     assert did_you_mean(word, known) == answer
 
 
-def test_unknown_lists_what_is_known_when_nothing_is_close() -> None:
+def test_an_unknown_name_without_a_close_match_lists_known_names() -> None:
     assert unknown_name("level", "xyz", ["a", "b"], " here").message == "no level 'xyz' here"
     assert unknown_name("level", "xyz", ["a", "b"]).hint == "known are: a, b"
     assert unknown_name("level", "xyz", []).hint == "known are: none"
@@ -43,7 +43,7 @@ def test_a_name_is_found_whatever_its_case_spaces_and_marks(word: str, found: st
     assert find_name(word, ["ABBA", "AC/DC", "Beyonc\u00e9"]) == found
 
 
-def test_a_name_as_it_stands_goes_before_one_that_is_like_it() -> None:
+def test_an_exact_name_is_preferred_to_a_similar_one() -> None:
     assert find_name("a-b", ["A B", "A-B"]) == "A-B"
     assert find_name("a_b", ["A B", "A-B"]) == "A B"
 

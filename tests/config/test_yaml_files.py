@@ -1,4 +1,4 @@
-"""YAML as configs: how it is read, overridden and written, and what is said about mistakes."""
+"""YAML files as configs: reading, overriding, writing, and errors."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ sampling:
 """
 
 
-def test_a_preset_is_read_whole(path: Path) -> None:
+def test_every_key_of_a_preset_is_read(path: Path) -> None:
     path.write_text(FULL)
     assert load_config(SongPreset, path) == SongPreset(
         format=2,
@@ -60,7 +60,7 @@ def test_a_preset_is_read_whole(path: Path) -> None:
     )
 
 
-def test_what_is_not_said_has_a_default(path: Path) -> None:
+def test_missing_keys_have_defaults(path: Path) -> None:
     path.write_text("seconds: 1\n")
     assert load_config(SongPreset, path) == SongPreset(seconds=1.0)
 
@@ -68,7 +68,7 @@ def test_what_is_not_said_has_a_default(path: Path) -> None:
 @pytest.mark.parametrize(
     ("kind", "text"), [(SongPreset, FULL), (ModelConfig, TINY), (ModelConfig, "format: 2\n")]
 )
-def test_dump_is_read_back_the_same(kind: type, text: str, path: Path) -> None:
+def test_a_dumped_config_is_read_back_unchanged(kind: type, text: str, path: Path) -> None:
     path.write_text(text)
     config: object = load_config(kind, path)
     path.write_text(dump_yaml(config))
@@ -110,7 +110,7 @@ def test_dump_is_read_back_the_same(kind: type, text: str, path: Path) -> None:
         ),
     ],
 )
-def test_an_unknown_key_is_told_with_its_line_and_what_was_meant(
+def test_an_unknown_key_is_refused_with_its_line_and_a_suggestion(
     kind: type, text: str, message: str, hint: str, path: Path
 ) -> None:
     assert refusal(path, text, kind) == (message, hint)
@@ -182,7 +182,7 @@ INTEGER = "Input should be a valid integer, unable to parse string as an integer
         ),
     ],
 )
-def test_a_bad_value_is_told_with_its_line_and_key(
+def test_an_invalid_value_is_refused_with_its_line_and_key(
     kind: type, text: str, message: str, path: Path
 ) -> None:
     assert refusal(path, text, kind) == (message, "correct that value")
@@ -245,11 +245,13 @@ NO_PLACE, SEE = "no such place in the preset", "see `jukebox preset show`"
         ("", "my.yaml: expected 'key: value' lines", "see `jukebox preset show rock`"),
     ],
 )
-def test_bad_yaml_is_told_with_its_line(text: str, message: str, hint: str, path: Path) -> None:
+def test_invalid_yaml_is_refused_with_its_line(
+    text: str, message: str, hint: str, path: Path
+) -> None:
     assert refusal(path, text) == (message, hint)
 
 
-def test_a_file_that_can_not_be_read_is_told(tmp_path: Path) -> None:
+def test_an_unreadable_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "latin.yaml").write_bytes("about: ü\n".encode("latin-1"))
     for name, message, hint in (
         ("none.yaml", f"no file {tmp_path}/none.yaml", "check the path"),
@@ -272,7 +274,7 @@ def test_a_file_that_can_not_be_read_is_told(tmp_path: Path) -> None:
         ("description=a=b", ("description",), "a=b"),
     ],
 )
-def test_an_override_reaches_any_key(
+def test_an_override_can_set_any_key(
     override: str, place: tuple[Any, ...], value: Any, path: Path
 ) -> None:
     path.write_text(FULL)
@@ -286,7 +288,7 @@ def test_an_override_reaches_any_key(
     assert load_config(SongPreset, path, [override]) == load_config(SongPreset, text)
 
 
-def test_overrides_make_the_mappings_they_need_and_the_last_one_wins(path: Path) -> None:
+def test_overrides_create_mappings_and_the_last_one_wins(path: Path) -> None:
     path.write_text("seconds: 1\n")
     preset = load_config(SongPreset, path, ["song.artist=A", "song.artist=B"])
     assert preset.song == {"artist": "B"}
@@ -302,14 +304,14 @@ def test_overrides_make_the_mappings_they_need_and_the_last_one_wins(path: Path)
         ("seconds=[", "--set 'seconds=[': bad YAML after '='", YAML_HINT),
     ],
 )
-def test_a_bad_override_is_told(override: str, message: str, hint: str, path: Path) -> None:
+def test_an_invalid_override_is_refused(override: str, message: str, hint: str, path: Path) -> None:
     path.write_text(FULL)
     with pytest.raises(InputError) as caught:
         load_config(SongPreset, path, [override])
     assert (caught.value.message, caught.value.hint) == (message, hint)
 
 
-def test_an_override_with_an_unknown_key_names_it(path: Path) -> None:
+def test_an_unknown_key_in_an_override_is_refused_by_name(path: Path) -> None:
     path.write_text(FULL)
     with pytest.raises(InputError, match=r"^no key 'secnds' in --set 'secnds=1'$"):
         load_config(SongPreset, path, ["secnds=1"])

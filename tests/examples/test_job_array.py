@@ -76,13 +76,15 @@ def assert_same(made: Run, plain: Run) -> None:
         assert made.audio_file(item).read_bytes() == plain.audio_file(item).read_bytes()
 
 
-def test_without_a_scheduler(environment: dict[str, str], plain: Run, tmp_path: Path) -> None:
+def test_tasks_run_without_a_scheduler(
+    environment: dict[str, str], plain: Run, tmp_path: Path
+) -> None:
     made = Run(tmp_path / "made")
     run(SCRIPTS / "local.sh", env={**environment, "RUN": str(made.path), "JOBS": "2"})
     assert_same(made, plain)
 
 
-def test_a_deleted_file_is_made_again(
+def test_a_deleted_file_is_created_again(
     environment: dict[str, str], plain: Run, tmp_path: Path
 ) -> None:
     shutil.copytree(plain.path, tmp_path / "made")
@@ -215,7 +217,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
                 daemon.wait(20)
 
 
-def test_through_slurm(
+def test_tasks_run_through_slurm(
     environment: dict[str, str], cluster: Cluster, plain: Run, tmp_path: Path
 ) -> None:
     there = {**environment, "RUN": str(tmp_path / "made"), "SLURM_CONF": str(cluster.settings)}

@@ -7,10 +7,14 @@ import json
 import re
 import warnings
 from itertools import pairwise
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
 from jukebox_plugins.lyrics.text import parse_lyrics
+
+from support.mini_modules import Modules
 
 pretty_midi = pytest.importorskip("pretty_midi", reason="the composer writes pretty_midi objects")
 np = pytest.importorskip("numpy")
@@ -18,7 +22,7 @@ pytest.importorskip("soxr", reason="the renderer resamples with soxr")
 
 
 @pytest.fixture(scope="module")
-def voice(mini):
+def voice(mini: Modules) -> ModuleType:
     """The voice, where flite and pyworld are installed."""
     try:
         with warnings.catch_warnings():
@@ -30,19 +34,20 @@ def voice(mini):
 
 
 @pytest.fixture(scope="module")
-def soundfont(mini):
+def soundfont(mini: Modules) -> Path:
     """The soundfont, where one and the synthesiser for it are installed."""
     if importlib.util.find_spec("tinysoundfont") is None:
         pytest.skip("tinysoundfont is not installed")
     try:
-        return mini["render"].find_soundfont()
+        found: Path = mini["render"].find_soundfont()
     except mini["render"].RenderError as error:
         pytest.skip(str(error))
+    return found
 
 
-def texts(song, section=None):
+def texts(song: Any, section: str | None = None) -> list[list[str]]:
     """The lines of each sung section of a song."""
-    found: list[tuple[Any, list[Any]]] = []
+    found: list[tuple[str, list[str]]] = []
     for line in song.lines:
         if line.section:
             found.append((line.section, []))
@@ -50,7 +55,7 @@ def texts(song, section=None):
     return [lines for name, lines in found if section in (None, name)]
 
 
-def test_every_artist_sings_sections_of_its_own_songs(mini):
+def test_every_artist_sings_sections_of_its_own_songs(mini: Modules) -> None:
     vocals, artists = mini["singing"].VOCALS, mini["artists"].ARTISTS
     assert set(vocals) == set(artists)
     for name, who in vocals.items():
@@ -61,7 +66,7 @@ def test_every_artist_sings_sections_of_its_own_songs(mini):
             assert sum(kind in sung for kind in form.split()) >= 2, name
 
 
-def test_a_seed_fixes_words_and_notes(mini):
+def test_a_seed_fixes_words_and_notes(mini: Modules) -> None:
     compose = mini["sung_songs"].compose_sung
     for artist in mini["singing"].VOCALS:
         first, again, other = compose(artist, 3), compose(artist, 3), compose(artist, 4)
@@ -70,7 +75,7 @@ def test_a_seed_fixes_words_and_notes(mini):
         assert texts(first) != texts(other)
 
 
-def test_verses_differ_and_choruses_repeat_their_words(mini):
+def test_verses_differ_and_choruses_repeat_their_words(mini: Modules) -> None:
     returned = 0
     for artist in mini["singing"].VOCALS:
         song = mini["sung_songs"].compose_sung(artist, 5)
@@ -81,7 +86,7 @@ def test_verses_differ_and_choruses_repeat_their_words(mini):
     assert returned >= 8
 
 
-def test_lines_use_the_vocabulary_and_have_as_many_syllables_as_allowed(mini):
+def test_lines_use_the_vocabulary_and_have_as_many_syllables_as_allowed(mini: Modules) -> None:
     lyrics = mini["lyrics"]
     known = set(lyrics.vocabulary())
     assert 100 <= len(known) <= 150
@@ -94,7 +99,7 @@ def test_lines_use_the_vocabulary_and_have_as_many_syllables_as_allowed(mini):
             assert len(set(lines)) == 4
 
 
-def test_most_lines_rhyme_in_pairs(mini):
+def test_most_lines_rhyme_in_pairs(mini: Modules) -> None:
     lyrics = mini["lyrics"]
     family = {word: row for row in lyrics.RHYMES for word in row.split()}
     pairs = []
@@ -107,14 +112,14 @@ def test_most_lines_rhyme_in_pairs(mini):
     assert rhymed > 0.7 * len(pairs)
 
 
-def test_rhyming_words_are_in_one_row_and_in_the_vocabulary(mini):
+def test_rhyming_words_are_in_one_row_and_in_the_vocabulary(mini: Modules) -> None:
     lyrics = mini["lyrics"]
     rhyming = [word for row in lyrics.RHYMES for word in row.split()]
     assert len(rhyming) == len(set(rhyming))
     assert set(rhyming) <= set(lyrics.vocabulary())
 
 
-def test_there_is_a_note_for_every_syllable_within_the_voices_range(mini):
+def test_there_is_a_note_for_every_syllable_within_the_voices_range(mini: Modules) -> None:
     singing, lyrics = mini["singing"], mini["lyrics"]
     for artist in singing.VOCALS:
         song = mini["sung_songs"].compose_sung(artist, 6)
@@ -125,7 +130,7 @@ def test_there_is_a_note_for_every_syllable_within_the_voices_range(mini):
                 assert all(singing.LOW <= pitch <= singing.HIGH for _, _, pitch in mine)
 
 
-def test_notes_do_not_overlap_and_lines_end_with_a_rest(mini):
+def test_notes_do_not_overlap_and_lines_end_with_a_rest(mini: Modules) -> None:
     for artist in mini["singing"].VOCALS:
         song = mini["sung_songs"].compose_sung(artist, 7)
         lines = [[note for _, word in line for note in word] for line in song.notes]
@@ -137,7 +142,7 @@ def test_notes_do_not_overlap_and_lines_end_with_a_rest(mini):
         assert lines[-1][-1][1] < song.band.get_end_time()
 
 
-def test_singing_takes_about_half_to_two_thirds_of_the_time(mini):
+def test_singing_takes_about_half_to_two_thirds_of_the_time(mini: Modules) -> None:
     for artist in mini["singing"].VOCALS:
         for seed in range(3):
             song = mini["sung_songs"].compose_sung(artist, seed)
@@ -147,7 +152,7 @@ def test_singing_takes_about_half_to_two_thirds_of_the_time(mini):
             assert 1 < count / seconds < 2, artist
 
 
-def test_lead_instruments_are_silent_where_the_voice_sings(mini):
+def test_lead_instruments_are_silent_where_the_voice_sings(mini: Modules) -> None:
     roles = mini["players"].LEAD_ROLES
     for artist in mini["singing"].VOCALS:
         vocals = mini["singing"].VOCALS[artist]
@@ -159,7 +164,7 @@ def test_lead_instruments_are_silent_where_the_voice_sings(mini):
                 assert not leads & set(placed.patterns)
 
 
-def test_the_voice_is_an_instrument_of_the_midi_file(mini, tmp_path):
+def test_the_voice_is_an_instrument_of_the_midi_file(mini: Modules, tmp_path: Path) -> None:
     song = mini["sung_songs"].compose_sung("Paper Harbour", 1)
     song.midi().write(str(tmp_path / "song.mid"))
     read = pretty_midi.PrettyMIDI(str(tmp_path / "song.mid"))
@@ -173,7 +178,7 @@ def test_the_voice_is_an_instrument_of_the_midi_file(mini, tmp_path):
     assert len(read.instruments) == 1 + sum(bool(i.notes) for i in song.band.instruments)
 
 
-def test_lrc_has_sections_lines_words_and_ends(mini):
+def test_lrc_has_sections_lines_words_and_ends(mini: Modules) -> None:
     sung = mini["sung_songs"]
     first = sung.TimedLine(
         (sung.TimedWord("never", 59.996, 60.5), sung.TimedWord("go", 60.5, 61.25)), "Chorus"
@@ -185,7 +190,7 @@ def test_lrc_has_sections_lines_words_and_ends(mini):
     )
 
 
-def test_lrc_is_read_back_as_words_times_and_sections(mini):
+def test_lrc_is_read_back_as_words_times_and_sections(mini: Modules) -> None:
     sung = mini["sung_songs"]
     line = sung.TimedLine(
         (sung.TimedWord("take", 1.0, 1.5), sung.TimedWord("me", 1.5, 2.0)), "Verse"
@@ -197,38 +202,40 @@ def test_lrc_is_read_back_as_words_times_and_sections(mini):
 
 
 @pytest.mark.slow
-def test_the_voice_has_a_vowel_for_every_syllable_of_the_vocabulary(mini, voice):
+def test_the_voice_has_a_vowel_for_every_syllable_of_the_vocabulary(
+    mini: Modules, voice: ModuleType
+) -> None:
     lyrics = mini["lyrics"]
     for word in lyrics.vocabulary():
         assert len(voice.speak(lyrics.spell(word)).vowels) == lyrics.syllables(word), word
 
 
-def test_a_word_is_audible_at_its_time(voice):
+def test_a_word_is_audible_at_its_time(voice: ModuleType) -> None:
     line = voice.sing([("my", [(1.0, 1.5, 64)]), ("river", [(1.5, 1.9, 66), (1.9, 2.8, 62)])])
     (first, second), (third, last) = line.words
     assert 0.8 < first < 1.0 < second == third < 1.5
     assert last == 2.8
     assert line.start == pytest.approx(first, abs=0.003)
     power = np.convolve(line.samples**2, np.ones(80) / 80, "same")
-    heard = np.flatnonzero(power > power.max() * 10**-3.5) / voice.VOICE_RATE + line.start
-    assert heard[0] == pytest.approx(first, abs=0.015)
-    assert heard[-1] == pytest.approx(last, abs=0.05)
+    audible = np.flatnonzero(power > power.max() * 10**-3.5) / voice.VOICE_RATE + line.start
+    assert audible[0] == pytest.approx(first, abs=0.015)
+    assert audible[-1] == pytest.approx(last, abs=0.05)
 
 
-def test_a_vowel_has_the_pitch_of_its_note(voice):
+def test_a_vowel_has_the_pitch_of_its_note(voice: ModuleType) -> None:
     for pitch in (57, 64, 72):
         line = voice.sing([("me", [(1.0, 2.0, pitch)])])
         at = int((1.1 - line.start) * voice.VOICE_RATE)
         piece = line.samples[at : at + 3200] * np.hanning(3200)
         correlation = np.fft.irfft(np.abs(np.fft.rfft(piece, 8192)) ** 2)
-        wanted = voice.VOICE_RATE / (440 * 2 ** ((pitch - 69) / 12))
-        shortest, longest = int(wanted / 1.4), int(wanted * 1.4)
+        expected = voice.VOICE_RATE / (440 * 2 ** ((pitch - 69) / 12))
+        shortest, longest = int(expected / 1.4), int(expected * 1.4)
         period = shortest + int(np.argmax(correlation[shortest:longest]))
-        heard = 69 + 12 * np.log2(voice.VOICE_RATE / period / 440)
-        assert heard == pytest.approx(pitch, abs=0.6)
+        measured = 69 + 12 * np.log2(voice.VOICE_RATE / period / 440)
+        assert measured == pytest.approx(pitch, abs=0.6)
 
 
-def test_the_voice_is_louder_than_the_band(mini):
+def test_the_voice_is_louder_than_the_band(mini: Modules) -> None:
     sung, voice = mini["sung_songs"], mini["voice"]
     rng = np.random.default_rng(0)
     band = rng.normal(0, 0.1, 22050 * 4)
@@ -245,7 +252,7 @@ def test_the_voice_is_louder_than_the_band(mini):
 
 
 @pytest.mark.parametrize("sung", [False, True])
-def test_held_out_songs_are_never_trained_on(mini, sung):
+def test_held_out_songs_are_never_trained_on(mini: Modules, sung: bool) -> None:
     train, held = mini["make_songs"].choose_songs(30, 24, 2, sung)
     assert all(song.sung == sung for song in train + held)
     names = [song.name for song in train + held]
@@ -253,13 +260,20 @@ def test_held_out_songs_are_never_trained_on(mini, sung):
     assert not {song.seed for song in train} & {song.seed for song in held}
 
 
-def test_sung_songs_have_names_of_their_own(mini):
+def test_sung_songs_have_names_of_their_own(mini: Modules) -> None:
     song = mini["make_songs"].Song
     assert song("Iron Lantern", 3).name == "iron-lantern-000003"
     assert song("Iron Lantern", 3, sung=True).name == "iron-lantern-sung-000003"
 
 
-def test_missing_flite_is_one_error_line(mini, voice, soundfont, tmp_path, capsys, monkeypatch):
+def test_missing_flite_is_one_error_line(
+    mini: Modules,
+    voice: ModuleType,
+    soundfont: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(voice.shutil, "which", lambda name: None)
     arguments = ["--sung", "--out", str(tmp_path), "--soundfont", str(soundfont)]
     assert mini["make_songs"].main(arguments) == 1
@@ -267,10 +281,10 @@ def test_missing_flite_is_one_error_line(mini, voice, soundfont, tmp_path, capsy
     assert error == "error: no voice without flite: install it (apt install flite)\n"
 
 
-def test_missing_pyworld_is_one_error_line(mini, monkeypatch):
+def test_missing_pyworld_is_one_error_line(mini: Modules, monkeypatch: pytest.MonkeyPatch) -> None:
     voice = mini["voice"]
 
-    def missing(name):
+    def missing(name: str) -> None:
         raise ModuleNotFoundError("No module named 'pkg_resources'")
 
     voice._world.cache_clear()
@@ -284,7 +298,9 @@ def test_missing_pyworld_is_one_error_line(mini, monkeypatch):
 
 
 @pytest.mark.slow
-def test_sung_songs_and_manifests(mini, voice, soundfont, tmp_path):
+def test_sung_songs_and_manifests_are_written(
+    mini: Modules, voice: ModuleType, soundfont: Path, tmp_path: Path
+) -> None:
     soundfile = pytest.importorskip("soundfile")
     arguments = ["--sung", "--out", str(tmp_path), "--minutes", "0.5", "--held-out", "1"]
     arguments += ["--soundfont", str(soundfont)]
@@ -302,12 +318,14 @@ def test_sung_songs_and_manifests(mini, voice, soundfont, tmp_path):
     assert stamps == sorted(stamps)
     assert 0 <= stamps[0] < stamps[-1] < entry["seconds"]
     song = mini["sung_songs"].compose_sung("Iron Lantern", 0)
-    wanted = [line for lines in texts(song) for line in lines]
-    assert parse_lyrics(lrc)["lyrics"] == "\n".join(wanted).replace("-", "")
+    expected = [line for lines in texts(song) for line in lines]
+    assert parse_lyrics(lrc)["lyrics"] == "\n".join(expected).replace("-", "")
     starts = dict(map(tuple, parse_lyrics(lrc)["lyrics_times"]))
     vowel = song.notes[0][0][1][0][0]
     assert vowel - 0.17 < starts[0] <= vowel + 0.01
     (tmp_path / entry["audio"]).touch()
     stamp = (tmp_path / entry["audio"]).stat().st_mtime_ns
     assert mini["make_songs"].main(arguments) == 0
-    assert (tmp_path / entry["audio"]).stat().st_mtime_ns == stamp, "a finished song was made again"
+    assert (tmp_path / entry["audio"]).stat().st_mtime_ns == stamp, (
+        "a finished song was written again"
+    )

@@ -111,7 +111,7 @@ def test_a_text_that_does_not_fit_into_an_option_is_a_file(text: str) -> None:
 
 
 @pytest.mark.parametrize("song", [{"story": {"day": 1}}, {"story": "a", "story_speed": 13.0}])
-def test_values_that_cannot_be_given_back_are_noted(song: Song) -> None:
+def test_values_that_no_option_expresses_are_noted(song: Song) -> None:
     options = default_options(STORY, song)
     assert options.options[0] == ("--story", "story")
     assert options.files == ()
@@ -120,7 +120,7 @@ def test_values_that_cannot_be_given_back_are_noted(song: Song) -> None:
     )
 
 
-def test_a_file_that_is_gone_has_a_name() -> None:
+def test_an_unavailable_file_has_a_name() -> None:
     assert unavailable_option("midi", "song.mid").options == (("--midi", "song.mid"),)
 
 

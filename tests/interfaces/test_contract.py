@@ -1,24 +1,15 @@
-"""Errors inside plugins: each names the plugin, its method, and what was wrong."""
+"""Errors inside plugins: each names the plugin, its method and the problem."""
 
 from __future__ import annotations
 
-import shutil
 import sys
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Annotated, Any, ClassVar
 
-import numpy as np
 import pytest
 import torch
 from jukebox_plugins.samplers import Temperature
-from torch import Tensor, nn
-from typer.testing import CliRunner
 
-from jukebox_cli.cli import build_app
-from jukebox_cli.interfaces.conditioner import Conditioner, PriorShape, Song, Values, Window
+from jukebox_cli.interfaces.conditioner import Values
 from jukebox_cli.interfaces.contract import (
     PluginError,
     find_entry_point,
@@ -27,78 +18,8 @@ from jukebox_cli.interfaces.contract import (
     read_values,
 )
 from jukebox_cli.interfaces.errors import InputError
-from jukebox_cli.interfaces.hooks import hookimpl
-from jukebox_cli.interfaces.sampler import GuidanceSampler, Sampler
-from jukebox_cli.model.conditioning import Conditioning
-from jukebox_cli.registry import Registry
-from jukebox_cli.storage.model import Model
-from jukebox_cli.storage.run import Run
-from support.results import Result, refusal
-from support.tiny_model import LEARNED, TINY, make_tiny
-
-SWITCH = "uninstall it, or switch it off with JUKEBOX_BLOCK=energy"
-
-
-class Column(nn.Module):
-    """A number per song, added at every position."""
-
-    def __init__(self, shape: PriorShape) -> None:
-        super().__init__()
-        self.shape = shape
-
-    def forward(self, energy: Tensor) -> Any:
-        size = len(energy), self.shape.context_length, self.shape.width
-        return Conditioning(per_token=energy.new_zeros(size))
-
-
-@dataclass(frozen=True)
-class Energy(Conditioner):
-    name: ClassVar[str] = "energy"
-
-    @dataclass(frozen=True)
-    class Input:
-        energy: Annotated[float | None, "How loud."] = None
-
-    def encode(self, song: Song, window: Window, shape: PriorShape) -> dict[str, np.ndarray]:
-        return {"energy": np.zeros(4, np.float32)}
-
-    def module(self, shape: PriorShape) -> nn.Module:
-        return Column(shape)
-
-
-@dataclass(frozen=True)
-class Odd(Sampler):
-    """A sampler; the tests replace what it does."""
-
-    name: ClassVar[str] = "odd"
-    odd: Annotated[float | None, "How odd."] = None
-
-    def __call__(self, logits: Tensor, history: Tensor) -> Tensor:
-        return logits
-
-
-@dataclass(frozen=True)
-class OddGuidance(GuidanceSampler):
-    name: ClassVar[str] = "odd-guidance"
-    odd_guidance: Annotated[float | None, "How odd."] = None
-
-    def combine(self, cond_logits: Tensor, uncond_logits: Tensor) -> Tensor:
-        return cond_logits
-
-
-def returning(value: object) -> Callable[..., Any]:
-    """A method that returns a value, whatever it is called with."""
-    return lambda *arguments, **named: value
-
-
-def raising(error: Exception) -> Callable[..., Any]:
-    """A method that raises an error, whatever it is called with."""
-
-    def method(*arguments: object, **named: object) -> Any:
-        raise error
-
-    return method
-
+from support.energy_plugin import SWITCH, Energy, returning
+from support.results import refusal
 
 # texts
 
@@ -130,7 +51,7 @@ def test_an_error_of_a_third_party_plugin_names_its_package(
     info = tmp_path / "jukebox_energy-0.1.dist-info"
     info.mkdir()
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: jukebox-energy\nVersion: 0.1\n")
-    (info / "entry_points.txt").write_text(f"[jukebox]\nenergy = {__name__}\n")
+    (info / "entry_points.txt").write_text(f"[jukebox]\nenergy = {Energy.__module__}\n")
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     error = method_error(Energy(), "encode", "returned None, not a dict of numpy arrays")
     assert error.message == (
@@ -192,229 +113,3 @@ def test_values_must_be_json(
 def test_values_are_what_the_conditioner_reads() -> None:
     values: Values = {"energy": 0.5}
     assert read_values(Energy(), values, Path()) == values
-
-
-# on the command line
-
-
-@pytest.fixture(scope="module")
-def plugins() -> Registry:
-    """The conditioners of the tiny model, and the plugins of this module."""
-    from jukebox_plugins import artist, genre
-
-    fake = SimpleNamespace(
-        jukebox_conditioners=hookimpl(lambda: [Energy]),
-        jukebox_samplers=hookimpl(lambda: [Odd, OddGuidance]),
-    )
-    return Registry({"artist": artist, "genre": genre, "energy": fake})
-
-
-@pytest.fixture(scope="module")
-def energetic(tmp_path_factory: pytest.TempPathFactory, plugins: Registry) -> Model:
-    """A tiny model whose top level has the conditioner of this module."""
-    text = TINY.replace("timing: {num_bins: 16}", "energy: {}")
-    folder = tmp_path_factory.mktemp("models") / "energetic"
-    return make_tiny(folder, plugins, text, {**LEARNED, "energy": {}})
-
-
-@pytest.fixture
-def jukebox(plugins: Registry) -> Callable[..., Result]:
-    app = build_app(plugins)
-
-    def run(*words: object) -> Result:
-        result = CliRunner().invoke(app, [str(word) for word in words])
-        return Result(result.exit_code, result.stdout, result.stderr)
-
-    return run
-
-
-@pytest.fixture
-def generate(here: Path, energetic: Model, jukebox: Callable[..., Result]) -> Callable[..., Result]:
-    def run(*words: object) -> Result:
-        return jukebox(
-            *("generate", "--model", energetic.path, "--seconds", 0.2, "--until", "top"),
-            *("--out", "run", "--quiet", "--energy", 0.5, *words),
-        )
-
-    return run
-
-
-def test_plugins_that_keep_the_contract_are_no_error(generate: Callable[..., Result]) -> None:
-    result = generate("--odd", 1, "--odd-guidance", 1)
-    assert result.err == ""
-    assert result.code == 0
-
-
-@pytest.mark.parametrize(
-    ("method", "replacement", "problem"),
-    [
-        ("read", raising(KeyError("x")), "read() raised KeyError: 'x'"),
-        ("encode", raising(ValueError("bad")), "encode() raised ValueError: bad"),
-        ("encode", returning(None), "encode() returned None, not a dict of numpy arrays"),
-        (
-            "encode",
-            returning({"energy": [1.0]}),
-            "encode() returned a list as 'energy', not a numpy array of numbers",
-        ),
-        (
-            "encode",
-            lambda self, song, window, shape: {"energy": np.zeros(3 + (window.start == 0))},
-            "encode() returned 'energy' of shape (3,) for one window and (4,) for another",
-        ),
-    ],
-)
-def test_a_broken_conditioner_is_reported_before_anything_is_written(
-    method: str,
-    replacement: Callable[..., Any],
-    problem: str,
-    generate: Callable[..., Result],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(Energy, method, replacement)
-    result = generate()
-    assert result.err == f"error: plugin 'energy': {problem}\n\nhint: {SWITCH}\n"
-    assert (result.code, result.out) == (2, "")
-    assert not Path("run").exists()
-
-
-@pytest.mark.parametrize(
-    ("method", "replacement", "problem"),
-    [
-        ("module", raising(ImportError("no numba")), "module() raised ImportError: no numba"),
-        ("module", returning(None), "module() returned None, not a torch.nn.Module"),
-    ],
-)
-def test_a_conditioner_without_a_network_is_reported(
-    method: str,
-    replacement: Callable[..., Any],
-    problem: str,
-    generate: Callable[..., Result],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(Energy, method, replacement)
-    result = generate()
-    assert result.err == f"error: plugin 'energy': {problem}\n\nhint: {SWITCH}\n"
-    assert result.code == 2
-
-
-@pytest.mark.parametrize(
-    ("forward", "problem"),
-    [
-        (raising(RuntimeError("sizes differ")), "raised RuntimeError: sizes differ"),
-        (returning(None), "returned None, not a Conditioning"),
-        (
-            returning(Conditioning(per_token=torch.zeros(1, 32, 64))),
-            "returned per_token of shape (1, 32, 64), not (1, 64, 32)",
-        ),
-    ],
-)
-def test_a_broken_network_is_reported(
-    forward: Callable[..., Any],
-    problem: str,
-    generate: Callable[..., Result],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(Column, "forward", forward)
-    result = generate()
-    assert result.err == f"error: plugin 'energy': forward() {problem}\n\nhint: {SWITCH}\n"
-    assert result.code == 2
-
-
-ODD_SWITCH = "uninstall it, or switch it off with JUKEBOX_BLOCK=odd"
-
-
-@pytest.mark.parametrize(
-    ("replacement", "problem"),
-    [
-        (raising(ZeroDivisionError()), "raised ZeroDivisionError"),
-        (returning(None), "returned NoneType, not a tensor"),
-        (
-            lambda self, logits, history: logits[:, :3],
-            "returned logits of shape (1, 3), not (1, 64)",
-        ),
-        (
-            lambda self, logits, history: logits.double(),
-            "returned logits of dtype torch.float64, not torch.float32",
-        ),
-        (lambda self, logits, history: logits * torch.nan, "returned NaN"),
-        (lambda self, logits, history: logits.abs() * torch.inf, "returned +inf"),
-        (
-            lambda self, logits, history: torch.full_like(logits, -torch.inf),
-            "returned -inf for every token",
-        ),
-    ],
-)
-def test_a_broken_sampler_is_reported(
-    replacement: Callable[..., Any],
-    problem: str,
-    generate: Callable[..., Result],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(Odd, "__call__", replacement)
-    result = generate("--odd", 1)
-    assert result.err == f"error: plugin 'odd': __call__() {problem}\n\nhint: {ODD_SWITCH}\n"
-    assert result.code == 2
-    assert Run(Path("run")).num_tokens(2, 0) == 0
-
-
-def test_a_sampler_that_fails_later_leaves_the_tokens_before(
-    generate: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def late(self: Odd, logits: Tensor, history: Tensor) -> Tensor:
-        if history.shape[1] == 20:
-            raise ValueError("too late")
-        return logits
-
-    monkeypatch.setattr(Odd, "__call__", late)
-    result = generate("--odd", 1)
-    assert "plugin 'odd': __call__() raised ValueError: too late" in result.err
-    assert Run(Path("run")).num_tokens(2, 0) == 20
-
-
-def test_broken_guidance_is_reported(
-    generate: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(OddGuidance, "combine", lambda self, a, b: (a - b) / 0)
-    result = generate("--odd-guidance", 1)
-    assert "plugin 'odd-guidance': combine() returned NaN" in result.err
-    assert result.code == 2
-
-
-def test_a_hook_that_fails_is_reported_when_it_is_called(
-    here: Path, energetic: Model, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from jukebox_plugins import artist, genre
-
-    def watch(event: Mapping[str, Any]) -> None:
-        raise RuntimeError(f"no network for {event['event']}")
-
-    fake = SimpleNamespace(
-        jukebox_conditioners=hookimpl(lambda: [Energy]), jukebox_event=hookimpl(watch)
-    )
-    registry = Registry({"artist": artist, "genre": genre, "energy": fake})
-    words = ["generate", "--model", str(energetic.path), "--seconds", "0.2", "--out", "run", "-q"]
-    result = CliRunner().invoke(build_app(registry), words)
-    assert result.stderr == (
-        "error: plugin 'energy': jukebox_event raised RuntimeError: no network for level\n\n"
-        f"hint: {SWITCH}\n"
-    )
-    assert result.exit_code == 2
-
-
-# a plugin that is absent
-
-
-def test_a_model_says_which_package_it_needs(
-    here: Path, energetic: Model, registry: Registry
-) -> None:
-    model = Model(shutil.copytree(energetic.path, here / "models" / "mine"))
-    fields = model.fitted_conditioners(2)
-    model.write_fitted_conditioners(2, fields, {"energy": "jukebox-energy 0.1"})
-    words = ["generate", "--model", "mine", "--seconds", "0.2", "--out", "run"]
-    result = CliRunner().invoke(build_app(registry), words)
-    assert result.stderr == (
-        "error: model 'mine' needs the conditioner 'energy'\n\n"
-        "hint: install jukebox-energy 0.1, which it was trained with\n"
-    )
-    assert result.exit_code == 2
-    assert not Path("run").exists()

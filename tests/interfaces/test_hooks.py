@@ -13,7 +13,7 @@ from jukebox_cli.interfaces import hooks
 HOOKS = {name: hook for name, hook in vars(hooks).items() if name.startswith("jukebox_")}
 
 
-def test_the_hooks_are_these() -> None:
+def test_the_hooks_have_these_names() -> None:
     assert sorted(HOOKS) == [
         "jukebox_commands",
         "jukebox_conditioners",

@@ -31,6 +31,6 @@ def test_a_sampler_without_an_order_runs_between_the_built_in_ones() -> None:
 
 
 @pytest.mark.parametrize("kind", [Sampler, GuidanceSampler])
-def test_what_a_sampler_does_must_be_defined(kind: type[Sampler]) -> None:
+def test_a_sampler_must_define_its_method(kind: type[Sampler]) -> None:
     with pytest.raises(TypeError, match="abstract"):
         kind()

@@ -209,7 +209,7 @@ def test_encoding_holds_no_more_than_a_chunk_and_its_context(recorder: Recorder)
     assert recorder.num_read == 2000
 
 
-def test_a_block_is_decoded_when_it_is_asked_for(recorder: Recorder) -> None:
+def test_blocks_are_decoded_lazily(recorder: Recorder) -> None:
     tokens, chunk = encode_at_once(0, 2000), 160
     recorder.lengths.clear()
     field = codec.receptive_field(make_vqvae().level(0).decoder)

@@ -133,7 +133,7 @@ def test_items_are_stacked_to_the_batch_they_were_cut_from() -> None:
     assert stack_conditionings([Conditioning(), Conditioning()]) == Conditioning()
 
 
-def test_what_meets_the_priors_activations_gets_their_dtype() -> None:
+def test_conditions_get_the_dtype_of_the_priors_activations() -> None:
     converted = make_conditions(2).to_dtype(torch.bfloat16)
     kept = {"memory_mask": torch.bool, "attention_target": torch.float64, "prefix.ids": torch.int64}
     dtypes = {name: tensor.dtype for name, tensor in tensors(converted).items()}

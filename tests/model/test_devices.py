@@ -66,7 +66,7 @@ def test_a_precision_can_be_chosen() -> None:
 
 
 def test_a_precision_that_the_device_lacks_is_an_error() -> None:
-    error = "a CPU samples in fp32 or fp16, not in bf16"
+    error = "a CPU samples in fp32, fp16 or int8, not in bf16"
     assert refusal(pick_dtype, "bf16", CPU, True) == (error, "use --precision fp16")
 
 
@@ -79,7 +79,7 @@ def test_a_precision_that_the_device_lacks_is_an_error() -> None:
         ("fp32", True, torch.float32),
     ],
 )
-def test_products_are_in_bfloat16_where_that_is_asked_for_or_fast(
+def test_products_are_in_bfloat16_on_request_or_where_that_is_fast(
     precision: str,
     fast_bfloat16: bool,
     expected: torch.dtype,

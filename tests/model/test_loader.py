@@ -102,6 +102,8 @@ def test_a_precision_that_a_cpu_lacks_is_an_error_before_anything_is_written(
 ) -> None:
     options = ("--model", tiny.path, "--precision", "bf16", "--device", "cpu", "--out", "run")
     result = jukebox("generate", *options)
-    error = "error: a CPU samples in fp32 or fp16, not in bf16\n\nhint: use --precision fp16\n"
+    error = (
+        "error: a CPU samples in fp32, fp16 or int8, not in bf16\n\nhint: use --precision fp16\n"
+    )
     assert result == Result(2, "", error)
     assert not Path("run").exists()

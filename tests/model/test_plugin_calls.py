@@ -1,4 +1,4 @@
-"""What conditioners return is checked, wherever they are called."""
+"""Results of conditioners are checked."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def test_arrays_are_passed_on() -> None:
         ),
     ],
 )
-def test_only_arrays_of_numbers_are_taken(
+def test_arrays_that_are_not_numeric_are_refused(
     returned: object, what: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Mood, "encode", lambda *arguments: returned)
@@ -145,7 +145,7 @@ def test_a_network_must_be_a_module(monkeypatch: pytest.MonkeyPatch) -> None:
         prefix(),
     ],
 )
-def test_a_conditioning_that_fits_is_taken(conditioning: Conditioning) -> None:
+def test_a_valid_conditioning_is_accepted(conditioning: Conditioning) -> None:
     assert run(conditioning) is conditioning
 
 

@@ -173,7 +173,7 @@ def test_patterns_repeat_over_the_layers() -> None:
 
 
 @pytest.mark.parametrize("num_layers", [0, 1, 2])
-def test_the_first_layers_alone(num_layers: int) -> None:
+def test_the_first_layers_can_run_alone(num_layers: int) -> None:
     model, x = make_transformer("row", "column", "dense"), random_inputs(2, POSITIONS)
     expected = x
     for layer in model.layer_list()[:num_layers]:

@@ -1,4 +1,4 @@
-"""The network through which an upsampler sees the level above."""
+"""The network that conditions an upsampler on the tokens of the level above."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def make_network(strides: tuple[int, ...], **options: object) -> UpsamplerCondit
 
 
 @pytest.mark.parametrize("strides", [(2,), (4, 2), (2, 2, 2)])
-def test_it_gives_a_vector_for_each_token_of_the_level(strides: tuple[int, ...]) -> None:
+def test_the_output_has_a_vector_per_token_of_the_level(strides: tuple[int, ...]) -> None:
     ratio = int(torch.tensor(strides).prod())
     conditions = make_network(strides)(random_tokens(2, 6))
     assert conditions.per_token.shape == (2, 6 * ratio, WIDTH)

@@ -1,4 +1,4 @@
-"""The projection through which an added conditioner enters a trained prior."""
+"""The zero-initialised projection of an added conditioner."""
 
 from __future__ import annotations
 
@@ -32,5 +32,5 @@ def test_it_projects_start_and_per_token_and_passes_the_memory() -> None:
     assert projected.memory is CONDITIONS.memory
 
 
-def test_what_is_missing_stays_missing() -> None:
+def test_missing_fields_stay_missing() -> None:
     assert ZeroProjection(3)(Conditioning()) == Conditioning()

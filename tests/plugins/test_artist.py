@@ -20,7 +20,9 @@ SONGS: list[Song] = [{"artist": "Bo Marsh"}, {"artist": "Ada Vale"}, {}]
 def test_ids_are_counted_from_one_in_order_and_zero_is_none() -> None:
     artist = Artist().fit(SONGS)
     assert artist.names == ("Ada Vale", "Bo Marsh")
-    assert [artist.artist_id(n) for n in (None, "", "Ada Vale", "Bo Marsh")] == [0, 0, 1, 2]
+    assert [artist.label_id(n) for n in ("Ada Vale", "Bo Marsh")] == [1, 2]
+    for none in ({}, {"artist": ""}, {"artist": None}):
+        assert artist.encode(none, WINDOW, SHAPE)["ids"].tolist() == [0]
 
 
 @pytest.mark.parametrize("name", ["ada vale", "ADA VALE", "Ada vale"])
@@ -39,14 +41,14 @@ def test_an_unknown_artist_is_an_error(name: str, hint: str) -> None:
     assert refusal(artist.encode, {"artist": name}, WINDOW, SHAPE) == (message, hint)
 
 
-def test_a_lenient_model_takes_an_unknown_artist_for_none() -> None:
+def test_a_lenient_model_ignores_an_unknown_artist() -> None:
     artist = Artist(names=("Ada Vale",), lenient=True)
     assert artist.encode({"artist": "xyz"}, WINDOW, SHAPE)["ids"].tolist() == [0]
 
 
 def test_an_artist_may_have_other_spellings() -> None:
     artist = Artist(names=("Ada Vale", "Bo Marsh"), aliases={"Bob Marsh": "Bo Marsh"})
-    assert artist.artist_id("bob marsh") == 2
+    assert artist.label_id("bob marsh") == 2
 
 
 @pytest.mark.parametrize("value", [311, ["a"], True])
@@ -58,7 +60,7 @@ def test_an_artist_must_be_text(value: Any) -> None:
 
 
 @pytest.mark.parametrize("name", ["Ada Vale", "Ada 'Vale' & co", "--out", ""])
-def test_values_are_given_again_as_an_option(name: str) -> None:
+def test_values_are_written_as_an_option(name: str) -> None:
     values = Artist().read({"artist": f" {name} "}, Path())
     options = Artist().to_options(values)
     assert options == CommandOptions((("--artist", name),))

@@ -95,7 +95,7 @@ def test_several_genres_are_the_sum_of_each() -> None:
 
 
 @pytest.mark.parametrize("genres", [["rock"], ["rock", "hard bop"], []])
-def test_values_are_given_again_as_an_option(genres: list[str]) -> None:
+def test_values_are_written_as_an_option(genres: list[str]) -> None:
     values = {"genre": genres}
     options = Genre().to_options(values)
     assert options == CommandOptions((("--genre", ",".join(genres)),))

@@ -1,4 +1,4 @@
-"""What every conditioner of this installation must keep to."""
+"""The contract that every installed conditioner keeps."""
 
 from __future__ import annotations
 
@@ -54,12 +54,12 @@ def test_encoding_is_pure_and_picklable(name: str) -> None:
     sent = pickle.loads(pickle.dumps(conditioner))
     assert sent == conditioner
     for song in SONGS:
-        first, again, theirs = (
+        first, again, unpickled = (
             c.encode(song, WINDOWS[1], SHAPE) for c in (conditioner, conditioner, sent)
         )
         for key, array in first.items():
             np.testing.assert_array_equal(again[key], array)
-            np.testing.assert_array_equal(theirs[key], array)
+            np.testing.assert_array_equal(unpickled[key], array)
 
 
 @pytest.mark.parametrize("name", REGISTRY.conditioners)

@@ -1,4 +1,4 @@
-"""Samplers: what all must keep to, and what each does."""
+"""Samplers: the contract of all, and the effect of each."""
 
 from __future__ import annotations
 

@@ -77,7 +77,7 @@ def test_values_outside_the_range_are_clamped() -> None:
 
 
 @pytest.mark.parametrize(("total", "text"), [(90.5, "90.5"), (90.0, "90.0"), (1e6, "1000000.0")])
-def test_values_are_given_again_as_an_option(total: float, text: str) -> None:
+def test_values_are_written_as_an_option(total: float, text: str) -> None:
     options = Timing().to_options({"total": total})
     assert options == CommandOptions((("--total", text),))
     assert read_options(Timing(), options) == {"total": total}

@@ -15,7 +15,7 @@ from support.jobs import NUM_SAMPLES, make_job
 from support.results import refusal
 
 
-def test_a_job_that_can_be_done(tiny: Model, registry: Registry, tmp_path: Path) -> None:
+def test_a_valid_job_passes(tiny: Model, registry: Registry, tmp_path: Path) -> None:
     validate_job(make_job(tmp_path / "run", tiny, registry, (0, 1)))
     assert not (tmp_path / "run").exists()
 
@@ -41,7 +41,7 @@ def test_conditions_of_every_segment_are_checked(
         ("vqvae-1", "audio", "no vqvae for level 1"),
     ],
 )
-def test_missing_weights_are_named_when_they_are_needed(
+def test_needed_weights_that_are_missing_are_an_error(
     part: str, until: str, what: str, tiny: Model, registry: Registry, tmp_path: Path
 ) -> None:
     model = Model(Path(shutil.copytree(tiny.path, tmp_path / "tiny")))

@@ -21,7 +21,7 @@ from support.jobs import NUM_SAMPLES, SONG, make_job
 WINDOW = TokenWindow(32, 40, 96)
 
 
-def test_a_window_in_samples() -> None:
+def test_a_window_is_converted_to_samples() -> None:
     shape = PriorShape(width=8, context_length=64, hop_length=4, sample_rate=8000)
     assert audio_window(shape, WINDOW, 1590) == Window(128, 256, 1590)
 
@@ -79,7 +79,7 @@ def test_the_conditions_of_a_batch_are_those_of_its_items(job: Job, prior: Prior
     assert not torch.equal(together.start[0], together.start[2])
 
 
-def test_tokens_of_another_process_are_waited_for(job: Job, prior: Prior, tiny: Model) -> None:
+def test_sampling_waits_for_tokens_of_another_process(job: Job, prior: Prior, tiny: Model) -> None:
     item = ConditionedItem(1, SONG, NUM_SAMPLES)
     tokens = np.arange(100) % 60
     job.run.write_tokens(2, 1, tokens[:10], tiny.config.vqvae)

@@ -1,4 +1,4 @@
-"""What a continued run is made of, and when it is only finished."""
+"""Continued runs: their segments, and runs that are finished instead."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def job(tiny: Model, registry: Registry, tmp_path: Path) -> Job:
     job = make_job(tmp_path / "run", tiny, registry, (0, 1), config=config)
     create_run(job)
     sample_level(job, 2)
-    return job
+    return replace(job, specs=job.run.read_items(job.items))
 
 
 def plan(job: Job, out: Path | None = None, seed: int | None = None, **given: object) -> Job:

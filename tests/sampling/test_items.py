@@ -8,7 +8,7 @@ from jukebox_cli.sampling.items import MAX_ITEMS, parse_number_list, select_item
 from support.results import refusal
 
 HINT = "write a list such as 2, 0,2 or 4-7"
-TOO_MANY = "make them in several commands: --only 0-9999, --only 10000-19999 ..."
+TOO_MANY = "use several commands: --only 0-9999, --only 10000-19999 ..."
 
 
 @pytest.mark.parametrize(
@@ -22,12 +22,12 @@ TOO_MANY = "make them in several commands: --only 0-9999, --only 10000-19999 ...
         ("3-3", (3,)),
     ],
 )
-def test_a_list_is_sorted_and_has_each_number_once(text: str, numbers: tuple[int, ...]) -> None:
+def test_a_list_of_items_is_sorted_without_duplicates(text: str, numbers: tuple[int, ...]) -> None:
     assert parse_number_list(text) == numbers
 
 
 @pytest.mark.parametrize("text", ["", "x", "-1", "1.5", "4-2", "1,,2", "1,", "1" * 10, "1-2-3"])
-def test_what_is_no_list_is_refused(text: str) -> None:
+def test_an_invalid_list_is_refused(text: str) -> None:
     assert refusal(parse_number_list, text) == (f"can't read --only '{text}'", HINT)
     assert refusal(parse_number_list, text, "--levels") == (f"can't read --levels '{text}'", HINT)
 
@@ -51,11 +51,11 @@ def test_only_selects_some_of_any_number_of_items() -> None:
 def test_items_that_do_not_exist_are_refused() -> None:
     assert refusal(select_items, 8, "4-8") == (
         "--only '4-8': there are only items 0 to 7",
-        "say how many there are: --items 9",
+        "set the number of items: --items 9",
     )
     assert refusal(select_items, 1, "1") == (
         "--only '1': there is only item 0",
-        "say how many there are: --items 2",
+        "set the number of items: --items 2",
     )
 
 

@@ -1,4 +1,4 @@
-"""Jobs: how much of a run there is."""
+"""Jobs: counts of tokens, descriptions of items, and events."""
 
 from __future__ import annotations
 

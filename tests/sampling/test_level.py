@@ -67,15 +67,15 @@ def test_all_levels_are_sampled_to_their_length(whole: Tokens) -> None:
 def test_a_subset_of_items_has_the_same_tokens(
     items: list[int], job: JobMaker, whole: Tokens
 ) -> None:
-    mine = job(items)
-    pipeline.complete_run(mine, "tokens")
-    assert tokens_on_disk(mine) == {key: song for key, song in whole.items() if key[1] in items}
+    this_job = job(items)
+    pipeline.complete_run(this_job, "tokens")
+    assert tokens_on_disk(this_job) == {key: song for key, song in whole.items() if key[1] in items}
 
 
 def test_small_batches_have_the_same_tokens(job: JobMaker, whole: Tokens) -> None:
-    mine = job(range(3), batch_size=2)
-    pipeline.complete_run(mine, "tokens")
-    assert tokens_on_disk(mine) == whole
+    this_job = job(range(3), batch_size=2)
+    pipeline.complete_run(this_job, "tokens")
+    assert tokens_on_disk(this_job) == whole
 
 
 @dataclass
@@ -103,20 +103,20 @@ def interrupted(job: Job, at: int) -> bool:
 
 
 @pytest.mark.parametrize("every", [1, 2, 5])
-def test_a_run_that_is_interrupted_over_and_over_ends_the_same(
+def test_a_run_interrupted_repeatedly_has_the_same_tokens(
     every: int, job: JobMaker, whole: Tokens
 ) -> None:
-    mine = job([1, 2])
+    this_job = job([1, 2])
     times = 0
-    while interrupted(mine, every):
+    while interrupted(this_job, every):
         times += 1
-        for key, tokens in tokens_on_disk(mine).items():
+        for key, tokens in tokens_on_disk(this_job).items():
             assert tokens == whole[key][: len(tokens)]
     assert times >= 2
-    assert tokens_on_disk(mine) == {key: t for key, t in whole.items() if key[1] in (1, 2)}
+    assert tokens_on_disk(this_job) == {key: t for key, t in whole.items() if key[1] in (1, 2)}
 
 
-def test_items_begun_apart_are_finished_together(job: JobMaker, whole: Tokens) -> None:
+def test_items_of_different_progress_are_finished_together(job: JobMaker, whole: Tokens) -> None:
     first = job([0])
     assert interrupted(first, 2)
     assert interrupted(job([1], first), 4)
@@ -138,22 +138,22 @@ def guided_by(job: Job, *scales: float) -> Job:
 
 
 def test_each_level_has_its_own_guidance(job: JobMaker, whole: Tokens) -> None:
-    plain, mine = guided_by(job([0]), 1, 1, 1), guided_by(job([0]), 1, 4, 1)
-    for each in (plain, mine):
+    plain, this_job = guided_by(job([0]), 1, 1, 1), guided_by(job([0]), 1, 4, 1)
+    for each in (plain, this_job):
         pipeline.complete_run(each, "tokens")
     assert tokens_on_disk(plain) == {key: t for key, t in whole.items() if key[1] == 0}
-    assert tokens_on_disk(mine)[2, 0] == whole[2, 0]
-    assert tokens_on_disk(mine)[1, 0] != whole[1, 0]
+    assert tokens_on_disk(this_job)[2, 0] == whole[2, 0]
+    assert tokens_on_disk(this_job)[1, 0] != whole[1, 0]
 
 
 def test_guidance_of_0_is_sampling_without_conditions(
     tiny: Model, registry: Registry, job: JobMaker, tmp_path: Path
 ) -> None:
     unconditional = make_job(tmp_path / "run", tiny, registry, (0, 1), {0: {}, 1: {}})
-    mine = guided_by(job([0, 1]), 0, 0, 0)
-    for each in (unconditional, mine):
+    this_job = guided_by(job([0, 1]), 0, 0, 0)
+    for each in (unconditional, this_job):
         pipeline.complete_run(each, "tokens")
-    assert tokens_on_disk(mine) == tokens_on_disk(unconditional)
+    assert tokens_on_disk(this_job) == tokens_on_disk(unconditional)
 
 
 @pytest.mark.slow
@@ -189,7 +189,7 @@ def primed(job: Job, lengths: Mapping[int, int]) -> Job:
     return replace(job, specs=specs)
 
 
-def test_a_prompt_is_kept_and_sampling_goes_on_from_it(job: JobMaker) -> None:
+def test_a_prompt_is_kept_and_continued(job: JobMaker) -> None:
     lengths = {0: 30, 1: 30, 2: 7}
     once, often = primed(job(range(3)), lengths), primed(job(range(3)), lengths)
     pipeline.complete_run(once, "tokens")
@@ -202,12 +202,12 @@ def test_a_prompt_is_kept_and_sampling_goes_on_from_it(job: JobMaker) -> None:
         assert len(tokens) == (400, 200, 100)[level]
 
 
-def test_tokens_of_a_prompt_that_are_gone_are_not_sampled(job: JobMaker) -> None:
-    mine = primed(job([0]), {0: 30})
-    mine.run.token_file(1, 0).unlink()
-    message, hint = refusal(pipeline.complete_run, mine, "tokens")
-    assert message == f"{mine.run.token_file(1, 0)}, which held a recording, is gone"
-    assert hint == "restore it from a copy, or make the run anew from its recording"
+def test_missing_tokens_of_a_prompt_are_an_error(job: JobMaker) -> None:
+    this_job = primed(job([0]), {0: 30})
+    this_job.run.token_file(1, 0).unlink()
+    message, hint = refusal(pipeline.complete_run, this_job, "tokens")
+    assert message == f"{this_job.run.token_file(1, 0)}, with the tokens of a recording, is missing"
+    assert hint == "restore it from a copy, or create the run again from its recording"
 
 
 def extended(job: Job, num_samples: int, **changes: Any) -> Job:
@@ -259,7 +259,7 @@ def test_lower_levels_are_the_same_when_they_are_sampled_after_the_run_was_conti
     assert tokens_on_disk(later) == tokens_on_disk(first)
 
 
-def test_a_level_that_was_lost_is_sampled_again_as_it_was(
+def test_a_lost_level_is_sampled_again_with_the_same_tokens(
     tiny: Model, registry: Registry, tmp_path: Path
 ) -> None:
     first = make_job(tmp_path / "run", tiny, registry, (0,), num_samples=800)
@@ -272,23 +272,23 @@ def test_a_level_that_was_lost_is_sampled_again_as_it_was(
     assert tokens_on_disk(longer) == before
 
 
-def test_a_complete_run_is_left_alone(job: JobMaker, whole: Tokens) -> None:
-    mine = job([0])
-    create_run(mine)
-    pipeline.complete_run(mine, "tokens")
-    files = sorted(Path(mine.run.path).rglob("*"))
+def test_a_complete_run_is_not_changed(job: JobMaker, whole: Tokens) -> None:
+    this_job = job([0])
+    create_run(this_job)
+    pipeline.complete_run(this_job, "tokens")
+    files = sorted(Path(this_job.run.path).rglob("*"))
     before = [file.stat().st_mtime_ns for file in files]
-    pipeline.complete_run(mine, "tokens")
-    assert sorted(Path(mine.run.path).rglob("*")) == files
+    pipeline.complete_run(this_job, "tokens")
+    assert sorted(Path(this_job.run.path).rglob("*")) == files
     assert [file.stat().st_mtime_ns for file in files] == before
 
 
 def test_a_level_is_not_sampled_below_an_incomplete_one(job: JobMaker) -> None:
-    mine = job([0])
-    sample_level(mine, 2)
+    this_job = job([0])
+    sample_level(this_job, 2)
     with pytest.raises(InputError) as caught:
-        sample_level(mine, 0)
-    assert caught.value.message == f"item 0 of {mine.run.path} is incomplete at level 1"
+        sample_level(this_job, 0)
+    assert caught.value.message == f"item 0 of {this_job.run.path} is incomplete at level 1"
     assert caught.value.hint == "finish that level first, with the command that began it"
 
 
@@ -362,14 +362,14 @@ def test_an_interruption_with_characters_on_disk_changes_nothing(
 ) -> None:
     once, often, num_characters = spelled(), spelled(), 0
     pipeline.complete_run(once, "tokens")
-    wanted = {item: tokens_of(once, item) for item in (0, 1)}
+    expected = {item: tokens_of(once, item) for item in (0, 1)}
     while interrupted(often, 1):  # within a window
-        for item, tokens in wanted.items():
+        for item, tokens in expected.items():
             found = tokens_of(often, item)
             num_characters += int((found >= 64).sum())
             assert np.where(found < 64, found, 0).tolist() == tokens[: len(found)].tolist()
     assert num_characters > 0
-    for item, tokens in wanted.items():
+    for item, tokens in expected.items():
         assert len(tokens) == 100
         assert tokens_of(often, item).tolist() == tokens.tolist()
         assert vocab_size_on_disk(often, item) == "64"  # there are no characters in it any more

@@ -1,4 +1,4 @@
-"""A job survives the way to a worker."""
+"""Messages between processes: a job is received as it was sent."""
 
 from __future__ import annotations
 
@@ -12,9 +12,7 @@ from jukebox_cli.storage.model import Model
 from support.jobs import make_job
 
 
-def test_a_job_is_the_same_on_the_other_side(
-    tiny: Model, registry: Registry, tmp_path: Path
-) -> None:
+def test_a_job_survives_being_sent(tiny: Model, registry: Registry, tmp_path: Path) -> None:
     def wait() -> None:
         """What a worker waits with."""
 

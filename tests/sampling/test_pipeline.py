@@ -1,4 +1,4 @@
-"""Levels in parallel: each in a process that follows the one above it."""
+"""Levels in parallel: each in a thread or process that follows the one above it."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -15,17 +16,24 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from jukebox_cli.engine import loader
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.registry import Registry
-from jukebox_cli.sampling import pipeline
+from jukebox_cli.sampling import level_process, pipeline
+from jukebox_cli.sampling.compute import with_compute_settings
 from jukebox_cli.sampling.job import Advance, Job
 from jukebox_cli.sampling.level import sample_level
+from jukebox_cli.sampling.level_process import LevelProcess
+from jukebox_cli.sampling.level_thread import LevelThread
 from jukebox_cli.sampling.run_setup import create_run
 from jukebox_cli.storage.model import Model
+from support.engines import needs_native_engine
 from support.jobs import make_job
 from support.run_files import all_tokens, tokens
 
 JobMaker = Callable[..., Job]
+Worker = type[LevelThread] | type[LevelProcess]
+LEVELS = [2, 1, 0]
 
 
 @pytest.fixture
@@ -45,8 +53,16 @@ def job(tiny: Model, registry: Registry, tmp_path: Path) -> JobMaker:
 @pytest.fixture
 def two_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine with two cores, on which even short songs are sampled in parallel."""
-    monkeypatch.setattr(pipeline, "MIN_PARALLEL_TOKENS", 1)
-    monkeypatch.setattr(pipeline, "available_cores", lambda: 2)
+    monkeypatch.setattr(pipeline, "MIN_PROCESS_TOKENS", 1)
+    monkeypatch.setattr(loader, "available_cores", lambda: 2)
+
+
+#: What each engine's levels are sampled in. The native one may be missing.
+WORKERS = [
+    pytest.param("torch", LevelProcess, id="processes"),
+    pytest.param("native", LevelThread, id="threads", marks=needs_native_engine),
+]
+in_each_worker = pytest.mark.parametrize(("engine", "worker"), WORKERS)
 
 
 def count_to(counts: dict[str, int]) -> Callable[[str, int, int], Advance]:
@@ -64,22 +80,23 @@ def count_to(counts: dict[str, int]) -> Callable[[str, int, int], Advance]:
 
 
 @pytest.mark.slow
+@in_each_worker
 def test_levels_in_parallel_have_the_tokens_of_levels_in_turn(
-    job: JobMaker, two_cores: None, monkeypatch: pytest.MonkeyPatch
+    engine: str, worker: Worker, job: JobMaker, two_cores: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     counts: dict[str, int] = {}
-    together = job("together", progress=count_to(counts))
-    assert pipeline.parallel_levels_pay(together, [2, 1, 0])
+    together = job("together", engine=engine, progress=count_to(counts))
+    assert pipeline.choose_worker(with_compute_settings(together, LEVELS), LEVELS) is worker
     pipeline.complete_run(together, "tokens")
     assert counts == {"level 2": 200, "level 1": 400, "level 0": 800}
-    monkeypatch.setattr(pipeline, "MIN_PARALLEL_TOKENS", 10_000)
-    alone = job("alone")
+    monkeypatch.setattr(loader, "available_cores", lambda: 1)
+    alone = job("alone", engine=engine)
     pipeline.complete_run(alone, "tokens")
     assert all_tokens(together.run.path) == all_tokens(alone.run.path)
 
 
 @pytest.mark.slow
-def test_tokens_that_are_there_are_kept(job: JobMaker, two_cores: None) -> None:
+def test_existing_tokens_are_kept(job: JobMaker, two_cores: None) -> None:
     whole, part = job("whole"), job("part", items=(1,))
     pipeline.complete_run(whole, "tokens")
     sample_level(part, 2)
@@ -97,36 +114,28 @@ def test_tokens_that_are_there_are_kept(job: JobMaker, two_cores: None) -> None:
     ("lacking", "changes"),
     [
         ((0,), {}),
-        ((2, 1, 0), {"available_cores": 1}),
-        ((2, 1, 0), {"MIN_PARALLEL_TOKENS": 801}),
-        ((2, 1, 0), {"_num_parameters": 50_000_000}),
+        (LEVELS, {"engine.loader.available_cores": lambda: 1}),
+        (LEVELS, {"sampling.pipeline.MIN_PROCESS_TOKENS": 801}),
+        (LEVELS, {"model.loader.LARGE_PARAMETERS": 1}),
     ],
 )
-def test_when_parallel_levels_do_not_pay(
+def test_levels_are_not_parallel_where_that_is_slower(
     lacking: Sequence[int],
-    changes: dict[str, int],
+    changes: dict[str, Any],
     job: JobMaker,
     two_cores: None,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    mine = with_compute_settings(job("run", engine="torch"), LEVELS)
     for name, value in changes.items():
-        made = value if name == "MIN_PARALLEL_TOKENS" else lambda *_, value=value: value
-        monkeypatch.setattr(pipeline, name, made)
-    assert not pipeline.parallel_levels_pay(job("run"), lacking)
-
-
-def test_the_number_of_cores_can_be_limited(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    there = pipeline.available_cores()
-    assert there >= 1
-    for limit, cores in (("1", 1), ("1000", there), ("", there), ("some", there)):
-        monkeypatch.setenv("OMP_NUM_THREADS", limit)
-        assert pipeline.available_cores() == cores
+        monkeypatch.setattr(f"jukebox_cli.{name}", value)
+    assert pipeline.choose_worker(mine, lacking) is None
 
 
 @pytest.mark.slow
+@in_each_worker
 def test_an_error_of_a_worker_is_raised_here(
-    job: JobMaker, two_cores: None, tiny: Model, tmp_path: Path
+    engine: str, worker: Worker, job: JobMaker, two_cores: None, tiny: Model, tmp_path: Path
 ) -> None:
     model = Model(tmp_path / "model")
     model.path.mkdir()
@@ -134,10 +143,10 @@ def test_an_error_of_a_worker_is_raised_here(
         if path.is_file():
             (model.path / path.name).write_bytes(path.read_bytes())
     save_file({"other": np.zeros(1, np.float32)}, str(model.weights("prior-1")))
-    mine = job("run", model=model)
+    this_job = job("run", model=model, engine=engine)
     with pytest.raises(InputError, match="the weights of model 'model' do not fit"):
-        pipeline.complete_run(mine, "tokens")
-    assert [mine.num_sampled_tokens(2, item) for item in mine.items] == [
+        pipeline.complete_run(this_job, "tokens")
+    assert [this_job.num_sampled_tokens(2, item) for item in this_job.items] == [
         100,
         100,
     ]  # nothing is lost
@@ -146,24 +155,27 @@ def test_an_error_of_a_worker_is_raised_here(
 def test_a_worker_that_ends_at_once_is_an_error(
     job: JobMaker, two_cores: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "WORKER", "no_such_module")
+    monkeypatch.setattr(level_process, "WORKER", "no_such_module")
     with pytest.raises(RuntimeError, match="sampling level 1 ended with exit code 1"):
-        pipeline.complete_run(job("run"), "tokens")
+        pipeline.complete_run(job("run", engine="torch"), "tokens")
 
 
 CODE = """
 import signal, sys
+from jukebox_cli.engine import loader
 from jukebox_cli.sampling import pipeline
 from jukebox_cli.cli import main
 signal.signal(signal.SIGINT, signal.default_int_handler)
-pipeline.MIN_PARALLEL_TOKENS, pipeline.available_cores = 1, lambda: 2
+pipeline.MIN_PROCESS_TOKENS, loader.available_cores = 1, lambda: 2
 main()
 """
-WORDS = ("--seconds", 1.5, "--seed", 5, "--until", "tokens")
+SECONDS = {"torch": 1.5, "native": 30}  # long enough to be interrupted
+WORDS = ("--seed", 5, "--until", "tokens")
 
 
-def start(model: Model, out: Path) -> subprocess.Popen[str]:
-    arguments = ["generate", "--model", model.path, "--out", out, *WORDS]
+def start(model: Model, out: Path, engine: str) -> subprocess.Popen[str]:
+    options = ("--engine", engine, "--seconds", SECONDS[engine], *WORDS)
+    arguments = ["generate", "--model", model.path, "--out", out, *options]
     return subprocess.Popen(
         [sys.executable, "-c", CODE, *map(str, arguments)],
         stdout=subprocess.PIPE,
@@ -172,18 +184,23 @@ def start(model: Model, out: Path) -> subprocess.Popen[str]:
     )
 
 
-def complete(model: Model, out: Path) -> None:
-    process = start(model, out)
+def complete(model: Model, out: Path, engine: str) -> None:
+    process = start(model, out, engine)
     _, errors = process.communicate()
     assert process.returncode == 0, errors
 
 
 @pytest.fixture(scope="module")
-def whole(tiny: Model, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run that was not interrupted."""
-    run = tmp_path_factory.mktemp("runs") / "whole"
-    complete(tiny, run)
-    return run
+def whole(tiny: Model, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """A run of an engine that was not interrupted."""
+
+    @cache
+    def make(engine: str) -> Path:
+        run = tmp_path_factory.mktemp("runs") / engine
+        complete(tiny, run, engine)
+        return run
+
+    return make
 
 
 def children(process: int) -> list[int]:
@@ -197,25 +214,32 @@ def children(process: int) -> list[int]:
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGKILL, -9)]
 )
+@in_each_worker
 def test_a_signal_ends_all_processes_and_the_same_command_completes_the_run(
-    number: signal.Signals, code: int, whole: Path, tiny: Model, tmp_path: Path
+    engine: str,
+    worker: Worker,
+    number: signal.Signals,
+    code: int,
+    whole: Callable[[str], Path],
+    tiny: Model,
+    tmp_path: Path,
 ) -> None:
     out = tmp_path / "run"
-    process = start(tiny, out)
+    process = start(tiny, out, engine)
     while len(tokens(out, 0)) < 100:
         assert process.poll() is None
     others = [pid for pid in children(process.pid) if Path(f"/proc/{pid}").exists()]
     process.send_signal(number)
     _, errors = process.communicate()
     assert process.returncode == code, errors
-    assert len(others) == 2
+    assert len(others) == (2 if worker is LevelProcess else 0)
     until = time.monotonic() + 60
     while any(Path(f"/proc/{pid}").exists() and not _is_dead(pid) for pid in others):
         assert time.monotonic() < until
         time.sleep(0.05)
     assert not list(out.rglob("*.part"))
-    complete(tiny, out)
-    assert all_tokens(out) == all_tokens(whole)
+    complete(tiny, out, engine)
+    assert all_tokens(out) == all_tokens(whole(engine))
 
 
 def _is_dead(pid: int) -> bool:

@@ -61,7 +61,7 @@ def test_without_options_there_are_defaults(registry: Registry) -> None:
     assert request_of(registry) == Request("mini", 20.0, (0,), 0, {})
 
 
-def test_a_preset_says_what_options_do_not(registry: Registry, preset: Path) -> None:
+def test_a_preset_sets_what_options_do_not(registry: Registry, preset: Path) -> None:
     found = request_of(registry, preset)
     assert (found.model, found.seconds, found.items, found.seed) == ("mine", 3.0, (0, 1), 4)
     assert found.song == {"genre": ["rock"]}

@@ -17,19 +17,19 @@ places = st.integers(0, 5000)
 seeds = st.integers(0, 2**63 - 1)
 
 
-def test_the_numbers_of_a_seed_are_these():
-    """Once songs are made with a seed, it must give the same ones for good."""
-    wanted = [0.8716703974447304, 0.6644508685053699, 0.4569211512992144]
-    assert uniform_numbers(1, 2, 0, 0, 3).tolist() == wanted
+def test_the_numbers_of_a_seed_never_change():
+    """A seed must give the same songs in every version."""
+    expected = [0.8716703974447304, 0.6644508685053699, 0.4569211512992144]
+    assert uniform_numbers(1, 2, 0, 0, 3).tolist() == expected
 
 
 @settings(deadline=None)
 @given(seeds, places, st.integers(0, 8), places, places, places)
-def test_a_number_is_the_same_whatever_range_is_asked_for(seed, item, level, first, more, at):
-    asked = uniform_numbers(seed, item, level, first, first + more + 1)
+def test_a_number_does_not_depend_on_the_range(seed, item, level, first, more, at):
+    numbers = uniform_numbers(seed, item, level, first, first + more + 1)
     place = first + at % (more + 1)
-    assert len(asked) == more + 1
-    assert asked[place - first] == uniform_numbers(seed, item, level, place, place + 1)[0]
+    assert len(numbers) == more + 1
+    assert numbers[place - first] == uniform_numbers(seed, item, level, place, place + 1)[0]
 
 
 def test_every_seed_item_level_and_position_has_numbers_of_its_own():
@@ -43,8 +43,8 @@ def test_every_seed_item_level_and_position_has_numbers_of_its_own():
 
 
 def chi_square(counts: np.ndarray, shares: np.ndarray) -> float:
-    wanted = shares * counts.sum()
-    return float(np.square(counts - wanted).dot(1 / wanted))
+    expected = shares * counts.sum()
+    return float(np.square(counts - expected).dot(1 / expected))
 
 
 @pytest.mark.parametrize("level", [0, 1])
@@ -56,7 +56,7 @@ def test_the_numbers_are_spread_evenly_over_0_to_1(level):
     assert chi_square(counts, np.full(20, 1 / 20)) < 43.8  # p = 0.001 at 19 degrees
 
 
-def test_neighbours_are_not_related():
+def test_neighbouring_numbers_are_uncorrelated():
     numbers = uniform_numbers(3, 0, 0, 0, 20_001)
     beside = np.corrcoef(numbers[:-1], numbers[1:])[0, 1]
     items = np.corrcoef(numbers, uniform_numbers(3, 1, 0, 0, 20_001))[0, 1]
@@ -122,7 +122,7 @@ numbers = st.one_of(st.floats(0, LAST), st.sampled_from([0.0, LAST, 0.5]))
 
 @settings(deadline=None, max_examples=100)
 @given(st.lists(st.tuples(rows, numbers), min_size=1, max_size=9))
-def test_rows_are_drawn_each_by_itself_and_as_numpy_would(given):
+def test_rows_are_drawn_independently_and_as_by_numpy(given):
     logits = torch.tensor([row for row, _ in given])
     uniform = torch.tensor([number for _, number in given], dtype=torch.double)
     tokens = draw_tokens(logits, uniform)

@@ -1,4 +1,4 @@
-"""What `jukebox run show` says; the command is tested in tests/cli/test_run.py."""
+"""The text of `jukebox run show`; the command is tested in tests/cli/test_run.py."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SEGMENT = {
 }
 
 
-def test_text_has_a_block_for_each_segment(registry: Registry) -> None:
+def test_the_text_has_a_block_for_each_segment(registry: Registry) -> None:
     parent = {"run": "../y", "item": 2, "upto_sample": 12_000}
     more = {**SEGMENT, "seconds": [1.5, 2.0], "seed": 4, "conditions": {}, "parent": parent}
     item = {"item": 2, "seconds": 2.0, "progress": "tokens", "segments": [SEGMENT, more]}

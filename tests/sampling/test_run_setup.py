@@ -1,4 +1,4 @@
-"""Jobs of requests: in new runs, in the same run again, never in another one."""
+"""Jobs of requests: in new runs and in runs of the same request, never in others."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_another_request_is_refused_for_any_items(
     assert refusal(start_job, other, registry, tmp_path / "run", "") == (message, HINT)
 
 
-def test_items_that_were_continued_since_stay_as_they_are(
+def test_items_that_were_continued_are_not_changed(
     request_: Request, registry: Registry, tmp_path: Path
 ) -> None:
     job = start_job(request_, registry, tmp_path / "run", "")
@@ -96,7 +96,7 @@ def test_items_that_were_continued_since_stay_as_they_are(
     assert again.specs == {0: longer, 1: job.specs[1], 2: job.specs[1]}
 
 
-def test_an_item_that_is_not_as_long_is_another(
+def test_an_item_of_another_length_differs(
     request_: Request, registry: Registry, tmp_path: Path
 ) -> None:
     job = start_job(request_, registry, tmp_path / "run", "")
@@ -108,7 +108,7 @@ def test_an_item_that_is_not_as_long_is_another(
     assert differences(job.run, job.config, {0: job.specs[0].extended(1300)}) == ["length"]
 
 
-def test_a_run_without_a_name_gets_the_next_one_that_is_free(
+def test_a_run_without_a_name_gets_the_next_free_one(
     request_: Request, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -160,15 +160,15 @@ def test_a_run_that_another_task_makes_just_now_is_not_taken_for_interrupted(
     assert mine.run.items() == [0, 1, 7]
 
 
-def test_a_folder_with_other_things_is_refused(
+def test_a_folder_with_other_files_is_refused(
     request_: Request, registry: Registry, tmp_path: Path
 ) -> None:
     (tmp_path / "notes.txt").touch()
-    message = f"{tmp_path} is there already and is not a run"
+    message = f"{tmp_path} exists already and is not a run"
     assert refusal(start_job, request_, registry, tmp_path, "") == (message, "choose another --out")
 
 
-def test_a_run_is_reopened_with_some_items(
+def test_a_run_is_opened_with_some_of_its_items(
     request_: Request, tiny: Model, registry: Registry, tmp_path: Path
 ) -> None:
     job = start_job(request_, registry, tmp_path / "run", "")

@@ -1,4 +1,4 @@
-"""How far a run is."""
+"""The progress of a run."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def keep(run: Path, tiny: Model, level: int, item: int, count: int) -> None:
     Run(run).write_tokens(level, item, tokens[:count], tiny.config.vqvae)
 
 
-def test_progress_is_the_last_complete_stage_or_a_share_of_a_level(
+def test_progress_is_the_last_complete_stage_or_a_percentage(
     run: Path, tiny: Model, registry: Registry
 ) -> None:
     job = reopen_job(run, registry, None)

@@ -1,4 +1,4 @@
-"""What samplers return is checked; invalid logits are traced to who returned them."""
+"""Results of samplers are checked; errors of invalid logits name their source."""
 
 from __future__ import annotations
 
@@ -80,7 +80,9 @@ def test_logits_of_another_shape_or_dtype_are_refused(
         ([-inf, -inf, -inf], "-inf for every token"),
     ],
 )
-def test_logits_from_which_nothing_can_be_drawn_are_found(row: list[float], problem: str) -> None:
+def test_logits_with_nan_or_inf_or_no_finite_value_are_invalid(
+    row: list[float], problem: str
+) -> None:
     bad = torch.tensor([[0.0, 1.0, 2.0], row])
     maxima = LogitMaxima(2, 4, torch.device("cpu"))
     for position, logits in enumerate([LOGITS, bad, bad, LOGITS]):
@@ -97,24 +99,24 @@ def test_forbidden_tokens_are_valid() -> None:
     assert maxima.first_invalid(1) is None
 
 
-def test_a_position_that_was_not_drawn_is_valid() -> None:
+def test_a_position_that_is_not_sampled_is_valid() -> None:
     assert LogitMaxima(2, 3, torch.device("cpu")).first_invalid(3) is None
 
 
-def test_the_prior_itself_can_be_what_is_wrong() -> None:
+def test_invalid_logits_of_the_prior_are_reported() -> None:
     assert refusal(raise_for_invalid_logits, [Change()], [], LOGITS * nan, HISTORY) == (
         "the prior returned NaN as logits",
-        "its weights are damaged, or its training diverged: restore them, or train it anew",
+        "its weights are damaged, or its training diverged: restore them, or train the prior again",
     )
 
 
-def test_guidance_can_be_what_is_wrong() -> None:
+def test_invalid_logits_of_guidance_are_reported() -> None:
     pair = torch.cat([LOGITS, LOGITS])
     message, _ = refusal(raise_for_invalid_logits, [], [Difference(inf)], pair, HISTORY)
     assert message == "plugin 'difference': combine() returned NaN"
 
 
-def test_a_sampler_that_is_wrong_only_once_is_told() -> None:
+def test_a_sampler_with_invalid_logits_only_once_is_reported() -> None:
     assert refusal(raise_for_invalid_logits, [Change()], [], LOGITS, HISTORY) == (
         "samplers (change) returned invalid logits, but valid ones when called again",
         "a sampler must depend on its arguments only; leave one out to see",

@@ -27,7 +27,7 @@ def vqvae(tiny: Model) -> VQVAE:
     return load_vqvae(tiny, torch.device("cpu"))
 
 
-def test_the_first_seconds_of_a_file(vqvae: VQVAE, tmp_path: Path) -> None:
+def test_a_prompt_can_be_the_first_seconds_of_a_file(vqvae: VQVAE, tmp_path: Path) -> None:
     sound = write_chord(tmp_path / "a.wav", 0.3)
     counts: list[int] = []
     tokens, num_samples = encode_file(vqvae, sound, counts.append, seconds=0.1)
@@ -65,10 +65,10 @@ def test_a_corpus_gets_each_recording_once(vqvae: VQVAE, tiny: Model, tmp_path: 
     assert corpus.config.fingerprint == tiny.fingerprint()
 
 
-def test_a_folder_of_other_things_is_no_corpus(vqvae: VQVAE, tiny: Model, tmp_path: Path) -> None:
+def test_a_folder_of_other_files_is_not_a_corpus(vqvae: VQVAE, tiny: Model, tmp_path: Path) -> None:
     (tmp_path / "notes.txt").touch()
     assert refusal(to_corpus, [], tiny, vqvae, Corpus(tmp_path)) == (
-        f"{tmp_path} is there already and is not a corpus",
+        f"{tmp_path} exists already and is not a corpus",
         "choose another --out",
     )
 

@@ -1,4 +1,4 @@
-"""Which weights sampled an item is recorded, and other weights do not finish it."""
+"""Fingerprints of weights are recorded with items, and other weights do not finish an item."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_a_new_item_names_the_weights(job: Job, tiny: Model) -> None:
     assert fingerprints(job) == [tuple(tiny.prior_fingerprint(level) for level in range(3))]
 
 
-def test_weights_are_recorded_anew_until_a_segment_is_begun(job: Job, trained_on: Model) -> None:
+def test_weights_are_recorded_again_until_a_segment_is_started(job: Job, trained_on: Model) -> None:
     other, before = replace(job, model=trained_on), fingerprints(job)
     again = record_prior_fingerprints(other, [2])
     assert fingerprints(job) == [(*before[0][:2], trained_on.prior_fingerprint(2))]
@@ -59,7 +59,7 @@ def test_weights_are_recorded_anew_until_a_segment_is_begun(job: Job, trained_on
     assert fingerprints(job)[0][2] == trained_on.prior_fingerprint(2)
 
 
-def test_only_segments_that_are_not_begun_are_recorded(job: Job, trained_on: Model) -> None:
+def test_only_segments_that_are_not_started_are_recorded(job: Job, trained_on: Model) -> None:
     write_part(job, 99)
     longer = job.specs[1].extended(2000)
     job.run.write_item(1, longer)

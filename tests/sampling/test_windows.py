@@ -19,7 +19,7 @@ Arguments = dict[str, Any]
 
 
 @pytest.mark.parametrize(
-    ("arguments", "wanted"),
+    ("arguments", "expected"),
     [
         (
             {"total": 10, "context_length": 4, "hop_fraction": 1.0},
@@ -51,8 +51,10 @@ Arguments = dict[str, Any]
         ),
     ],
 )
-def test_windows_of(arguments: Arguments, wanted: list[tuple[int, int, int]]) -> None:
-    assert token_windows(**arguments) == [TokenWindow(*w) for w in wanted]
+def test_windows_of_items_of_several_lengths(
+    arguments: Arguments, expected: list[tuple[int, int, int]]
+) -> None:
+    assert token_windows(**arguments) == [TokenWindow(*w) for w in expected]
 
 
 @st.composite

@@ -1,4 +1,4 @@
-"""A worker samples its level, says how far it is, and ends when nobody wants it."""
+"""A worker samples its level, reports progress, and ends when its input is closed."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def give(worker: subprocess.Popen[bytes], task: LevelTask) -> IO[bytes]:
 
 
 @pytest.mark.slow
-def test_a_worker_samples_what_this_process_would(
+def test_a_worker_samples_the_same_tokens_as_this_process(
     worker: subprocess.Popen[bytes], tiny: Model, registry: Registry, tmp_path: Path
 ) -> None:
     job = make_job(tmp_path / "a", tiny, registry, (0,), num_samples=800)
@@ -75,7 +75,7 @@ def test_a_worker_waits_for_the_level_above_until_its_input_is_closed(
     assert (list(output), worker.wait()) == ([], 0)
 
 
-def test_a_worker_sends_what_went_wrong(
+def test_a_worker_sends_its_error(
     worker: subprocess.Popen[bytes], tiny: Model, registry: Registry, tmp_path: Path
 ) -> None:
     job = make_job(tmp_path, tiny, registry, (0,), num_samples=800, device="nosuch")

@@ -85,8 +85,8 @@ def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("number", "hint"),
     [
-        (errno.ENOSPC, "free some space and run the same command again: it goes on from here"),
-        (errno.EDQUOT, "free some space and run the same command again: it goes on from here"),
+        (errno.ENOSPC, "free some space and run the same command again to resume"),
+        (errno.EDQUOT, "free some space and run the same command again to resume"),
         (errno.EACCES, "change its permissions, or choose another folder"),
         (errno.EPERM, "change its permissions, or choose another folder"),
         (errno.EROFS, "choose another folder: this one is read-only"),
@@ -97,7 +97,7 @@ def test_a_reader_never_sees_half_a_file(tmp_path: Path) -> None:
         (errno.ENOENT, "choose another folder: this one can't be made"),
     ],
 )
-def test_errors_of_a_disk_that_a_person_can_fix(number: int, hint: str) -> None:
+def test_disk_errors_with_a_remedy_are_input_errors(number: int, hint: str) -> None:
     def fail() -> None:
         with disk_errors(Path("x")):
             raise OSError(number, os.strerror(number))
@@ -105,7 +105,7 @@ def test_errors_of_a_disk_that_a_person_can_fix(number: int, hint: str) -> None:
     assert refusal(fail) == (f"can't write x: {os.strerror(number)}", hint)
 
 
-def test_other_errors_of_a_disk_stay_as_they_are() -> None:
+def test_other_disk_errors_are_not_changed() -> None:
     with pytest.raises(OSError, match="Input/output error"), disk_errors(Path("x")):
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
@@ -124,7 +124,7 @@ def test_a_last_line_that_was_cut_off_is_ignored(tmp_path: Path) -> None:
     assert read_jsonl(path) == [{"a": 1}]
 
 
-def test_a_line_after_one_that_was_cut_off_stands_by_itself(tmp_path: Path) -> None:
+def test_a_line_after_a_truncated_one_is_separate(tmp_path: Path) -> None:
     path = tmp_path / "log.jsonl"
     path.write_text('{"a": 1}\n{"b"')
     append_jsonl(path, {"c": 3})
@@ -154,7 +154,7 @@ def test_a_line_that_is_written_in_part_is_an_error(
     path = tmp_path / "log.jsonl"
     assert refusal(append_jsonl, path, {"a": 1}) == (
         f"can't write {path}: No space left on device",
-        "free some space and run the same command again: it goes on from here",
+        "free some space and run the same command again to resume",
     )
 
 
@@ -243,16 +243,16 @@ def hold(folder: Path, events: Connection) -> None:
 
 def test_a_lock_is_waited_for(tmp_path: Path) -> None:
     started = get_context("spawn")
-    ours, theirs = started.Pipe()
-    other = started.Process(target=hold, args=(tmp_path, theirs))
+    own_end, other_end = started.Pipe()
+    other = started.Process(target=hold, args=(tmp_path, other_end))
     other.start()
-    assert ours.recv() == "held"
+    assert own_end.recv() == "held"
     with exclusive_lock(tmp_path):
         assert (tmp_path / "done").exists()
     other.join(60)
 
 
-def test_a_lock_is_let_go_after_an_error(tmp_path: Path) -> None:
+def test_a_lock_is_released_after_an_error(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="x"), exclusive_lock(tmp_path):
         raise ValueError("x")
     with exclusive_lock(tmp_path):

@@ -34,7 +34,7 @@ def test_settings_are_read_as_they_were_written(tmp_path: Path) -> None:
     assert again.config == config
 
 
-def test_no_run_is_an_error(tmp_path: Path) -> None:
+def test_a_folder_that_is_not_a_run_is_an_error(tmp_path: Path) -> None:
     hint = "make one with `jukebox generate --out`"
     assert refusal(lambda: Run(tmp_path / "x").config) == (f"{tmp_path}/x does not exist", hint)
     message = f"{tmp_path} is not a run: it has no run.yaml"
@@ -89,7 +89,7 @@ def test_tokens_are_read_as_they_were_written(tmp_path: Path) -> None:
     assert run.num_tokens(1, 3) == 1
 
 
-def test_where_a_part_of_the_path_is_a_file_there_are_no_tokens(tmp_path: Path) -> None:
+def test_a_file_in_place_of_a_folder_means_no_tokens(tmp_path: Path) -> None:
     (tmp_path / "x").touch()
     assert Run(tmp_path / "x" / "run").num_tokens(0, 0) == 0
 
@@ -106,7 +106,7 @@ def test_tokens_and_items_are_deleted(tmp_path: Path) -> None:
     assert (run.items(), run.levels_with_tokens(1)) == ([], [])
 
 
-def test_damaged_tokens_name_the_way_out(tmp_path: Path) -> None:
+def test_the_error_of_damaged_tokens_says_how_to_replace_them(tmp_path: Path) -> None:
     run, prompt = Run(tmp_path), Prompt("abc", 100)
     run.write_item(0, SPEC)
     run.write_item(1, ItemSpec(100, (replace(SEGMENT, prompt=prompt),)))
@@ -122,21 +122,21 @@ def test_damaged_tokens_name_the_way_out(tmp_path: Path) -> None:
     again = "delete that file and run `jukebox upsample` or `jukebox generate` again"
     assert hints == [
         f"restore it from a copy; or {again}",
-        "restore it from a copy, or make the run anew from its recording",
+        "restore it from a copy, or create the run again from its recording",
     ]
 
 
-def test_tokens_of_a_recording_must_be_there(tmp_path: Path) -> None:
+def test_missing_tokens_of_a_recording_are_an_error(tmp_path: Path) -> None:
     run = Run(tmp_path)
     run.write_item(0, SPEC)
     run.write_item(1, ItemSpec(100, (replace(SEGMENT, prompt=Prompt("abc", 100)),)))
     run.require_recorded_tokens(0, [0])
     message, hint = refusal(run.require_recorded_tokens, 0, [0, 1])
-    assert message == f"{run.token_file(0, 1)}, which held a recording, is gone"
-    assert hint == "restore it from a copy, or make the run anew from its recording"
+    assert message == f"{run.token_file(0, 1)}, with the tokens of a recording, is missing"
+    assert hint == "restore it from a copy, or create the run again from its recording"
 
 
-def test_audio_counts_when_it_is_as_long_as_its_item(tmp_path: Path) -> None:
+def test_audio_exists_only_if_it_is_as_long_as_its_item(tmp_path: Path) -> None:
     run = Run(tmp_path)
     run.write_item(0, SPEC)
     assert (run.has_audio(0, 0), run.is_longer_than_audio(0)) == (False, False)

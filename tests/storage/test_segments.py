@@ -1,4 +1,4 @@
-"""Items' files: what is written is read again, and whatever is wrong is named."""
+"""Files of items: written and read, and errors of invalid ones."""
 
 from __future__ import annotations
 
@@ -126,7 +126,9 @@ Damage = Callable[[dict[str, Any]], object]
         ),
     ],
 )
-def test_whatever_is_wrong_is_named(damage: Damage, problem: str, path: Path) -> None:
+def test_an_invalid_file_is_refused_with_its_error(
+    damage: Damage, problem: str, path: Path
+) -> None:
     write_item_spec(path, ItemSpec(60, (FIRST,)).extended(100))
     data = json.loads(path.read_text())
     damage(data)
@@ -143,7 +145,7 @@ def test_an_item_of_format_1_is_refused(path: Path) -> None:
     )
 
 
-def test_a_file_that_is_cut_off_is_damaged(path: Path) -> None:
+def test_a_truncated_file_is_damaged(path: Path) -> None:
     path.write_text('{"format": 2,\n "num')
     message, _ = refusal(read_item_spec, path)
     assert message == f"{path}:2: damaged: Unterminated string starting at"

@@ -34,9 +34,9 @@ def every_dtype() -> dict[str, torch.Tensor]:
 def test_tensors_are_those_of_the_library(tmp_path: Path) -> None:
     path = tmp_path / "all.safetensors"
     save_file(every_dtype(), path, {"format": "1"})
-    found, wanted = load_tensors(path), load_file(path)
-    assert found.keys() == wanted.keys()
-    for name, tensor in wanted.items():
+    found, expected = load_tensors(path), load_file(path)
+    assert found.keys() == expected.keys()
+    for name, tensor in expected.items():
         assert (found[name].dtype, found[name].shape) == (tensor.dtype, tensor.shape)
         assert torch.equal(found[name], tensor)
 
@@ -53,11 +53,11 @@ def test_tensors_are_written_as_the_library_writes_them(tmp_path: Path) -> None:
     tensors = {
         name: tensor for name, tensor in every_dtype().items() if tensor.dtype in WEIGHT_DTYPES
     }
-    save_file(tensors, tmp_path / "theirs")
-    stream_tensors(tmp_path / "ours", {name: t.clone for name, t in tensors.items()})
-    found, wanted = load_file(tmp_path / "ours"), load_file(tmp_path / "theirs")
-    assert found.keys() == wanted.keys()
-    for name, tensor in wanted.items():
+    save_file(tensors, tmp_path / "library")
+    stream_tensors(tmp_path / "streamed", {name: t.clone for name, t in tensors.items()})
+    found, expected = load_file(tmp_path / "streamed"), load_file(tmp_path / "library")
+    assert found.keys() == expected.keys()
+    for name, tensor in expected.items():
         assert found[name].dtype == tensor.dtype
         assert torch.equal(found[name], tensor)
 

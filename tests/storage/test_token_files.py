@@ -1,4 +1,4 @@
-"""Token files: what is written is read again, and changed bytes are refused."""
+"""Token files: written and read; changed bytes are refused."""
 
 from __future__ import annotations
 
@@ -111,6 +111,6 @@ def test_a_file_of_format_1_is_refused(path: Path) -> None:
     )
 
 
-def test_no_file_is_no_damage(tmp_path: Path) -> None:
+def test_a_missing_file_raises_file_not_found(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         read_token_file(tmp_path / "x.safetensors", HINT)

@@ -1,4 +1,4 @@
-"""The command line in tests: as a function, as a process, stopped half-way."""
+"""The command line in tests: as a function, as a process, and interrupted."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ MAIN = "from jukebox_cli.cli import main; main()"
 
 
 def stdout_of(result: Result) -> str:
-    """What a command printed that must succeed."""
+    """The output of a command, which must succeed."""
     assert result.code == 0, result.err
     return result.out
 
@@ -89,12 +89,12 @@ def truncate(path: Path) -> None:
 
 
 def corrupt(path: Path) -> None:
-    """Overwrites a file with what is no safetensors file."""
+    """Overwrites a file with bytes that are not a safetensors file."""
     path.write_bytes(b"x" * 500)
 
 
 def with_tokens(array: np.ndarray) -> Callable[[Path], None]:
-    """What overwrites a file of tokens with an array."""
+    """A function that overwrites a token file with an array."""
     metadata = {"format": "2", "vocab_size": "64", "checksum": ""}
     return lambda path: save_file({"tokens": array}, path, metadata)
 
@@ -105,7 +105,7 @@ DELETE_COMMAND = "delete that file and run `jukebox upsample` or `jukebox genera
 DELETE_HINT = f"restore it from a copy; or {DELETE_COMMAND}"
 
 
-FULL_DISK_HINT = "hint: free some space and run the same command again: it goes on from here\n"
+FULL_DISK_HINT = "hint: free some space and run the same command again to resume\n"
 
 
 def partial_files(folder: Path) -> list[Path]:

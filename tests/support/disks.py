@@ -1,4 +1,4 @@
-"""Places to write to that can be full."""
+"""Disks that can be full."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the original program computed from tiny random checkpoints, beside what is computed here."""
+"""The original program's results for tiny random checkpoints, and the imported models."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ CPU = torch.device("cpu")
 
 @dataclass(frozen=True)
 class Golden:
-    """An imported model beside what the original program computed with it."""
+    """An imported model and the original program's results for it."""
 
     name: str
     model: Model
@@ -67,9 +67,9 @@ class Golden:
         return array.long() if array.dtype == torch.int32 else array
 
     def song(self, item: int) -> Song:
-        """What was asked for: ids as the names they have where there are no lists of names.
+        """The song of an item. Without lists of names, artists and genres are named by their ids.
 
-        The second item's genre is id 0, which is what nobody said.
+        The second item's genre is id 0, which means none.
         """
         genre, artist = self.info["genre_ids"][item], self.info["artist_ids"][item]
         return {
@@ -80,7 +80,7 @@ class Golden:
         }
 
     def conditions(self, level: int) -> Conditioning:
-        """Those that the labels of `prior.LEVEL` stand for."""
+        """The conditions of the labels in `prior.LEVEL.y`."""
         start, length = self[f"prior.{level}.y"][0, 1:3].tolist()
         window = Window(start, length, self.info["sample_length"])
         parts = load_conditioners(self.model, level, self.registry)

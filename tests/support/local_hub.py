@@ -1,4 +1,4 @@
-"""A Hugging Face hub on this machine, as far as huggingface_hub needs one to fetch files."""
+"""A local Hugging Face hub, with the endpoints that huggingface_hub needs to download files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _FILE = re.compile(r"/([^/]+/[^/]+)/resolve/[^/]+/(.+)$")
 
 @dataclass
 class Hub:
-    """Serves models, each from a folder, and goes wrong in the ways it is told to."""
+    """Serves models, each from a folder, and fails in configurable ways."""
 
     server: HTTPServer
     #: By the name of the model.
@@ -44,7 +44,7 @@ class Hub:
         return self.server.url_for("").rstrip("/")
 
     @property
-    def asked(self) -> list[tuple[str, str, int]]:
+    def requests(self) -> list[tuple[str, str, int]]:
         """Requests for files: method, name and first byte."""
         return [
             (request.method, match[2], _first_byte(response))
@@ -54,7 +54,7 @@ class Hub:
 
     def fetched(self, name: str) -> list[int]:
         """Where each download of a file began."""
-        return [start for method, file, start in self.asked if method == "GET" and file == name]
+        return [start for method, file, start in self.requests if method == "GET" and file == name]
 
     def _about(self, request: Request) -> Response:
         repository, revision = _groups(_ABOUT, request)
@@ -108,7 +108,7 @@ def digest(path: Path) -> str:
 
 
 def describe(repository: str, folder: Path) -> dict[str, Any]:
-    """What the hub says of a model and its files."""
+    """The hub's metadata of a model and its files."""
     siblings = []
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         size, file = path.stat().st_size, {"rfilename": path.relative_to(folder).as_posix()}

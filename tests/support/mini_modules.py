@@ -1,4 +1,4 @@
-"""The modules of examples/mini, imported from its folder and forgotten afterwards."""
+"""The modules of examples/mini, imported from its folder and removed again afterwards."""
 
 from __future__ import annotations
 
@@ -18,8 +18,12 @@ MODULES = (
 )  # fmt: skip
 
 
+#: The modules by name.
+Modules = dict[str, ModuleType]
+
+
 @contextmanager
-def mini_modules() -> Iterator[dict[str, ModuleType]]:
+def mini_modules() -> Iterator[Modules]:
     """The example's modules by name, while nothing else of these names can be imported."""
     before = {name: sys.modules.pop(name, None) for name in MODULES}
     sys.path.insert(0, str(MINI))

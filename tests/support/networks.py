@@ -118,6 +118,13 @@ def make_prior(
     return scale_weights(prior).eval()
 
 
+def without_layers(prior: Prior) -> Prior:
+    """A prior whose transformer is the identity."""
+    for layer in prior.transformer.layer_list():
+        layer.residual_scale = 0.0
+    return prior
+
+
 def make_full_prior(**options: object) -> Prior:
     """A prior with a layer of each pattern."""
     every = {"depth": len(ATTENTION_PATTERNS), "attention_patterns": ATTENTION_PATTERNS}

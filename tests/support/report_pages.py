@@ -1,4 +1,4 @@
-"""Reports as tests look at them."""
+"""Reports, parsed for tests."""
 
 from __future__ import annotations
 

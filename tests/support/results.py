@@ -1,4 +1,4 @@
-"""What a command or a function answers."""
+"""Results of commands, and errors of functions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jukebox_cli.interfaces.errors import InputError
 
 @dataclass(frozen=True)
 class Result:
-    """What a command did."""
+    """Exit code and output of a command."""
 
     code: int
     out: str
@@ -21,7 +21,7 @@ class Result:
 
 
 def refusal(do: Callable[..., object], *words: Any) -> tuple[str, str | None]:
-    """Message and hint of what must be refused."""
+    """Message and hint of the InputError that a call must raise."""
     with pytest.raises(InputError) as caught:
         do(*words)
     return caught.value.message, caught.value.hint

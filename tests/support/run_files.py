@@ -1,4 +1,4 @@
-"""What is in folders and runs, and sounds to work on."""
+"""Contents of folders and runs, and sounds."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from jukebox_cli.storage.run import Run
 
 
 def contents(folder: Path) -> dict[str, tuple[int, bytes]]:
-    """Every file below a folder: when it was written, and what is in it."""
+    """The modification time and the contents of every file below a folder."""
     files = (path for path in folder.rglob("*") if path.is_file())
     return {
         str(p.relative_to(folder)): (p.stat().st_mtime_ns, p.read_bytes()) for p in sorted(files)

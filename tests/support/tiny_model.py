@@ -46,6 +46,20 @@ def make_tiny(
     path: Path, registry: Registry, text: str = TINY, learned: Mapping[str, Any] = LEARNED
 ) -> Model:
     """Writes a tiny model with random weights, the same each time."""
+    model = make_tiny_codec(path, text)
+    for number, prior in enumerate(model.config.priors):
+        parts = {n: registry.make_conditioner(n, learned[n]) for n in prior.conditioners}
+        model.write_fitted_conditioners(number, {n: learned[n] for n in prior.conditioners})
+        module = build_prior(model.config, number, parts)
+        with torch.no_grad():
+            for parameter in module.parameters():  # weights of size 0.02 would hardly differ
+                parameter.mul_(5.0)
+        save_tensors(model.weights(f"prior-{number}"), module.state_dict())
+    return model
+
+
+def make_tiny_codec(path: Path, text: str = TINY) -> Model:
+    """Writes a tiny model whose priors have no weights yet."""
     recipe = path.parent / f"{path.name}-recipe.yaml"
     recipe.write_text(text)
     model = Model(path)
@@ -56,12 +70,4 @@ def make_tiny(
         level = vqvae.level(number)
         level.codebook.vectors.normal_()
         save_tensors(model.weights(f"vqvae-{number}"), level.state_dict())
-    for number, prior in enumerate(model.config.priors):
-        parts = {n: registry.make_conditioner(n, learned[n]) for n in prior.conditioners}
-        model.write_fitted_conditioners(number, {n: learned[n] for n in prior.conditioners})
-        module = build_prior(model.config, number, parts)
-        with torch.no_grad():
-            for parameter in module.parameters():  # weights of size 0.02 would hardly differ
-                parameter.mul_(5.0)
-        save_tensors(model.weights(f"prior-{number}"), module.state_dict())
     return model

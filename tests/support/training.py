@@ -52,7 +52,7 @@ MakeTask = Callable[[Model], Task]
 
 
 class TrainingResult(NamedTuple):
-    """What a training run leaves behind."""
+    """The files of a training run."""
 
     losses: dict[int, float]  # by step
     checkpoint: bytes
@@ -110,14 +110,7 @@ def write_sounds(folder: Path) -> list[Path]:
 def new_corpus(path: Path, model: Model) -> Corpus:
     """An empty corpus for a model."""
     corpus = Corpus(path)
-    codec = model.config.vqvae
-    config = CorpusConfig(
-        fingerprint=model.fingerprint(),
-        sample_rate=codec.sample_rate,
-        hop_lengths=codec.hop_lengths,
-        codebook_size=codec.codebook_size,
-    )
-    corpus.write_config(config)
+    corpus.write_config(CorpusConfig.of_model(model))
     return corpus
 
 

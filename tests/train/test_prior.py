@@ -36,7 +36,7 @@ def test_a_prior_learns_the_next_token_of_each_artist(
     artists = task.windows.conditioners["artist"]
     assert isinstance(artists, Artist)
     for artist, following in (("Up", 6), ("Down", 2)):
-        ids = torch.tensor([[artists.artist_id(artist)]])
+        ids = torch.tensor([[artists.label_id(artist)]])
         conditioning = task.module.condition({"artist": {"ids": ids}})
         probabilities = task.module(torch.tensor([[4, 0]]), conditioning)[0, 1].softmax(0)
         assert probabilities[following] > 0.9

@@ -1,4 +1,4 @@
-"""What every task provides to the training loop."""
+"""Tasks of the training loop: loss, evaluation and exported weights."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""When words are sung, from the attention weights of a run's prior."""
+"""Times of words, from the attention weights of a run's prior."""
 
 from __future__ import annotations
 
@@ -25,27 +25,14 @@ from jukebox_cli.api.models import iterate_windows, load_prior
 from jukebox_cli.api.runs import open_run
 from jukebox_cli.registry import Registry
 from support.singing_model import make_singing_model
+from support.sung_lines import SUNG_LINES
 
 # lines and words
 
 
-def test_what_is_not_sung_has_no_times() -> None:
+def test_words_that_are_not_sung_have_no_times() -> None:
     onsets = np.array([-1, -1, -1, 0.5, 0.7, 1.0, 1.2, 1.3, 1.5, 2.0, -1, -1, -1])
-    assert timed_lines("we go\nfar off", onsets, 4.0, [[6, "Verse"]]) == [
-        {
-            "text": "we go",
-            "start": 0.5,
-            "end": 1.0,
-            "words": [{"word": "we"}, {"word": "go", "start": 0.5, "end": 1.0}],
-        },
-        {"section": "Verse"},
-        {
-            "text": "far off",
-            "start": 1.2,
-            "end": 2.0,
-            "words": [{"word": "far", "start": 1.2, "end": 2.0}, {"word": "off"}],
-        },
-    ]
+    assert timed_lines("we go\nfar off", onsets, 4.0, [[6, "Verse"]]) == SUNG_LINES
 
 
 def test_an_alignment_is_read_back_from_its_lrc() -> None:

@@ -89,7 +89,7 @@ def refused(jukebox: Jukebox, *arguments: object) -> tuple[str, str]:
     return error.removeprefix("error: "), hint.removeprefix("hint: ").strip()
 
 
-def test_heads_that_there_are_not_are_errors(run: Path, jukebox: Jukebox) -> None:
+def test_unknown_heads_are_errors(run: Path, jukebox: Jukebox) -> None:
     assert refused(jukebox, run, "--head", "up") == (
         "can't read --head 'up'",
         "write layer and head, such as 3,1",

@@ -1,4 +1,4 @@
-"""The lyrics conditioner: what is read, what a window sees of it, and how it is given again."""
+"""The lyrics conditioner: reading, the characters of a window, and values as options."""
 
 from __future__ import annotations
 
@@ -193,7 +193,7 @@ def test_the_vocabulary_is_the_characters_but_for_blanks() -> None:
     assert Lyrics(charset="\n ab").vocabulary() == {"lyrics characters": ["a", "b"]}
 
 
-def test_a_song_without_lyrics_needs_no_words_and_no_options() -> None:
+def test_a_song_without_lyrics_has_no_description_and_no_options() -> None:
     assert Lyrics().describe({"artist": "Ada Vale"}) == {}
     assert Lyrics().to_options({"artist": "Ada Vale"}) == CommandOptions()
 
@@ -223,7 +223,7 @@ TIMES = "[00:01.50]We sing\n[00:03.250]<00:03.250>all <00:04.000>night\n[Chorus]
         ("[00:10.00]one\n[Bridge]\n[00:20.00]two\n[00:21.50]three\n[00:59.9996]", "lyrics.lrc"),
     ],
 )
-def test_values_are_given_again_as_a_line_or_a_file(text: str, value: str) -> None:
+def test_values_are_written_as_a_line_or_a_file(text: str, value: str) -> None:
     values = json.loads(json.dumps(parse_lyrics(text)))
     options = Lyrics().to_options(values)
     assert options.options == (("--lyrics", value),)
@@ -273,7 +273,7 @@ def test_a_line_that_looks_like_a_file_name_goes_into_a_file() -> None:
     "values",
     [{"lyrics": ["la"]}, {"lyrics": "la", "lyrics_times": [[0, 2.0], [1, 1.0]]}],
 )
-def test_values_that_no_file_gives_are_noted(values: dict[str, Any]) -> None:
+def test_values_that_no_file_expresses_are_noted(values: dict[str, Any]) -> None:
     options = Lyrics().to_options(values)
     assert options.options == (("--lyrics", "lyrics"),)
     assert options.notes == (

@@ -106,7 +106,7 @@ def test_characters_that_a_song_does_not_reach_have_no_onset() -> None:
 
 
 @pytest.mark.parametrize("shape", [(1, 3), (4, 0)])
-def test_one_frame_or_no_characters(shape: tuple[int, int]) -> None:
+def test_one_frame_or_no_characters_is_possible(shape: tuple[int, int]) -> None:
     assert onsets_from(np.zeros(shape)).shape == (shape[1],)
 
 

@@ -5,22 +5,9 @@ from __future__ import annotations
 from jukebox_plugins.lyrics.lrc import alignment_to_lrc, format_time, lyrics_files
 from jukebox_plugins.lyrics.text import parse_lyrics
 
-LINES = [
-    {
-        "text": "we go",
-        "start": 0.5,
-        "end": 1.0,
-        "words": [{"word": "we"}, {"word": "go", "start": 0.5, "end": 1.0}],
-    },
-    {"section": "Verse"},
-    {
-        "text": "far off",
-        "start": 1.2,
-        "end": 2.0,
-        "words": [{"word": "far", "start": 1.2, "end": 2.0}, {"word": "off"}],
-    },
-    {"text": "we are not sung", "words": [{"word": "we"}]},
-]
+from support.sung_lines import SUNG_LINES
+
+LINES = [*SUNG_LINES, {"text": "we are not sung", "words": [{"word": "we"}]}]
 
 
 def test_an_alignment_is_written_with_times_of_lines() -> None:

@@ -52,7 +52,7 @@ def test_the_prediction_loss_is_in_bits_per_token_of_music(weight: float) -> Non
 @pytest.mark.parametrize("tied", [True, False])
 def test_a_prefix_has_embeddings_of_its_own(tied: bool) -> None:
     module = Lyrics(**TINY, form="prefix", tie_embeddings=tied).module(SHAPE)
-    prefix = module(ids("abcdefgh"), *UNTIMED).prefix
+    prefix = module(ids("abcdefgh")).prefix
     assert prefix.ids.tolist() == [list(range(1, 9))]
     assert prefix.embeddings.shape == (9, 12)
     assert (prefix.output_weight is None) == tied

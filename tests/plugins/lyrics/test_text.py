@@ -77,7 +77,7 @@ def test_lines_know_their_section_and_first_character() -> None:
         ),
     ],
 )
-def test_plain_text(text: str, lyrics: str) -> None:
+def test_plain_text_is_read_line_by_line(text: str, lyrics: str) -> None:
     assert parse_lyrics(text)["lyrics"] == lyrics
 
 
@@ -98,7 +98,7 @@ def test_an_lrc_file_may_have_times_of_words() -> None:
     assert [each for each in values["lyrics_times"] if each in expected] == expected
 
 
-def test_an_offset_moves_the_lines_unless_it_is_no_number() -> None:
+def test_an_offset_moves_the_lines_if_it_is_a_number() -> None:
     assert parse_lyrics("[offset:+500]\n[00:02.00]la")["lyrics_times"][0] == [0, 1.5]
     assert parse_lyrics("[offset:soon]\n[00:02.00]la")["lyrics_times"][0] == [0, 2.0]
     assert parse_lyrics("[00:02]la")["lyrics_times"][0] == [0, 2.0]

@@ -36,7 +36,7 @@ def test_lyrics_without_times_have_sections(tmp_path: Path) -> None:
     assert "\n".join(lines) == TEXT
 
 
-def test_given_times_are_interpolated(tmp_path: Path) -> None:
+def test_times_of_words_are_interpolated(tmp_path: Path) -> None:
     times = [[0, 0.1], [3, 0.2], [12, 0.5], [12, 0.7], [15, 0.8]]
     song = {"lyrics": "We sing all\nno end", "lyrics_times": times}
     text = Lyrics().timed_text(song, tmp_path, 1)
@@ -51,7 +51,7 @@ def test_given_times_are_interpolated(tmp_path: Path) -> None:
     assert lines_of_song(song)[1].words[2] == TimedWord("end")  # the times end before it
 
 
-def test_an_alignment_goes_before_given_times(tmp_path: Path) -> None:
+def test_an_alignment_is_preferred_to_times_of_the_file(tmp_path: Path) -> None:
     words = [{"word": "We", "start": 0.0, "end": 0.1}, {"word": "sing", "start": 0.2, "end": 0.3}]
     write_alignment(tmp_path, {"section": "Chorus"}, {"text": "We sing,", "words": words})
     song = {"lyrics": "We sing,", "lyrics_times": [[0, 5.0]]}

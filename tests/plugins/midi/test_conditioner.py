@@ -1,4 +1,4 @@
-"""The midi conditioner: its options, how its values are given again, and what notes change."""
+"""The midi conditioner: options, values as options, and the influence of notes on logits."""
 
 from __future__ import annotations
 
@@ -96,7 +96,7 @@ def test_notes_are_described_by_their_instruments(value: Any, text: str) -> None
     assert Midi().describe({"midi": value, "artist": "Ada Vale"}) == {"midi": text}
 
 
-def test_a_song_without_notes_needs_no_words_and_no_options() -> None:
+def test_a_song_without_notes_has_no_description_and_no_options() -> None:
     assert Midi().describe({"artist": "Ada Vale"}) == {}
     assert Midi().to_options({"artist": "Ada Vale"}) == CommandOptions()
 
@@ -115,7 +115,7 @@ def write_duo(path: Path) -> None:
 
 
 @pytest.mark.parametrize("inputs", [{}, {"midi_transpose": 3}, {"midi_program": "drums"}])
-def test_values_are_given_again_as_a_file(inputs: dict[str, Any], tmp_path: Path) -> None:
+def test_values_are_written_as_a_file(inputs: dict[str, Any], tmp_path: Path) -> None:
     write_duo(tmp_path / "duo.mid")
     values = Midi().read({"midi": "duo.mid", **inputs}, tmp_path)
     options = Midi().to_options(json.loads(json.dumps(values)))
@@ -133,7 +133,7 @@ def test_values_are_given_again_as_a_file(inputs: dict[str, Any], tmp_path: Path
         {"program": 0, "drum": False, "name": "", "notes": []},
     ],
 )
-def test_notes_that_no_file_gives_are_noted(instrument: dict[str, Any]) -> None:
+def test_notes_that_no_file_expresses_are_noted(instrument: dict[str, Any]) -> None:
     assert Midi().to_options({"midi": [instrument]}) == CommandOptions(
         (("--midi", "song.mid"),),
         notes=(
@@ -145,7 +145,7 @@ def test_notes_that_no_file_gives_are_noted(instrument: dict[str, Any]) -> None:
 # with presets and models
 
 
-def test_a_preset_and_options_may_each_give_a_part(
+def test_a_preset_and_options_are_combined(
     tmp_path: Path, band: Path, registry: Registry, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     elsewhere = tmp_path / "elsewhere"

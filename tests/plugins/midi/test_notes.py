@@ -166,7 +166,7 @@ def test_a_written_file_is_read_as_the_same_notes(tmp_path: Path, band: Path) ->
     "instrument",
     [{"program": 0}, {"program": 0, "drum": False, "name": "", "notes": [[0, 1, 200, 64]]}],
 )
-def test_what_midi_can_not_hold_is_an_error(instrument: dict[str, Any]) -> None:
+def test_notes_outside_the_range_of_midi_are_an_error(instrument: dict[str, Any]) -> None:
     with pytest.raises((KeyError, ValueError)):
         write_midi([instrument])
 

@@ -1,4 +1,4 @@
-"""Imports that are refused."""
+"""A fixture for imports that are refused."""
 
 from __future__ import annotations
 

@@ -21,7 +21,7 @@ Refused = Callable[..., None]
 
 
 @pytest.mark.parametrize(
-    ("order", "wanted"),
+    ("order", "expected"),
     [
         (0, "d" * 12),
         (1, "rcrcrcrc"),
@@ -35,13 +35,13 @@ Refused = Callable[..., None]
         (12, "rcprcprcprcprcpx" + "cprcprcprcprcprx" + "prcprcprcprcprcd" + "rcp"),
     ],
 )
-def test_patterns_of_each_order(order: int, wanted: str) -> None:
+def test_patterns_of_each_order(order: int, expected: str) -> None:
     """r row, c column, p previous row, d dense, m memory, x prefix."""
     names = {"x": "prefix", "r": "row", "c": "column", "p": "previous", "d": "dense"}
     names["m"] = "cross_attention"
-    found = attention_patterns(order, len(wanted))
-    layers = [found[n % len(found)] for n in range(len(wanted))]
-    assert layers == [names[letter] for letter in wanted]
+    found = attention_patterns(order, len(expected))
+    layers = [found[n % len(found)] for n in range(len(expected))]
+    assert layers == [names[letter] for letter in expected]
 
 
 @pytest.mark.parametrize("order", [0, 1, 2, 6, 7, 8, 9, 10, 11, 12])

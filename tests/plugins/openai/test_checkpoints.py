@@ -1,4 +1,4 @@
-"""Which files make a model."""
+"""The files of a model's parts."""
 
 from __future__ import annotations
 

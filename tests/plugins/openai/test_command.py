@@ -39,7 +39,7 @@ def test_a_model_is_imported_by_one_command(checkpoints: Path, jukebox: Jukebox)
 
 
 @pytest.mark.slow
-def test_songs_are_made_with_an_imported_model(checkpoints: Path, jukebox: Jukebox) -> None:
+def test_songs_are_generated_with_an_imported_model(checkpoints: Path, jukebox: Jukebox) -> None:
     assert jukebox("model", "import", "checkpoints", "--name", "mine", "-q").code == 0
     options = ("--artist", 3, "--genre", "1 2", "--lyrics", "la la la", "--total", 20)
     made = jukebox("generate", "--model", "mine", *options, "--seconds", 1, "--out", "run", "-q")
@@ -88,7 +88,7 @@ def test_several_names_can_mean_one_artist(checkpoints: Path, jukebox: Jukebox) 
     assert learned["names"] == ["ada lovelace", "bo", "cy", "di", "5", "6"]
     assert learned["aliases"] == {"bobo": "bo"}
     artist = Artist(names=tuple(learned["names"]), aliases=learned["aliases"])
-    assert [artist.artist_id(name) for name in ("bo", "BoBo", "cy")] == [2, 2, 3]
+    assert [artist.label_id(name) for name in ("bo", "BoBo", "cy")] == [2, 2, 3]
 
 
 def test_upsamplers_of_another_label_set_ignore_names_they_do_not_have(

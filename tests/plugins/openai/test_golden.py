@@ -64,31 +64,31 @@ def test_decoded_audio_is_within_a_ten_thousandth(golden: Golden, level: int) ->
 def test_logits_are_close(golden: Golden, level: int) -> None:
     prior = golden.priors[level]
     logits = prior(golden[f"prior.{level}.z"], golden.conditions(level))
-    ours = golden.order_logits(prior, logits)
-    torch.testing.assert_close(ours, golden[f"prior.{level}.logits"], **CLOSE)
+    actual = golden.order_logits(prior, logits)
+    torch.testing.assert_close(actual, golden[f"prior.{level}.logits"], **CLOSE)
 
 
 @pytest.mark.parametrize("level", LEVELS)
 @torch.inference_mode()
 def test_logits_with_fp16_weights_are_near(golden: Golden, level: int) -> None:
-    """Large priors are sampled so; the original program sampled all of them so."""
+    """Large priors are sampled with fp16 weights; the original program sampled all priors so."""
     prior = load_prior(golden.model, level, golden.registry, CPU, "fp16")
     conditions, tokens = golden.conditions(level), golden[f"prior.{level}.z"]
     caches = prior.make_caches(len(tokens), conditions)
     prior.prefill(tokens[:, :0], conditions, caches)
     total = prior.config.context_length
     steps = [prior.step(tokens[:, n - 1], n, conditions, caches) for n in range(total)]
-    ours = golden.order_logits(prior, torch.stack(steps, dim=1))
+    actual = golden.order_logits(prior, torch.stack(steps, dim=1))
     expected = golden[f"prior.{level}.logits"][:, -total:]
-    torch.testing.assert_close(ours, expected, atol=5e-3, rtol=0)
-    assert not torch.allclose(ours, expected, **CLOSE)
+    torch.testing.assert_close(actual, expected, atol=5e-3, rtol=0)
+    assert not torch.allclose(actual, expected, **CLOSE)
 
 
 @pytest.mark.parametrize("level", LEVELS)
 @torch.inference_mode()
 def test_losses_are_close(golden: Golden, level: int) -> None:
-    """The original weighs its loss by all positions, the characters' too; ours is per token of the
-    music."""
+    """The original averages its loss over all positions, characters included; here only over tokens
+    of the music."""
     prior, info = golden.priors[level], golden.info["priors"][level]
     loss = prior.loss(golden[f"prior.{level}.z"], golden.conditions(level))
     torch.testing.assert_close(loss.bits[None], golden[f"prior.{level}.gen_loss"], **CLOSE)
@@ -126,7 +126,7 @@ def test_the_alignment_head_attends_to_the_same_characters(golden_with_lyrics: G
 
 
 def whole_song(golden: Golden, config: RunConfig, item: int, num_primed: int) -> ItemSpec:
-    """An item of the golden data that begins with so many samples of a recording."""
+    """An item of the golden data that begins with `num_primed` samples of a recording."""
     samples = golden.info["sample_length"]
     spec = new_item(golden.model, config, samples, golden.song(item))
     if not num_primed:
@@ -161,7 +161,7 @@ def test_a_whole_song_is_equal_token_for_token(golden: Golden, tmp_path: Path, m
             np.testing.assert_array_equal(sampled, expected)
 
 
-def test_lyrics_are_encoded_and_cut_as_they_were(golden_with_lyrics: Golden) -> None:
+def test_lyrics_are_encoded_as_by_the_original_program(golden_with_lyrics: Golden) -> None:
     """The characters of the window are the last of the original's labels."""
     golden = golden_with_lyrics
     labels = golden["prior.2.y"]

@@ -92,7 +92,7 @@ def test_cached_files_are_not_downloaded_again(hub, jukebox):
     shutil.rmtree("models")
     hub.server.clear_log()
     assert jukebox("model", "pull", "me/tiny", "-q").code == 0
-    assert not [row for row in hub.asked if row[0] == "GET"]
+    assert not [row for row in hub.requests if row[0] == "GET"]
 
 
 def test_progress_goes_to_stderr(hub, jukebox, capfd):
@@ -227,7 +227,7 @@ def test_too_little_space_is_an_error_before_anything_is_downloaded(
     hint = "free some space, or set HF_HOME to a folder on another disk"
     error = f"me/tiny needs 0.0 GB more, and {cache} has 0.0"
     refused(jukebox, "me/tiny", error=error, hint=hint)
-    assert hub.asked == []
+    assert hub.requests == []
 
 
 def test_an_existing_model_is_an_error_before_anything_is_downloaded(hub, jukebox):
@@ -235,7 +235,7 @@ def test_an_existing_model_is_an_error_before_anything_is_downloaded(hub, jukebo
     Path("models/tiny/song.wav").touch()
     hint = "choose another --name, or remove it"
     refused(jukebox, "me/tiny", error="models/tiny exists already", hint=hint)
-    assert hub.asked == []
+    assert hub.requests == []
 
 
 def test_without_the_library_the_hint_says_how_to_install_it(cache, jukebox, monkeypatch):

@@ -18,7 +18,7 @@ Refused = Callable[..., None]
 
 
 @pytest.mark.parametrize(
-    ("level", "top", "wanted"),
+    ("level", "top", "expected"),
     [
         (0, None, {"heads": 1, "attn_order": 2, "blocks": 128, "cond_res_scale": False}),
         (1, None, {"heads": 1, "attn_order": 2, "cond_depth": 16, "cond_res_scale": True}),
@@ -28,13 +28,13 @@ Refused = Callable[..., None]
     ],
 )
 def test_published_models_are_known_by_their_shapes(
-    level: int, top: tuple[int, int, int] | None, wanted: dict[str, Any]
+    level: int, top: tuple[int, int, int] | None, expected: dict[str, Any]
 ) -> None:
     positions, width, layers = top or (8192, 1920, 72)
     place = torch.empty(positions, width, device="meta")
     checkpoint = Checkpoint({"prior.pos_emb.pos_emb": lambda: place})
     found = prior_hyperparameters(checkpoint, level, layers)
-    assert {name: found[name] for name in wanted} == wanted
+    assert {name: found[name] for name in expected} == expected
     stated = Checkpoint(checkpoint.tensors, {"heads": 3, "min_duration": None})
     assert prior_hyperparameters(stated, level, layers)["heads"] == 3
     assert prior_hyperparameters(stated, level, layers)["min_duration"] == found["min_duration"]

@@ -1,4 +1,4 @@
-"""The model that is written."""
+"""The folder of an imported model."""
 
 from __future__ import annotations
 

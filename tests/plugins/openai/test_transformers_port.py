@@ -1,6 +1,7 @@
-"""The transformers port of Jukebox computes the same with the same weights.
+"""Imported models compute the same as the transformers port with the same weights.
 
-A second program to compare with, on random weights of a few shapes; it comes with the `dev` extra.
+The port is a second reference beside the golden data, here with random weights of a few shapes. It
+comes with the `dev` extra.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ port = pytest.importorskip(
     "transformers.models.deprecated.jukebox", reason="transformers is not installed"
 )
 
-#: The texts have characters that no published charset has; both programs leave them out.
+#: The lyrics have characters that no published charset has; both models leave them out.
 pytestmark = pytest.mark.filterwarnings("ignore::jukebox_cli.interfaces.errors.InputWarning")
 
 CPU = torch.device("cpu")
@@ -148,10 +149,10 @@ def randomize(model: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class Both:
-    """One model in two programs."""
+class ImportedPort:
+    """A model of the port, and the same model imported."""
 
-    theirs: Any
+    reference: Any
     model: Model
     registry: Registry
 
@@ -159,15 +160,15 @@ class Both:
     def priors(self) -> list[Prior]:
         return [load_prior(self.model, level, self.registry, CPU) for level in LEVELS]
 
-    def their_prior(self, level: int) -> Any:
-        return self.theirs.priors[2 - level]
+    def reference_prior(self, level: int) -> Any:
+        return self.reference.priors[2 - level]
 
-    def their_logits(self, level: int, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor | float]:
-        """Logits and the losses of music and characters.
+    def reference_logits(self, level: int, tokens: Tensor) -> tuple[Tensor, Tensor, Tensor | float]:
+        """The port's logits and its losses of music and characters.
 
-        Step by step, because its `forward_tokens` fails without lyrics.
+        Computed step by step, because its `forward_tokens` fails without lyrics.
         """
-        prior = self.their_prior(level)
+        prior = self.reference_prior(level)
         per_token, start, characters = prior.get_cond(self.upper(level), self.metadata(level))
         if prior.is_encoder_decoder:
             tokens, per_token = prior.prior_preprocess(
@@ -278,37 +279,39 @@ def import_model(folder: Path, target: Path, registry: Registry) -> Model:
 
 
 @pytest.fixture(scope="module", params=TOPS)
-def both(
+def imported(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, registry: Registry
-) -> Both:
+) -> ImportedPort:
     folder = tmp_path_factory.mktemp("port")
-    theirs = randomize(port.JukeboxModel(make_config(TOPS[request.param])))
-    save(theirs, folder / "theirs", "one file")
-    return Both(theirs, import_model(folder / "theirs", folder / "ours", registry), registry)
+    reference = randomize(port.JukeboxModel(make_config(TOPS[request.param])))
+    save(reference, folder / "port", "one file")
+    return ImportedPort(
+        reference, import_model(folder / "port", folder / "imported", registry), registry
+    )
 
 
 @torch.inference_mode()
-def test_codes_are_equal_and_audio_is_close(both: Both) -> None:
+def test_codes_are_equal_and_audio_is_close(imported: ImportedPort) -> None:
     recording = torch.randn(2, 1024, 1, generator=torch.Generator().manual_seed(0))
-    ours, codes = load_vqvae(both.model, CPU), both.theirs.encode(recording)
+    vqvae, codes = load_vqvae(imported.model, CPU), imported.reference.encode(recording)
     for level in LEVELS:
-        assert torch.equal(ours.level(level).encode(recording.transpose(1, 2)), codes[level])
-        decoded = both.theirs.decode(codes[level:], start_level=level)
-        audio = ours.level(level).decode(codes[level]).transpose(1, 2)
+        assert torch.equal(vqvae.level(level).encode(recording.transpose(1, 2)), codes[level])
+        decoded = imported.reference.decode(codes[level:], start_level=level)
+        audio = vqvae.level(level).decode(codes[level]).transpose(1, 2)
         torch.testing.assert_close(audio, decoded, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("level", LEVELS)
 @torch.inference_mode()
-def test_logits_and_losses_are_close(both: Both, level: int) -> None:
-    prior, tokens = both.priors[level], both.tokens(level, 64)
-    theirs, bits, character_loss = both.their_logits(level, tokens)
-    conditions = both.conditions(level)
+def test_logits_and_losses_are_close(imported: ImportedPort, level: int) -> None:
+    prior, tokens = imported.priors[level], imported.tokens(level, 64)
+    expected, bits, character_loss = imported.reference_logits(level, tokens)
+    conditions = imported.conditions(level)
     logits = prior(tokens, conditions)
     if prior.config.prefix_length:  # the port has characters before codes
         logits = torch.cat([logits[..., CODEBOOK_SIZE:], logits[..., :CODEBOOK_SIZE]], dim=2)
-    assert theirs.std() > 0.3
-    torch.testing.assert_close(logits, theirs, **CLOSE)
+    assert expected.std() > 0.3
+    torch.testing.assert_close(logits, expected, **CLOSE)
     loss = prior.loss(tokens, conditions)
     torch.testing.assert_close(loss.bits, bits, **CLOSE)
     weight = 0.4 * NUM_CHARACTERS / 64
@@ -318,26 +321,26 @@ def test_logits_and_losses_are_close(both: Both, level: int) -> None:
 @pytest.mark.parametrize("prompt", [0, 21])
 @pytest.mark.parametrize("level", LEVELS)
 @torch.inference_mode()
-def test_greedy_tokens_are_equal(both: Both, level: int, prompt: int) -> None:
-    prior, conditions = both.priors[level], both.conditions(level)
-    tokens = both.tokens(level, 64)
-    theirs = both.their_prior(level).sample(
-        2, tokens[:, :prompt].clone(), both.upper(level), both.metadata(level), top_k=1
+def test_greedy_tokens_are_equal(imported: ImportedPort, level: int, prompt: int) -> None:
+    prior, conditions = imported.priors[level], imported.conditions(level)
+    tokens = imported.tokens(level, 64)
+    expected = imported.reference_prior(level).sample(
+        2, tokens[:, :prompt].clone(), imported.upper(level), imported.metadata(level), top_k=1
     )
     caches = prior.make_caches(2, conditions)
     prior.prefill(tokens[:, :prompt], conditions, caches)
     for n in range(prompt, 64):
         tokens[:, n] = prior.step(tokens[:, n - 1], n, conditions, caches).argmax(1)
-    assert torch.equal(torch.where(tokens < CODEBOOK_SIZE, tokens, 0), theirs)
+    assert torch.equal(torch.where(tokens < CODEBOOK_SIZE, tokens, 0), expected)
 
 
 @pytest.mark.parametrize("form", ["shards", "bin"])
 def test_weights_are_the_same_in_shards_and_pickles(
     form: str, tmp_path: Path, registry: Registry
 ) -> None:
-    theirs = randomize(port.JukeboxModel(make_config(TOPS["encoder"])))
-    save(theirs, tmp_path / "one", "one file")
-    save(theirs, tmp_path / form, form)
+    reference = randomize(port.JukeboxModel(make_config(TOPS["encoder"])))
+    save(reference, tmp_path / "one", "one file")
+    save(reference, tmp_path / form, form)
     one = import_model(tmp_path / "one", tmp_path / "a", registry)
     other = import_model(tmp_path / form, tmp_path / "b", registry)
     for path in one.path.iterdir():
@@ -347,37 +350,37 @@ def test_weights_are_the_same_in_shards_and_pickles(
         assert len(list((tmp_path / form).glob("*.safetensors"))) == 3
 
 
-def test_names_and_characters_are_those_of_its_vocabulary(both: Both) -> None:
-    fitted = both.model.fitted_conditioners(2)
+def test_names_and_characters_are_those_of_the_ports_vocabulary(imported: ImportedPort) -> None:
+    fitted = imported.model.fitted_conditioners(2)
     assert fitted["artist"]["names"] == ["ada", "bo", "cy", "di", "ed"]
     assert fitted["genre"]["names"] == ["rock", "jazz", "folk"]
     if "lyrics" in fitted:
         assert fitted["lyrics"]["charset"] == CHARSET
-    assert both.model.config.sampling.hop_fraction == (0.5, 0.5, 0.25)
+    assert imported.model.config.sampling.hop_fraction == (0.5, 0.5, 0.25)
 
 
-def test_ids_are_those_of_its_tokenizer(tmp_path: Path, registry: Registry) -> None:
-    theirs = port.JukeboxModel(make_config(TOPS["encoder"]))
-    save(randomize(theirs), tmp_path / "theirs", "one file")
-    (tmp_path / "theirs" / "vocab.json").unlink()
+def test_ids_are_those_of_the_ports_tokenizer(tmp_path: Path, registry: Registry) -> None:
+    reference = port.JukeboxModel(make_config(TOPS["encoder"]))
+    save(randomize(reference), tmp_path / "port", "one file")
+    (tmp_path / "port" / "vocab.json").unlink()
     names = {"artists": ["bo.v2", "ada_lovelace.v2"], "genres": ["rock.v2", "hard.v2", "jazz.v2"]}
     files = {}
     for kind, known in names.items():
         ids = {name: number for number, name in enumerate(["unknown", *known])}
         files[f"{kind}_file"] = str(tmp_path / f"{kind}.json")
         Path(files[f"{kind}_file"]).write_text(json.dumps(ids))
-    (tmp_path / "lyrics.json").write_text("{}")  # the program has those of version 2
+    (tmp_path / "lyrics.json").write_text("{}")  # the port has those of version 2
     files["lyrics_file"] = str(tmp_path / "lyrics.json")
     tokenizer = port.JukeboxTokenizer(
         **files, version=["v2"] * 3, max_n_lyric_tokens=NUM_CHARACTERS
     )
-    tokenizer.save_pretrained(tmp_path / "theirs")
-    (tmp_path / "theirs" / "lyrics.json").unlink()
+    tokenizer.save_pretrained(tmp_path / "port")
+    (tmp_path / "port" / "lyrics.json").unlink()
 
     lyrics = "Tú, né(e) 5?\n~"
     (label, *_) = tokenizer("Ada Lovelace", "hard_rock", lyrics)["input_ids"]
     artist, *rest = label[0, 3:].tolist()  # after three lengths
-    model = import_model(tmp_path / "theirs", tmp_path / "ours", registry)
+    model = import_model(tmp_path / "port", tmp_path / "imported", registry)
     conditioners = load_conditioners(model, 2, registry)
     song = {"artist": "ada lovelace", "genre": ["Hard Rock"], "lyrics": lyrics}
     shape = prior_shape(model.config, 2)

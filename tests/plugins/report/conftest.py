@@ -1,4 +1,4 @@
-"""Runs that reports are made of."""
+"""Runs for reports."""
 
 from __future__ import annotations
 

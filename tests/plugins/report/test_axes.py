@@ -9,7 +9,7 @@ from jukebox_plugins.report.spectrogram import HEIGHT
 from support.report_pages import mel_image, sine
 
 
-def test_marks_of_the_axes() -> None:
+def test_axes_have_round_marks() -> None:
     assert [(m.position, m.text) for m in time_marks(6.0)] == [
         (16.67, "1 s"),
         (33.33, "2 s"),

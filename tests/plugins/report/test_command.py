@@ -57,7 +57,7 @@ def test_a_large_page_has_a_hint(
     assert text in jukebox("report", run).err
 
 
-def test_the_command_line_starts_without_what_makes_pages() -> None:
+def test_the_command_line_does_not_import_the_page_renderer() -> None:
     code = (
         "import sys; from jukebox_cli.cli import build_app;"
         "from jukebox_cli.registry import load_installed; build_app(load_installed(print));"

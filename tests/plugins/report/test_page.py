@@ -125,7 +125,7 @@ def test_no_text_becomes_markup(run: Path, here: Path, jukebox: Jukebox) -> None
 TEXT = "We sing all night,\nthe river runs\n\nhold on to me"
 
 
-def test_lyrics_with_aligned_times(run: Path, jukebox: Jukebox) -> None:
+def test_aligned_lyrics_are_timed(run: Path, jukebox: Jukebox) -> None:
     change_conditions(run, lyrics=TEXT)
     sung = aligned_line("We sing, all", ("We", 0.0, 0.1), ("sing", 0.125, 0.2), ("all", 0.25, 0.3))
     write_alignment(run, 1, {"section": "Chorus"}, sung)
@@ -146,7 +146,7 @@ def test_lyrics_without_times(run: Path, jukebox: Jukebox) -> None:
     assert "lyrics 11 words in 3 lines" in page.text
 
 
-def test_lyrics_with_given_times(run: Path, jukebox: Jukebox) -> None:
+def test_lyrics_with_times_of_their_file(run: Path, jukebox: Jukebox) -> None:
     times = [[0, 0.1], [3, 0.2], [12, 0.5], [12, 0.7], [15, 0.8]]
     change_conditions(
         run, lyrics="We sing all\nno end", lyrics_times=times, lyrics_sections=[[0, "Verse"]]
@@ -182,7 +182,7 @@ def test_a_report_is_replaced_completely_or_not_at_all(
     full.calls = 0  # type: ignore[attr-defined]
     monkeypatch.setattr(sound, "encode_mp3", full)
     result = jukebox("report", "song", "--quiet")
-    hint = "free some space and run the same command again: it goes on from here"
+    hint = "free some space and run the same command again to resume"
     error = "can't write song/report.html: No space left on device"
     assert result == Result(2, "", f"error: {error}\n\nhint: {hint}\n")
     assert contents(run) == before

@@ -1,4 +1,4 @@
-"""What keeps a report from being written: an error before anything changes."""
+"""Requests for a report: errors come before any file changes."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ Jukebox = Callable[..., Result]
         ),
     ],
 )
-def test_mistakes_are_errors(
+def test_invalid_options_are_errors(
     run: Path, jukebox: Jukebox, words: str, error: str, hint: str
 ) -> None:
     Path("folder").mkdir()
@@ -84,7 +84,7 @@ def test_a_model_that_is_missing_is_an_error(run: Path, tiny: Model, jukebox: Ju
     assert result == Result(
         2,
         "",
-        "error: the model of song is not there: 'nosuch'; level 1 of item 0 has no audio yet\n\n"
+        "error: the model of song is missing: 'nosuch'; level 1 of item 0 has no audio yet\n\n"
         "hint: say where it is now: --model FOLDER, "
         "or show only what has audio: --levels 0, or --only\n",
     )
@@ -102,7 +102,7 @@ def test_a_model_without_its_codec_is_an_error(
     assert "error: song is a run of another model than 'copy'; level 1" in result.err
 
 
-def test_a_device_that_there_is_not_is_an_error(run: Path, jukebox: Jukebox) -> None:
+def test_a_missing_device_is_an_error(run: Path, jukebox: Jukebox) -> None:
     result = jukebox("report", "song", "--device", "mps")
     assert result == Result(
         2, "", "error: no device 'mps' on this machine\n\nhint: use --device auto or cpu\n"

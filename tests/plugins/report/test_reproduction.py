@@ -1,4 +1,4 @@
-"""The commands with which the page says that a run is made again: they make the same run."""
+"""The commands that the page shows reproduce the run."""
 
 from __future__ import annotations
 
@@ -226,7 +226,7 @@ def test_a_built_in_model_needs_no_note(run: Path, jukebox: Jukebox) -> None:
     assert "It needs what is not in this page" not in text
 
 
-def test_values_that_no_option_gives_have_a_note(run: Path, jukebox: Jukebox) -> None:
+def test_values_that_no_option_expresses_have_a_note(run: Path, jukebox: Jukebox) -> None:
     change_conditions(run, swing={"amount": 0.5})
     jukebox("report", run, "--levels", 2)
     text = Reader(run / "report.html").text

@@ -1,4 +1,4 @@
-"""What a run has, as a report sees it."""
+"""The levels of a run's items, for a report."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from jukebox_cli.storage.model import Model
 from support.report_pages import truncate
 
 
-def test_levels_of_items(run: Path, tiny: Model, registry: Registry) -> None:
+def test_the_levels_of_items_are_listed(run: Path, tiny: Model, registry: Registry) -> None:
     truncate(run, tiny, 1, 0, 100)
     summary = summarize_run(open_run(registry, run))
     assert (summary.name, summary.model_name, summary.seconds(4000)) == ("song", "tiny", 0.5)
@@ -25,6 +25,6 @@ def test_levels_of_items(run: Path, tiny: Model, registry: Registry) -> None:
     assert [x.audio for x in second.levels] == [run / "audio" / "item-01.wav", None, None]
 
 
-def test_only_some_items(run: Path, registry: Registry) -> None:
+def test_some_items_can_be_selected(run: Path, registry: Registry) -> None:
     summary = summarize_run(open_run(registry, run, "1"))
     assert [each.item.number for each in summary.items] == [1]

@@ -1,0 +1,119 @@
+"""Hooks: invalid ones are refused, valid ones are called."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from jukebox_cli import registry as registry_module
+from jukebox_cli.cli import build_app
+from jukebox_cli.interfaces.sampler import Sampler
+from jukebox_cli.registry import Registry
+from jukebox_cli.storage.files import read_jsonl
+from jukebox_cli.storage.model import Model
+from support.plugins import Mood, Noise, block_hint, plugin_of, plugin_with
+from support.results import refusal
+
+# invalid hooks
+
+
+def test_a_misspelt_hook_is_refused_with_a_suggestion() -> None:
+    plugin = plugin_of(jukebox_conditoners=lambda: [])
+    assert refusal(lambda: Registry({"acme": plugin})) == (
+        "plugin 'acme': no hook 'jukebox_conditoners'",
+        f"did you mean 'jukebox_conditioners'?; or {block_hint('acme')}",
+    )
+
+
+def test_a_hook_without_hookimpl_is_refused() -> None:
+    plugin = SimpleNamespace(jukebox_samplers=lambda: [Noise])
+    assert refusal(lambda: Registry({"acme": plugin})) == (
+        "plugin 'acme': jukebox_samplers is not marked as a hook",
+        f"write @hookimpl above it; or {block_hint('acme')}",
+    )
+
+
+def test_attributes_that_are_not_functions_are_not_hooks() -> None:
+    plugin = SimpleNamespace(
+        **vars(plugin_with(Mood)), jukebox_cli=registry_module, jukebox_number=3
+    )
+    assert list(Registry({"acme": plugin}).conditioners) == ["mood"]
+
+
+def test_a_hook_with_an_unknown_argument_is_refused() -> None:
+    plugin = plugin_of(jukebox_event=lambda run, evnet: None)
+    message, hint = refusal(lambda: Registry({"acme": plugin}))
+    assert message.startswith("plugin 'acme': ")
+    assert "{'evnet'}" in message
+    assert hint == block_hint("acme")
+
+
+def test_a_hook_that_raises_is_refused() -> None:
+    def broken() -> list[type[Sampler]]:
+        raise RuntimeError("no licence")
+
+    assert refusal(lambda: Registry({"acme": plugin_of(jukebox_samplers=broken)})) == (
+        "plugin 'acme': jukebox_samplers raised RuntimeError: no licence",
+        block_hint("acme"),
+    )
+
+
+@pytest.mark.parametrize("result", [Mood, Sampler, "noise"])
+def test_a_hook_that_returns_anything_but_classes_is_refused(result: Any) -> None:
+    message, hint = refusal(
+        lambda: Registry({"acme": plugin_of(jukebox_samplers=lambda: [result])})
+    )
+    assert message == (
+        f"plugin 'acme': jukebox_samplers returned {result!r}, not a Sampler class with a name"
+    )
+    assert hint == block_hint("acme")
+
+
+# calls of hooks
+
+
+def test_jukebox_commands_adds_a_command() -> None:
+    def add(app: typer.Typer) -> None:
+        @app.command()
+        def hum(times: int = 1) -> None:
+            """Hum a tune."""
+            print("hm " * times)
+
+    app = build_app(Registry({"acme": plugin_of(jukebox_commands=add)}))
+    assert "Hum a tune." in CliRunner().invoke(app, ["--help"]).stdout
+    assert CliRunner().invoke(app, ["hum", "--times", "2"]).stdout == "hm hm \n"
+
+
+def test_jukebox_event_sees_every_line_of_a_runs_log(
+    registry: Registry, tiny: Model, tmp_path: Path
+) -> None:
+    seen: list[tuple[Path, Mapping[str, Any]]] = []
+    names = dict(registry.manager.list_name_plugin())
+    watcher = plugin_of(jukebox_event=lambda run, event: seen.append((run, event)))
+    app, out = build_app(Registry({**names, "watcher": watcher})), tmp_path / "run"
+    words = ["--model", tiny.path, "--seconds", 0.02]
+    for command in (
+        ["generate", *words, "--out", out],
+        ["continue", out, "--seconds", 0.02],
+        ["decode", out, "--format", "flac"],
+    ):
+        result = CliRunner().invoke(app, [str(word) for word in command])
+        assert result.exit_code == 0, result.stderr
+    lines = read_jsonl(out / "log.jsonl")
+    assert [event for _, event in seen] == lines
+    assert {run for run, _ in seen} == {out}
+    assert {line["event"] for line in lines} == {"level", "sampled", "decoded", "continue"}
+    assert all(line["time"] > 0 for line in lines)
+
+
+def test_a_hook_may_omit_arguments() -> None:
+    seen = []
+    registry = Registry({"acme": plugin_of(jukebox_event=lambda event: seen.append(event))})
+    registry.notify(Path("x"), {"event": "level"})
+    assert seen == [{"event": "level"}]
