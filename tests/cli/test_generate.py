@@ -13,9 +13,11 @@ import soundfile
 from jukebox_cli.storage.model import Model
 from jukebox_cli.storage.run import Run
 from support.command_line import (
+    GENERATE,
     SECONDS,
     STOPS,
     Jukebox,
+    Refused,
     stdout_of,
     stop_at,
 )
@@ -168,11 +170,19 @@ def test_leftovers_of_an_interrupted_start_are_replaced(
 ) -> None:
     whole = all_tokens(run)
     started = run.with_name("started")
-    started.mkdir()
-    shutil.copytree(run / "items", started / "items")
+    shutil.copytree(run / "tokens", started / "tokens")
     (started / ".run.yaml.0123abcd.part").write_text("form")
     generate("--out", started)
     assert all_tokens(started) == whole
+
+
+def test_items_of_an_interrupted_tokenize_are_refused(place: Path, refused: Refused) -> None:
+    shutil.copytree(place / "run" / "items", place / "out" / "items")
+    refused(
+        *GENERATE,
+        error="out has items but no run.yaml: a command was interrupted there",
+        hint="repeat that command, delete the folder, or choose another --out",
+    )
 
 
 @pytest.mark.parametrize(("module", "name", "calls"), STOPS)
