@@ -26,7 +26,18 @@ T = TypeVar("T")
 CORE_FLAGS = frozenset(
     [
         *("preset", "model", "out", "seconds", "items", "only", "seed", "until", "device", "batch"),
-        *("precision", "set", "overrides", "json", "as_json", "quiet", "audio", "prime", "run"),
+        *(
+            "engine",
+            "precision",
+            "set",
+            "overrides",
+            "json",
+            "as_json",
+            "quiet",
+            "audio",
+            "prime",
+            "run",
+        ),
         *("help", "ctx"),
     ]
 )
