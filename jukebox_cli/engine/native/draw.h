@@ -116,16 +116,17 @@ static float shape_logits(const float* logits, const float* unconditional, int c
                           const Sampling& sampling, float* out) {
   const Lanes guidance = broadcast(static_cast<float>(sampling.guidance - 1)),
               temperature = broadcast(sampling.temperature);
+  const int size = padded(count);
   memcpy(out, logits, count * sizeof(float));
-  float rest[LANES] = {};  // of the unconditional logits, the last ones
-  for (int i = count; i < padded(count); i++) out[i] = -INFINITY;
+  for (int i = count; i < size; i++) out[i] = logits[count - 1];  // changes no maximum
+  float rest[LANES];
   Lanes largest = broadcast(-INFINITY), sum = zero();
   for (int i = 0; i < count; i += LANES) {
     Lanes logit = load(out + i);
     if (unconditional) {
       const float* other = unconditional + i;
       if (i + LANES > count) {
-        memcpy(rest, other, (count - i) * sizeof(float));
+        for (int k = 0; k < LANES; k++) rest[k] = unconditional[i + k < count ? i + k : count - 1];
         other = rest;
       }
       const Lanes difference = mul(guidance, sub(logit, load(other)));
@@ -133,9 +134,10 @@ static float shape_logits(const float* logits, const float* unconditional, int c
     }
     logit = div(logit, temperature);
     store(out + i, logit);
-    sum = add(sum, maximum(logit, broadcast(0)));  // NaN or +inf, and nothing else, spoils it
+    sum = add(sum, maximum(zero(), logit));  // NaN or +inf, and nothing else, spoils it
     largest = maximum(largest, logit);
   }
+  for (int i = count; i < size; i++) out[i] = -INFINITY;
   return sum_lanes(sum) < INFINITY ? max_lanes(largest) : NAN;
 }
 
