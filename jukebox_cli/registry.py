@@ -29,6 +29,7 @@ CORE_FLAGS = frozenset(
         *(
             "engine",
             "precision",
+            "dry_run",
             "set",
             "overrides",
             "json",
