@@ -175,7 +175,7 @@ class MeasuredLevel:
             self.loaded.num_threads,
             self.load_seconds,
             weight_bytes(prior, precision),
-            self._item_bytes(),
+            self.item_bytes(),
             tuple(speeds),
         )
 
@@ -183,7 +183,7 @@ class MeasuredLevel:
         """The speed for a batch, sampled for about `seconds`; a batch for which there is no memory
         is halved."""
         free = free_memory() if self.device.type == "cpu" else None
-        while batch > 1 and free is not None and batch * self._item_bytes() > free:
+        while batch > 1 and free is not None and batch * self.item_bytes() > free:
             batch //= 2
         with torch_threads(self.loaded.num_threads), torch.inference_mode():
             return self._measure(batch, seconds)
@@ -232,7 +232,8 @@ class MeasuredLevel:
             window.run(ProgressCallbacks(count, every=every))
         return median(rounds[1:] or rounds)
 
-    def _item_bytes(self) -> int:
+    def item_bytes(self) -> int:
+        """Bytes that an item of a batch takes; with guidance it has two rows."""
         return self.sampler.num_rows(1) * window_bytes(self.loaded.prior)
 
 

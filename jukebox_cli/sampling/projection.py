@@ -29,7 +29,7 @@ class StageSeconds:
 
     @property
     def total(self) -> float:
-        return sum(asdict(self).values())
+        return self.load + self.conditions + self.prefill + self.sampling + self.decode
 
 
 class TimedWindow(NamedTuple):

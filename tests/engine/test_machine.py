@@ -1,0 +1,69 @@
+"""Facts about the machine, and the bytes of a prior."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from jukebox_cli.engine import library, machine
+from jukebox_cli.engine.footprint import weight_bytes, window_bytes
+from jukebox_cli.engine.loader import load_engine
+from jukebox_cli.registry import Registry
+from jukebox_cli.storage.model import Model
+from jukebox_cli.storage.segments import ComputeSettings
+
+CPU = torch.device("cpu")
+
+
+def test_the_machine_has_memory_and_a_cache() -> None:
+    assert machine.cache_bytes(CPU) >= 1 << 18
+    assert machine.processor_name()
+    if Path("/proc/self/status").exists():
+        assert (machine.peak_memory() or 0) > 1 << 20
+        assert (machine.free_memory() or 0) > 1 << 20
+
+
+def test_where_the_system_says_nothing_the_cache_is_assumed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(machine, "_CACHES", tmp_path)
+    assert machine.cache_bytes(CPU) == machine.DEFAULT_CACHE_BYTES
+    (tmp_path / "index3").mkdir()
+    (tmp_path / "index3" / "size").write_text("48M\n")
+    assert machine.cache_bytes(CPU) == 48 << 20
+
+
+def test_the_peak_can_be_reset_or_stays(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    before = machine.peak_memory()
+    machine.reset_peak_memory()
+    assert (machine.peak_memory() or 0) <= (before or 0)
+    monkeypatch.setattr(machine, "_PROC", tmp_path / "none")
+    machine.reset_peak_memory()
+    assert (machine.peak_memory() or 1) > 0
+
+
+@pytest.mark.parametrize("has_kernels", [True, False])
+def test_reading_has_a_bandwidth(has_kernels: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machine, "MIN_BUFFER_BYTES", 1 << 12)
+    monkeypatch.setattr(machine, "cache_bytes", lambda device: 1 << 10)
+    if not has_kernels:
+        monkeypatch.setattr(library, "chosen_kernels", lambda: None)
+    assert machine.read_bandwidth(CPU, 1, rounds=1) > 0
+
+
+def test_the_bytes_of_a_position_are_those_of_linear_layers(
+    tiny: Model, registry: Registry
+) -> None:
+    settings = ComputeSettings("torch", "fp32")
+    prior = load_engine(tiny, 0, registry, CPU, settings).prior
+    width, inner = 32, prior.transformer.heads * prior.transformer.head_dim
+    mlp_width = prior.transformer.layer_list()[0].mlp_in.weight.shape[1]
+    layer = width * 3 * inner + inner * width + 2 * width * mlp_width
+    assert weight_bytes(prior, "fp32") == 4 * (4 * layer + 64 * width)
+    assert weight_bytes(prior, "int8") * 4 == weight_bytes(prior, "fp16") * 2
+    prior.transformer.to("meta")  # as after packing
+    assert weight_bytes(prior, "fp16") * 2 == 4 * (4 * layer + 64 * width)
+    cached = 2 * inner * (8 + 64 + 16 + 64)  # row, column, previous and dense layers
+    assert window_bytes(prior) == 4 * (cached + 2 * 64 * width)
