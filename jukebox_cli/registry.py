@@ -30,6 +30,7 @@ CORE_FLAGS = frozenset(
             "engine",
             "precision",
             "dry_run",
+            "dry-run",
             "set",
             "overrides",
             "json",

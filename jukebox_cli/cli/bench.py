@@ -96,7 +96,7 @@ def _data(bench: Bench, seconds: float) -> dict[str, Any]:
 
 def _level(bench: Bench, level: LevelSpeed) -> dict[str, Any]:
     speeds = {size: bench.speed(level, size) for size in bench.batch_sizes}
-    share = bench.read_share(level)
+    read_share = bench.read_share(level)
     return {
         **asdict(level.settings),
         "threads": level.num_threads,
@@ -106,7 +106,7 @@ def _level(bench: Bench, level: LevelSpeed) -> dict[str, Any]:
         },
         "prefill_tokens_per_second": round(level.speeds[0].prefill_tokens_per_second, 1),
         "weight_bytes": level.weight_bytes,
-        "read_share": None if share is None else round(share, 3),
+        "read_share": None if read_share is None else round(read_share, 3),
     }
 
 
@@ -128,9 +128,9 @@ def _table(data: dict[str, Any]) -> str:
     table.add_column("computed by")
     for level, each in levels:
         speeds = (*each["tokens_per_second"].values(), each["prefill_tokens_per_second"])
-        share = "-" if each["read_share"] is None else f"{each['read_share']:.0%}"
+        read_share = "-" if each["read_share"] is None else f"{each['read_share']:.0%}"
         computed_by = f"{each['engine']}, {each['precision']}"
-        table.add_row(level, *map(_speed, speeds), share, computed_by)
+        table.add_row(level, *map(_speed, speeds), read_share, computed_by)
     console = Console(width=100)
     with console.capture() as captured:
         console.print(table)

@@ -48,15 +48,10 @@ def bench_job(
 
     started: when the command began, of `time.perf_counter`. Raises InputError if there are none.
     """
-    from jukebox_cli.engine import library, machine
-    from jukebox_cli.engine.loader import available_cores
-    from jukebox_cli.model.devices import pick_device
-
     levels = [level for level in reversed(job.prior_levels) if job.model.has_prior(level)]
     if not levels:
         job.model.require_weights(f"prior-{job.top_level}")
     sizes = sorted({1, batch})
-    device = pick_device(job.device)
     measured = measure_levels(
         job,
         levels,
@@ -67,10 +62,20 @@ def bench_job(
         on_stage=on_stage,
     )
     on_stage("memory")
-    threads = {each.num_threads for each in measured.measurement.levels}
+    return _with_machine(measured, sizes)
+
+
+def _with_machine(measured: MeasuredJob, batch_sizes: Sequence[int]) -> Bench:
+    """What was measured, with facts about the machine."""
+    from jukebox_cli.engine import library, machine
+    from jukebox_cli.engine.loader import available_cores
+    from jukebox_cli.model.devices import pick_device
+
+    device = pick_device(measured.job.device)
+    threads = sorted({each.num_threads for each in measured.measurement.levels})
     return Bench(
         measured,
-        sizes,
+        batch_sizes,
         device.type,
         library.chosen_kernels(),
         available_cores(),

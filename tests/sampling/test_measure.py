@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from time import perf_counter
 
 import pytest
 
 from jukebox_cli.registry import Registry
-from jukebox_cli.sampling import measure, plan
+from jukebox_cli.sampling import measure
 from jukebox_cli.sampling.compute import with_compute_settings
 from jukebox_cli.sampling.job import Job
-from jukebox_cli.sampling.measure import MeasuredLevel, Measurement, measure_job
-from jukebox_cli.sampling.plan import MeasuredJob, measure_levels, plan_job
-from jukebox_cli.sampling.projection import Schedule
+from jukebox_cli.sampling.measure import MeasuredLevel, measure_job
 from jukebox_cli.storage.model import Model
 from support.jobs import CONFIG, make_job
 
@@ -59,38 +56,3 @@ def test_guided_items_have_two_rows(job: Callable[..., Job]) -> None:
     guided, plain = MeasuredLevel(job(), 2), MeasuredLevel(job(), 1)
     assert guided.item_bytes() == 2 * plain.item_bytes()  # of the same shape
     assert (len(guided.conditions.parts), len(plain.conditions.parts)) == (2, 1)
-
-
-def test_memory_grows_with_the_batch(job: Callable[..., Job]) -> None:
-    found = measure_job(job(), [2, 1], [1], 0.0, decode=False)
-    measured = Measurement(found.levels, None, 100, 1000, None)
-    each = [level.window_bytes for level in found.levels]
-
-    def memory(schedule: Schedule, batch: int) -> int | None:
-        return MeasuredJob(job(), measured, schedule).memory(batch)
-
-    assert memory(Schedule(), 1) == 1000
-    assert memory(Schedule(), 4) == 1000 + 3 * max(each)
-    assert memory(Schedule(cores=2), 4) == 1000 + 3 * sum(each)
-    assert memory(Schedule(cores=2, worker_start=1.0), 1) == 1000 + 100
-    unknown = replace(measured, peak_memory=None)
-    assert MeasuredJob(job(), unknown, Schedule()).memory(1) is None
-
-
-def test_a_plan_measures_the_batch_that_is_sampled(job: Callable[..., Job]) -> None:
-    assert plan_job(job(), "top", perf_counter()).batch_size == 2
-    found = plan_job(job(batch_size=1), "tokens", perf_counter())
-    assert (found.batch_size, list(found.levels)) == (1, [2, 1, 0])
-    assert found.projection.first_sound is None
-    assert found.tokens_per_second(0) == found.levels[0].speeds[0].tokens_per_second
-
-
-def test_levels_stay_loaded_if_they_are_sampled_in_parallel(
-    job: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(plan, "choose_worker", lambda job, levels: plan.LevelProcess)
-    schedule = measure_levels(job(), [2, 1], [1], 0.0, started=perf_counter()).schedule
-    assert schedule.worker_start == schedule.start > 0
-    monkeypatch.setattr(plan, "choose_worker", lambda job, levels: None)
-    schedule = measure_levels(job(), [2, 1], [1], 0.0, started=perf_counter()).schedule
-    assert (schedule.worker_start, schedule.cores) == (0.0, 1)
