@@ -13,6 +13,7 @@ from jukebox_cli.registry import Registry
 from jukebox_cli.sampling import plan
 from jukebox_cli.sampling.compute import with_compute_settings
 from jukebox_cli.sampling.job import Job
+from jukebox_cli.sampling.level_process import LevelProcess
 from jukebox_cli.sampling.measure import Measurement, measure_job
 from jukebox_cli.sampling.plan import MeasuredJob, measure_levels, plan_job
 from jukebox_cli.sampling.projection import Schedule
@@ -59,7 +60,7 @@ def test_a_plan_measures_the_batch_that_is_sampled(job: Callable[..., Job]) -> N
 def test_levels_stay_loaded_if_they_are_sampled_in_parallel(
     job: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(plan, "choose_worker", lambda job, levels: plan.LevelProcess)
+    monkeypatch.setattr(plan, "choose_worker", lambda job, levels: LevelProcess)
     schedule = measure_levels(job(), [2, 1], [1], 0.0, started=perf_counter()).schedule
     assert schedule.worker_start == schedule.start > 0
     monkeypatch.setattr(plan, "choose_worker", lambda job, levels: None)
