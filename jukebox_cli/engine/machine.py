@@ -65,8 +65,8 @@ def cache_bytes(device: torch.device) -> int:
 
 
 def read_bandwidth(device: torch.device, num_threads: int, rounds: int = 12) -> float:
-    """Bytes a second that a device reads of a buffer larger than its last-level cache, on a CPU with
-    so many threads: of the fastest of a few rounds, because it is a limit."""
+    """Bytes per second that a device reads of a buffer larger than its last-level cache; on a CPU,
+    with so many threads. Of the fastest of a few rounds, because it is a limit."""
     import torch
 
     size = max(BUFFER_FACTOR * cache_bytes(device), MIN_BUFFER_BYTES)
