@@ -48,8 +48,8 @@ def stop_at(monkeypatch: pytest.MonkeyPatch, module: Any, name: str, calls: int)
 #: Where commands are interrupted: while blocks of positions are sampled, and while decoding.
 STOPS = [
     (sampler.WindowSampler, "_sample", 1),
+    (sampler.WindowSampler, "_sample", 2),
     (sampler.WindowSampler, "_sample", 5),
-    (sampler.WindowSampler, "_sample", 9),
     (codec, "decode", 0),
 ]
 
