@@ -15,6 +15,7 @@ from jukebox_cli.registry import Registry
 from jukebox_cli.sampling.job import Job
 from jukebox_cli.sampling.request import Request
 from jukebox_cli.sampling.run_setup import (
+    create_run_config,
     hash_recording,
     new_config,
     new_segment,
@@ -89,8 +90,7 @@ def extend(job: Job, more: Job) -> None:
     items = [i for i in more.items if not more.run.has_item(i) or more.run.item(i) != more.specs[i]]
     if not items:
         return
-    if not more.run.exists:
-        more.run.write_config(more.config)
+    create_run_config(more.run, more.config)
     for item in items:
         if more.run is not job.run:
             more.run.delete_tokens(item)  # of an interrupted command, maybe of another request
@@ -168,8 +168,7 @@ def prime_with_recording(job: Job, path: Path) -> None:
             f"{path} is shorter than its header says: {found:.3f} s",
             "use only what is there: --prime SECONDS",
         )
-    if not job.run.exists:
-        job.run.write_config(job.config)
+    create_run_config(job.run, job.config)
     for item in items:
         for level, codes in enumerate(tokens):
             job.run.write_tokens(level, item, codes, job.model.config.vqvae)

@@ -136,15 +136,42 @@ def _find_model_of(run: Run, name: str | None) -> Model:
 
 
 def create_run(job: Job) -> None:
-    """Writes what a job's run lacks to be a run with the job's items: run.yaml and their files."""
-    is_new = not job.run.exists
-    if is_new:
-        require_new_run(job.run)  # another task of a job array may have begun it just now
-        job.run.write_config(job.config)
+    """Writes what a job's run lacks to be a run with the job's items: run.yaml and their files.
+
+    Another command may make the run at the same time. If it is a task of the same job array, both
+    go on. Raises InputError if it has another request, which then keeps the run.
+    """
+    run = job.run
+    if not run.exists:
+        require_new_run(run)
+    create_run_config(run, job.config)
+    created = []
     for item in job.items:
-        if is_new or not job.run.has_item(item):
-            job.run.delete_tokens(item)  # of an interrupted command, maybe of another request
-            job.run.write_item(item, job.specs[item])
+        if not run.has_item(item):
+            run.delete_tokens(item)  # of an interrupted command, maybe of another request
+            if run.create_item(item, job.specs[item]):
+                created.append(item)
+    if changed := differences(run, job.config, _concurrent_specs(job, created)):
+        for item in created:
+            run.delete_item(item)
+        raise _another_run(run, changed)
+
+
+def create_run_config(run: Run, config: RunConfig) -> None:
+    """Writes run.yaml, unless it is there. Raises InputError if it has other settings: another
+    command may have made the run just now."""
+    if not run.exists:
+        run.create_config(config)
+    if changed := differences(run, config, {}):
+        raise _another_run(run, changed)
+
+
+def _concurrent_specs(job: Job, created: Sequence[int]) -> dict[int, ItemSpec]:
+    """What the items must be that other commands may have made meanwhile: those of a job that it
+    did not create, and the first of the others, since all items of a request begin alike."""
+    others = [item for item in job.run.items() if item not in job.specs][: 1 if created else 0]
+    specs = {item: spec for item, spec in job.specs.items() if item not in created}
+    return {**specs, **{item: job.specs[created[0]] for item in others}}
 
 
 def require_run_folder(path: Path) -> None:

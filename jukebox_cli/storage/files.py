@@ -36,6 +36,10 @@ _DISK_HINTS = {
 }
 
 
+#: Errors of `os.link` on file systems without hard links, such as exFAT.
+_NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
+
+
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
     """Raises InputError, naming `path`, for the errors of a disk that a person can fix."""
@@ -54,7 +58,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
     Makes missing parent folders. Raises InputError for what a person can fix about the disk.
     """
-    part = path.with_name(f".{path.name}.{os.urandom(4).hex()}.part")
+    part = _part_of(path)
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -63,6 +67,10 @@ def atomic_write(path: Path) -> Iterator[Path]:
             os.replace(part, path)
         finally:
             part.unlink(missing_ok=True)
+
+
+def _part_of(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{os.urandom(4).hex()}.part")
 
 
 def _umask() -> int:
@@ -74,6 +82,33 @@ def write_text(path: Path, text: str) -> None:
     """Replaces a file atomically with UTF-8 text."""
     with atomic_write(path) as part:
         part.write_text(text, encoding="utf-8")
+
+
+def create_text(path: Path, text: str) -> bool:
+    """Writes a new file atomically, unless there is one; returns whether it did. Of several
+    processes that create a file at once, one does."""
+    part = _part_of(path)
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            part.write_text(text, encoding="utf-8")
+            return _move_unless_there(part, path)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def _move_unless_there(part: Path, path: Path) -> bool:
+    try:
+        os.link(part, path)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.errno not in _NO_HARD_LINKS:
+            raise
+        if path.exists():
+            return False
+        os.replace(part, path)
+    return True
 
 
 def append_jsonl(path: Path, row: Mapping[str, Any]) -> None:

@@ -11,8 +11,19 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from jukebox_cli.config.schema import FORMAT, Options, VQVAEConfig, validate_format
 from jukebox_cli.config.yaml_files import dump_yaml, read_yaml, validate_config
 from jukebox_cli.interfaces.errors import InputError
-from jukebox_cli.storage.files import FileCache, append_jsonl, require_format, write_text
-from jukebox_cli.storage.segments import ItemSpec, read_item_spec, write_item_spec
+from jukebox_cli.storage.files import (
+    FileCache,
+    append_jsonl,
+    create_text,
+    require_format,
+    write_text,
+)
+from jukebox_cli.storage.segments import (
+    ItemSpec,
+    item_spec_text,
+    read_item_spec,
+    write_item_spec,
+)
 from jukebox_cli.storage.token_files import read_token_file, write_token_file
 
 if TYPE_CHECKING:
@@ -77,6 +88,10 @@ class Run:
         write_text(self.path / "run.yaml", dump_yaml(config))
         self.__dict__["config"] = config
 
+    def create_config(self, config: RunConfig) -> bool:
+        """Writes run.yaml unless there is one; returns whether it did."""
+        return create_text(self.path / "run.yaml", dump_yaml(config))
+
     # items
 
     def items(self) -> list[int]:
@@ -102,6 +117,14 @@ class Run:
 
     def write_item(self, item: int, spec: ItemSpec) -> None:
         write_item_spec(self.item_file(item), spec)
+
+    def create_item(self, item: int, spec: ItemSpec) -> bool:
+        """Writes an item's file unless there is one; returns whether it did."""
+        return create_text(self.item_file(item), item_spec_text(spec))
+
+    def delete_item(self, item: int) -> None:
+        """Deletes an item's file, but not its tokens."""
+        self.item_file(item).unlink(missing_ok=True)
 
     def select_items(self, items: Sequence[int] | None) -> tuple[int, ...]:
         """These items, or all if None. Raises InputError for one that the run does not have."""

@@ -160,10 +160,14 @@ class ItemSpec:
         return replace(self, segments=tuple(segments))
 
 
+def item_spec_text(spec: ItemSpec) -> str:
+    """The content of an item's file."""
+    return json.dumps({"format": FORMAT, **asdict(spec)}, indent=1, ensure_ascii=False) + "\n"
+
+
 def write_item_spec(path: Path, spec: ItemSpec) -> None:
     """Writes an item's file, unless it has that content already."""
-    data = {"format": FORMAT, **asdict(spec)}
-    text = json.dumps(data, indent=1, ensure_ascii=False) + "\n"
+    text = item_spec_text(spec)
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         write_text(path, text)
 

@@ -12,6 +12,7 @@ import pytest
 from jukebox_cli.audio.manifest import Recording
 from jukebox_cli.model.loader import load_vqvae
 from jukebox_cli.registry import Registry
+from jukebox_cli.sampling.job import Job
 from jukebox_cli.sampling.request import Request
 from jukebox_cli.sampling.run_setup import (
     create_run,
@@ -158,6 +159,68 @@ def test_a_run_that_another_task_makes_just_now_is_not_taken_for_interrupted(
     monkeypatch.setattr(Run, "items", items_after_the_other_task)
     create_run(mine)
     assert mine.run.items() == [0, 1, 7]
+
+
+def create_before(monkeypatch: pytest.MonkeyPatch, method: str, other: Job) -> None:
+    """Lets another command make its run when a method of Run is called for the first time."""
+    original = getattr(Run, method)
+
+    def after_the_other_command(run: Run, *values: Any) -> Any:
+        monkeypatch.setattr(Run, method, original)
+        create_run(other)
+        return original(run, *values)
+
+    monkeypatch.setattr(Run, method, after_the_other_command)
+
+
+@pytest.mark.parametrize("method", ["create_config", "create_item"])
+@pytest.mark.parametrize(
+    ("changes", "names"),
+    [({"song": {}}, "song"), ({"seconds": 0.2}, "length"), ({"song": {}, "items": (7,)}, "song")],
+)
+def test_of_two_requests_at_once_the_later_is_refused(
+    changes: dict[str, Any],
+    names: str,
+    method: str,
+    request_: Request,
+    registry: Registry,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    mine = start_job(request_, registry, tmp_path / "run", "")
+    other = start_job(replace(request_, **changes), registry, tmp_path / "run", "")
+    create_before(monkeypatch, method, other)
+    message = f"{tmp_path}/run is a run with another {names}"
+    assert refusal(create_run, mine) == (message, HINT)
+    run = Run(tmp_path / "run")
+    assert run.read_items(run.items()) == {item: other.specs[item] for item in other.items}
+
+
+def test_of_two_seeds_at_once_the_later_is_refused(
+    request_: Request, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = start_job(request_, registry, tmp_path / "run", "")
+    other = start_job(replace(request_, seed=6, items=(7,)), registry, tmp_path / "run", "")
+    create_before(monkeypatch, "create_config", other)
+    assert refusal(create_run, mine) == (f"{tmp_path}/run is a run with another seed", HINT)
+    assert (Run(tmp_path / "run").items(), Run(tmp_path / "run").config.seed) == ([7], 6)
+
+
+@pytest.mark.parametrize("method", ["create_config", "create_item"])
+@pytest.mark.parametrize("items", [(0, 1), (1, 2)])
+def test_equal_requests_at_once_share_a_run(
+    items: tuple[int, ...],
+    method: str,
+    request_: Request,
+    registry: Registry,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    mine = start_job(request_, registry, tmp_path / "run", "")
+    other = start_job(replace(request_, items=items), registry, tmp_path / "run", "")
+    create_before(monkeypatch, method, other)
+    create_run(mine)
+    assert mine.run.items() == sorted({0, 1, *items})
 
 
 def test_a_folder_with_other_files_is_refused(

@@ -19,6 +19,7 @@ from jukebox_cli.storage.files import (
     FileCache,
     append_jsonl,
     atomic_write,
+    create_text,
     disk_errors,
     drop_partial_line,
     exclusive_lock,
@@ -40,6 +41,35 @@ def test_a_file_is_replaced_whole(tmp_path: Path) -> None:
         assert part.parent == path.parent
     assert path.read_text() == "new"
     assert [p.name for p in path.parent.iterdir()] == ["file.txt"]
+
+
+@pytest.mark.parametrize("link_error", [None, errno.EPERM, errno.ENOTSUP])
+def test_a_file_is_created_once(
+    link_error: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*paths: Path) -> None:
+        raise OSError(link_error, "no hard links")
+
+    if link_error:
+        monkeypatch.setattr("os.link", refuse)
+    path = tmp_path / "deep" / "file.txt"
+    assert create_text(path, "one")
+    assert not create_text(path, "other")
+    assert path.read_text() == "one"
+    assert [p.name for p in path.parent.iterdir()] == ["file.txt"]
+
+
+def test_a_file_that_cannot_be_created_is_an_input_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*paths: Path) -> None:
+        raise OSError(errno.ENOSPC, "full")
+
+    monkeypatch.setattr("os.link", fail)
+    message, hint = refusal(create_text, tmp_path / "file.txt", "one")
+    assert message == f"can't write {tmp_path}/file.txt: No space left on device"
+    assert hint == "free some space and run the same command again to resume"
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize(
