@@ -61,6 +61,10 @@ class Format(str, Enum):
     mp3 = "mp3"
 
 
+#: Bound of options that training computes with in fp32; infinity and NaN are beyond any bound.
+MAX_NUMBER = 1e6
+
+
 def validate_out(path: Path | None) -> Path | None:
     """The path. Raises InputError for `-`, because a folder can't be written to stdout."""
     if path == Path("-"):

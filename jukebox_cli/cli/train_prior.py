@@ -11,7 +11,7 @@ import typer
 
 from jukebox_cli.cli.completion import complete_models
 from jukebox_cli.cli.option_groups import with_option_groups
-from jukebox_cli.cli.training import TrainingOptions, run_training
+from jukebox_cli.cli.training import LearningRate, TrainingOptions, run_training
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.registry import Registry
 
@@ -34,7 +34,7 @@ class PriorOptions:
     corpus: Annotated[Path, typer.Argument(metavar="CORPUS", help="Corpus that `tokenize` wrote.")]
     model: Annotated[Path, typer.Option(help="Folder of the model.", metavar="FOLDER")]
     level: Annotated[int, typer.Option(min=0, help="Level to train; the last is the top.")]
-    learning_rate: Annotated[float, typer.Option(min=0, help="Peak learning rate.")] = 6e-4
+    learning_rate: LearningRate = 6e-4
     batch: Annotated[int, typer.Option(min=1, help="Windows per step.")] = 8
     source_model: Annotated[
         str | None,

@@ -11,8 +11,8 @@ import typer
 
 from jukebox_cli.cli.completion import complete_presets
 from jukebox_cli.cli.option_groups import with_option_groups
-from jukebox_cli.cli.options import AudioSources
-from jukebox_cli.cli.training import TrainingOptions, run_training
+from jukebox_cli.cli.options import MAX_NUMBER, AudioSources
+from jukebox_cli.cli.training import LearningRate, TrainingOptions, run_training
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.registry import Registry
 
@@ -47,11 +47,19 @@ class VQVAEOptions:
     level: Annotated[list[int] | None, typer.Option(help="Train only this level. Repeatable.")] = (
         None
     )
-    learning_rate: Annotated[float, typer.Option(min=0, help="Peak learning rate.")] = 1e-3
+    learning_rate: LearningRate = 1e-3
     batch: Annotated[int, typer.Option(min=1, help="Crops per step.")] = 4
-    crop: Annotated[float, typer.Option(min=0.1, help="Length of a crop, in seconds.")] = 1.5
+    crop: Annotated[
+        float,
+        typer.Option(min=0.1, max=3600, help="Length of a crop, in seconds."),
+    ] = 1.5
     mel_weight: Annotated[
-        float, typer.Option(min=0, help="Weight of the log-mel loss. 0 is the paper's loss.")
+        float,
+        typer.Option(
+            min=0,
+            max=MAX_NUMBER,
+            help="Weight of the log-mel loss. 0 is the paper's loss.",
+        ),
     ] = 0.2
 
 

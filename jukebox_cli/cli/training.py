@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jukebox_cli.cli.console import print_note, progress
-from jukebox_cli.cli.options import Device, DeviceFlag, Quiet
+from jukebox_cli.cli.options import MAX_NUMBER, Device, DeviceFlag, Quiet
 
 if TYPE_CHECKING:
     import torch
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from jukebox_cli.storage.model import Model
     from jukebox_cli.train.task import Task
     from jukebox_cli.train.trainer import TrainingConfig, TrainingProgress
+
+
+LearningRate = Annotated[float, typer.Option(min=0, max=MAX_NUMBER, help="Peak learning rate.")]
 
 
 class TrainingPrecision(str, Enum):

@@ -21,11 +21,19 @@ def save_checkpoint(task: Task, optimizer: torch.optim.Optimizer, model: Model, 
 
     The checkpoint is one file, replaced atomically: parameters and buffers in fp32 as
     `module/NAME`, the optimizer's state as `optimizer/KEY/NAME`, the step in the metadata.
+
+    Raises InputError, and writes nothing, if a tensor is not finite: the last update can do that
+    after a loss that is.
     """
     tensors = {f"module/{name}": t.detach() for name, t in _named_tensors(task.module).items()}
     for name, parameter in task.module.named_parameters():
         saved = optimizer.state.get(parameter, {})
         tensors |= {f"optimizer/{key}/{name}": value for key, value in saved.items()}
+    if not all(tensor.isfinite().all() for tensor in tensors.values()):
+        raise InputError(
+            f"the weights of {task.component} are not finite after step {step}",
+            "train with a lower --learning-rate; the last checkpoint was kept",
+        )
     save_tensors(model.checkpoint(task.component), tensors, {"step": str(step)})
     save_tensors(model.weights(task.component), task.export())
 

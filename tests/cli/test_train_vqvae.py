@@ -44,6 +44,24 @@ def test_training_that_is_refused_creates_no_model(
 
 
 @pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        *(("--learning-rate", value) for value in ("inf", "nan", "1e300", "-1")),
+        *(("--mel-weight", value) for value in ("inf", "nan")),
+        *(("--crop", value) for value in ("inf", "nan", "1e9", "0")),
+    ],
+)
+def test_numbers_out_of_range_are_refused(
+    option: str, value: str, place: Path, jukebox: Jukebox
+) -> None:
+    result = jukebox(*TRAIN, option, value)
+    assert (result.code, result.out) == (2, "")
+    assert result.err.startswith(f"error: invalid value for '{option}': ")
+    assert result.err.endswith("\n\nhint: see `jukebox train vqvae --help`\n")
+    assert not Path("models/new").exists()
+
+
+@pytest.mark.parametrize(
     ("text", "error"),
     [
         ("seconds: 3\n", "no key 'seconds' in p.yaml:1"),

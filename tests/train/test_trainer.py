@@ -184,6 +184,19 @@ def test_a_gradient_of_nan_ends_the_run_without_a_checkpoint(model: Model) -> No
     assert not model.checkpoint("vqvae-0").exists()
 
 
+def test_weights_that_the_last_update_made_infinite_are_not_saved(
+    make_task: MakeTask, model: Model
+) -> None:
+    task, learning_rate = make_task(model), float("inf")
+    with pytest.raises(InputError) as caught:
+        train(task, model, replace(CONFIG, steps=1, learning_rate=learning_rate))
+    message = f"the weights of {task.component} are not finite after step 1"
+    assert caught.value.message == message
+    assert caught.value.hint == "train with a lower --learning-rate; the last checkpoint was kept"
+    for path in (model.checkpoint(task.component), model.weights(task.component)):
+        assert not path.exists()
+
+
 # evaluation, progress, precision
 
 
