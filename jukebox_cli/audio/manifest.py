@@ -12,7 +12,7 @@ import io
 import json
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields, replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
@@ -48,11 +48,16 @@ TRUE_WORDS = ("1", "true", "yes")
 @dataclass(frozen=True)
 class Recording:
     """An audio file, the values of all conditioners for it, and whether it is held out from
-    training."""
+    training.
+
+    row: the place of the manifest's row that says so, such as `songs.jsonl:3`; None for a file that
+        was named itself or found in a folder.
+    """
 
     audio: Path
     song: Song
     held_out: bool = False
+    row: str | None = field(default=None, compare=False)
 
 
 def read_conditions(registry: Registry, inputs: Mapping[str, Any], folder: Path) -> dict[str, Any]:
@@ -132,7 +137,8 @@ def _load_manifest(registry: Registry, path: Path) -> Iterator[Recording]:
         try:
             if isinstance(row, InputError):
                 raise row
-            yield _recording(registry, row, path.parent, columns)
+            recording = _recording(registry, row, path.parent, columns)
+            yield replace(recording, row=f"{path}:{number}")
         except PluginError:
             raise
         except InputError as error:

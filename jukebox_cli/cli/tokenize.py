@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from jukebox_cli.cli.completion import complete_models
-from jukebox_cli.cli.console import print_result, progress
+from jukebox_cli.cli.console import print_note, print_result, progress
 from jukebox_cli.cli.option_groups import with_option_groups
 from jukebox_cli.cli.options import (
     AudioSources,
@@ -22,6 +22,7 @@ from jukebox_cli.cli.options import (
     OutputOptions,
     validate_out,
 )
+from jukebox_cli.interfaces.command_options import pluralize
 from jukebox_cli.registry import Registry
 from jukebox_cli.storage.model import DEFAULT_MODEL
 
@@ -91,10 +92,13 @@ def tokenize(
     encoder = partial(_encoder, found, seconds, options.device, output.quiet)
     kind, out = options.kind or _default_kind(sources), options.out
     if kind is Kind.run:
-        added = _tokenize_to_run(ctx.obj, recordings, found, Run(out), encoder)
+        counts = {"added": _tokenize_to_run(ctx.obj, recordings, found, Run(out), encoder)}
     else:
-        added = _tokenize_to_corpus(recordings, found, Corpus(out), encoder)
-    print_result({kind.value: str(out), "added": added}, str(out), output.as_json)
+        counts = _tokenize_to_corpus(recordings, found, Corpus(out), encoder)
+        if updated := counts["updated"]:
+            songs = pluralize(updated, "song")
+            print_note(f"updated the conditions of {songs} that the corpus had", output.quiet)
+    print_result({kind.value: str(out), **counts}, str(out), output.as_json)
 
 
 def _default_kind(sources: Sequence[Path]) -> Kind:
@@ -138,9 +142,9 @@ def _tokenize_to_run(
 
 def _tokenize_to_corpus(
     recordings: Sequence[Recording], model: Model, corpus: Corpus, encoder: Encoder
-) -> int:
-    """Adds the recordings that a corpus lacks. Returns their number."""
+) -> dict[str, int]:
+    """Adds the recordings that a corpus lacks. Returns how many songs were added and updated."""
     from jukebox_cli.sampling.tokenize import to_corpus
 
     with encoder() as (vqvae, advance):
-        return to_corpus(recordings, model, vqvae, corpus, advance)
+        return to_corpus(recordings, model, vqvae, corpus, advance)._asdict()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -50,14 +51,22 @@ def encode_file(
     return tokens, num_samples
 
 
+class CorpusChanges(NamedTuple):
+    """What `to_corpus` did."""
+
+    added: int  # songs
+    updated: int  # songs whose conditions or `held_out` were others
+
+
 def to_corpus(
     recordings: Sequence[Recording],
     model: Model,
     vqvae: VQVAE,
     corpus: Corpus,
     advance: Advance = lambda _: None,
-) -> int:
-    """Adds the recordings that the corpus does not have yet; returns how many.
+) -> CorpusChanges:
+    """Adds the recordings that the corpus does not have yet, and updates the conditions of those
+    that it has, if a manifest's row gives others.
 
     Encodes in mixed precision where the device has it: a few tokens in a hundred become their
     second-best code, which does no harm in training, and it takes half the time.
@@ -65,27 +74,39 @@ def to_corpus(
     Raises InputError if the folder holds something else, or a corpus of another model.
     """
     _open_corpus(corpus, model)
+    by_name = {str(each.audio): each for each in reversed(recordings)}
+    updated = _update_corpus(corpus, by_name)
     names = {song.name for song in corpus.songs()}
-    new: dict[str, Recording] = {}
-    for recording in recordings:
-        if str(recording.audio) not in names:
-            new.setdefault(str(recording.audio), recording)
+    new = {str(each.audio): by_name[str(each.audio)] for each in recordings}
+    added, not_added = 0, {}
     for name, recording in new.items():
-        with autocast(vqvae.device, "auto"):
-            tokens, num_samples = encode_file(vqvae, recording.audio, advance)
-        corpus.append(name, num_samples, recording.song, recording.held_out, tokens)
-    return len(new)
+        if name not in names:
+            with autocast(vqvae.device, "auto"):
+                tokens, num_samples = encode_file(vqvae, recording.audio, advance)
+            if corpus.append(name, num_samples, recording.song, recording.held_out, tokens):
+                added += 1
+            else:
+                not_added[name] = recording
+    return CorpusChanges(added, updated + _update_corpus(corpus, not_added))
+
+
+def _update_corpus(corpus: Corpus, recordings: Mapping[str, Recording]) -> int:
+    """Gives songs the conditions of manifests' rows. Returns how many had others."""
+    rows = {name: (each.song, each.held_out) for name, each in recordings.items() if each.row}
+    return corpus.update(rows) if rows else 0
 
 
 def _open_corpus(corpus: Corpus, model: Model) -> None:
     """Makes an empty corpus of a model's codec, unless there is one."""
     config = CorpusConfig.of_model(model)
     if not corpus.exists:
-        if corpus.path.exists() and any(p.suffix != ".part" for p in corpus.path.iterdir()):
+        names = corpus.path.iterdir() if corpus.path.exists() else ()
+        # in this order, if another process makes the corpus just now
+        if any(path.suffix != ".part" for path in names) and not corpus.exists:
             hint = "choose another --out"
             raise InputError(f"{corpus.path} exists already and is not a corpus", hint)
-        corpus.write_config(config)
-    elif corpus.config != config:
+        corpus.create_config(config)
+    if corpus.config != config:
         raise InputError(
             f"{corpus.path} was made with another model than '{model.name}'",
             "choose another folder with --out",

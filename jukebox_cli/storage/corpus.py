@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -15,6 +16,7 @@ from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.storage.files import (
     append_jsonl,
     corruption_errors,
+    create_text,
     disk_errors,
     drop_partial_line,
     exclusive_lock,
@@ -69,11 +71,35 @@ class CorpusSong:
     held_out: bool = False  # whether it is for evaluation only
 
 
+@dataclass
+class _SongNames:
+    """The names in songs.jsonl. Lines that were read before are not read again, unless the file was
+    replaced."""
+
+    names: set[str] = field(default_factory=set)
+    inode: int = 0
+    size: int = 0  # bytes that were read
+
+    def read(self, path: Path) -> set[str]:
+        """The names in a file whose last line is complete."""
+        if not path.exists():
+            return set()
+        status = path.stat()
+        if status.st_ino != self.inode or status.st_size < self.size:
+            self.names, self.inode, self.size = set(), status.st_ino, 0
+        with path.open("rb") as file, corruption_errors(path):
+            file.seek(self.size)
+            self.names |= {json.loads(line)["name"] for line in file}
+            self.size = file.tell()
+        return self.names
+
+
 @dataclass(frozen=True)
 class Corpus:
     """corpus/NAME: corpus.yaml, songs.jsonl, level-N.bin (uint16, song after song)."""
 
     path: Path
+    _names: _SongNames = field(default_factory=_SongNames, compare=False, repr=False)
 
     @property
     def exists(self) -> bool:
@@ -95,6 +121,10 @@ class Corpus:
     def write_config(self, config: CorpusConfig) -> None:
         write_text(self.path / "corpus.yaml", dump_yaml(config))
         self.__dict__["config"] = config
+
+    def create_config(self, config: CorpusConfig) -> bool:
+        """Writes corpus.yaml unless there is one; returns whether it did."""
+        return create_text(self.path / "corpus.yaml", dump_yaml(config))
 
     def songs(self) -> list[CorpusSong]:
         """All songs in the order they were added. Raises InputError for damaged lines."""
@@ -118,8 +148,9 @@ class Corpus:
         song: Mapping[str, Any],
         held_out: bool,
         tokens: Sequence[np.ndarray],
-    ) -> None:
-        """Adds a song with its tokens per level, level 0 first.
+    ) -> bool:
+        """Adds a song with its tokens per level, level 0 first, unless there is one of that name;
+        returns whether it did.
 
         Its line in songs.jsonl is written last; tokens without a line, of a command that was
         stopped, are overwritten. Several processes may add songs at once.
@@ -127,6 +158,8 @@ class Corpus:
         path = self.path / "songs.jsonl"
         with exclusive_lock(self.path):
             drop_partial_line(path)
+            if name in self._names.read(path):  # another process has added it meanwhile
+                return False
             with corruption_errors(path):
                 last = CorpusSong(**row) if (row := last_jsonl_row(path)) else None
             start = last.start + last.length if last else 0
@@ -135,6 +168,23 @@ class Corpus:
             append_jsonl(
                 path, asdict(CorpusSong(name, start, len(tokens[-1]), samples, song, held_out))
             )
+        return True
+
+    def update(self, changes: Mapping[str, tuple[Mapping[str, Any], bool]]) -> int:
+        """Gives songs other conditions and `held_out`, by name; their tokens stay. Returns how many
+        songs had others."""
+        if self._updated_songs(changes) == self.songs():
+            return 0
+        with exclusive_lock(self.path):
+            songs, updated = self.songs(), self._updated_songs(changes)
+            rows = [json.dumps(asdict(song), ensure_ascii=False) + "\n" for song in updated]
+            write_text(self.path / "songs.jsonl", "".join(rows))
+        return sum(old != new for old, new in zip(songs, updated, strict=True))
+
+    def _updated_songs(
+        self, changes: Mapping[str, tuple[Mapping[str, Any], bool]]
+    ) -> list[CorpusSong]:
+        return [_with_conditions(song, *changes.get(song.name, ())) for song in self.songs()]
 
     def _write_level(self, level: int, start: int, codes: np.ndarray) -> None:
         """`start` is in tokens of the top level."""
@@ -153,3 +203,12 @@ class Corpus:
             if found < expected:
                 what = f"{self.path}/level-{level}.bin is damaged: {found} tokens, not {expected}"
                 raise InputError(what, "tokenize the songs into a new corpus")
+
+
+def _with_conditions(
+    entry: CorpusSong, song: Mapping[str, Any] | None = None, held_out: bool = False
+) -> CorpusSong:
+    """A song with other conditions, as they come out of a JSON file; the same if there are none."""
+    if song is None:
+        return entry
+    return replace(entry, song=json.loads(json.dumps(song)), held_out=held_out)

@@ -82,6 +82,7 @@ def test_tokenize_of_manifests_and_folders_adds_each_song_once(
     assert json.loads(stdout_of(jukebox("tokenize", *sources, *words))) == {
         "corpus": str(out),
         "added": 3,
+        "updated": 0,
     }
     found = [(Path(e.name).name, dict(e.song), e.held_out) for e in Corpus(out).songs()]
     assert found == [
@@ -95,6 +96,32 @@ def test_tokenize_of_manifests_and_folders_adds_each_song_once(
     write_chord(tmp_path / "x" / "new.wav", 0.1)
     assert json.loads(stdout_of(jukebox("tokenize", *sources, *words)))["added"] == 1
     assert [len(Corpus(out).tokens(n)) for n in range(3)] == [800, 400, 200]
+
+
+def test_tokenize_of_a_corrected_manifest_updates_the_songs_of_the_corpus(
+    tiny: Model, jukebox: Jukebox, tmp_path: Path
+) -> None:
+    write_chord(tmp_path / "a.wav", 0.1)
+    write_chord(tmp_path / "b.wav", 0.1)
+    songs, out = tmp_path / "songs.csv", tmp_path / "corpus"
+    words = ("tokenize", songs, "--model", tiny.path, "--out", out)
+    songs.write_text("audio,artist,held_out\na.wav,Ada,\nb.wav,Bo,\n")
+    stdout_of(jukebox(*words))
+    codes = [Corpus(out).tokens(level).tolist() for level in range(3)]
+    songs.write_text("audio,artist,held_out\na.wav,Ada Vale,\nb.wav,Bo,true\n")
+    result = jukebox(*words, "--json")
+    assert json.loads(result.out) == {"corpus": str(out), "added": 0, "updated": 2}
+    assert "updated the conditions of 2 songs that the corpus had\n" in result.err
+    assert [(dict(e.song), e.held_out) for e in Corpus(out).songs()] == [
+        ({"artist": "Ada Vale"}, False),
+        ({"artist": "Bo"}, True),
+    ]
+    assert [Corpus(out).tokens(level).tolist() for level in range(3)] == codes
+    before = contents(out)
+    for sources in ((songs,), (tmp_path,)):  # files of a folder say nothing about conditions
+        result = jukebox("tokenize", *sources, *words[2:], "--json")
+        assert json.loads(result.out) == {"corpus": str(out), "added": 0, "updated": 0}
+    assert contents(out) == before
 
 
 BAD_SOUNDS = [

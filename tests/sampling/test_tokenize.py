@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -59,10 +61,48 @@ def test_a_run_of_recordings_has_prompts(vqvae: VQVAE, tiny: Model, tmp_path: Pa
 def test_a_corpus_gets_each_recording_once(vqvae: VQVAE, tiny: Model, tmp_path: Path) -> None:
     recordings = [Recording(write_chord(tmp_path / f"{name}.wav", 0.1), {}) for name in "ab"]
     corpus = Corpus(tmp_path / "corpus")
-    assert to_corpus(recordings[:1] * 2, tiny, vqvae, corpus) == 1
-    assert to_corpus(recordings, tiny, vqvae, corpus) == 1
+    assert to_corpus(recordings[:1] * 2, tiny, vqvae, corpus) == (1, 0)
+    assert to_corpus(recordings, tiny, vqvae, corpus) == (1, 0)
     assert [song.name for song in corpus.songs()] == [str(each.audio) for each in recordings]
     assert corpus.config.fingerprint == tiny.fingerprint()
+
+
+def test_a_song_that_another_process_adds_meanwhile_is_not_added_again(
+    vqvae: VQVAE, tiny: Model, tmp_path: Path
+) -> None:
+    """The other one's manifest has another artist; the later command wins."""
+    sounds = [write_chord(tmp_path / f"{name}.wav", 0.1) for name in "ab"]
+    mine = [Recording(sound, {"artist": "me"}, row="songs.jsonl:1") for sound in sounds]
+    others = [replace(each, song={"artist": "you"}) for each in mine[:1]]
+    corpus, other = Corpus(tmp_path / "corpus"), Corpus(tmp_path / "corpus")
+    found = []
+
+    def add_before(samples: int) -> None:
+        if not found:
+            found.append(to_corpus(others, tiny, vqvae, other))
+
+    assert to_corpus(mine, tiny, vqvae, corpus, add_before) == (1, 1)
+    assert found == [(1, 0)]
+    assert [song.name for song in corpus.songs()] == [str(sound) for sound in sounds]
+    assert [song.song for song in corpus.songs()] == [{"artist": "me"}] * 2
+    corpus.validate()
+
+
+def test_a_corpus_that_another_process_makes_just_now_is_used(
+    vqvae: VQVAE, tiny: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sound = write_chord(tmp_path / "a.wav", 0.1)
+    corpus = Corpus(tmp_path / "corpus")
+    corpus.path.mkdir()
+    iterdir = Path.iterdir
+
+    def iterdir_after_the_other(path: Path) -> Iterator[Path]:
+        monkeypatch.setattr(Path, "iterdir", iterdir)
+        to_corpus([], tiny, vqvae, Corpus(corpus.path))
+        return iterdir(path)
+
+    monkeypatch.setattr(Path, "iterdir", iterdir_after_the_other)
+    assert to_corpus([Recording(sound, {})], tiny, vqvae, corpus) == (1, 0)
 
 
 def test_a_folder_of_other_files_is_not_a_corpus(vqvae: VQVAE, tiny: Model, tmp_path: Path) -> None:

@@ -23,9 +23,9 @@ def corpus(tmp_path: Path) -> Corpus:
     return corpus
 
 
-def add(corpus: Corpus, name: str, length: int, value: int) -> None:
+def add(corpus: Corpus, name: str, length: int, value: int) -> bool:
     codes = [np.full(length * ratio, value) for ratio in (4, 2, 1)]
-    corpus.append(name, length * 16 - 3, {"genre": [name]}, False, codes)
+    return corpus.append(name, length * 16 - 3, {"genre": [name]}, False, codes)
 
 
 def songs(corpus: Corpus) -> list[tuple[str, list[int]]]:
@@ -85,6 +85,31 @@ def test_a_line_without_its_line_break_counts(corpus: Corpus) -> None:
 def add_many(path: Path, name: str, value: int) -> None:
     for number in range(40):
         add(Corpus(path), f"{name}{number}", 1 + number % 3, value)
+
+
+def test_a_song_is_appended_once(corpus: Corpus) -> None:
+    assert add(corpus, "a", 2, 1)
+    assert not add(Corpus(corpus.path), "a", 3, 2)
+    assert add(Corpus(corpus.path), "b", 3, 2)
+    assert not add(corpus, "b", 3, 2)
+    assert songs(corpus) == [("a", [1] * 14), ("b", [2] * 21)]
+
+
+def test_conditions_are_updated_and_tokens_stay(corpus: Corpus) -> None:
+    for name in ("a", "b"):
+        add(corpus, name, 2, 1)
+    before = songs(corpus)
+    assert corpus.update({"b": ({"genre": ("x",)}, True), "c": ({}, True)}) == 1
+    assert [(e.name, e.song, e.held_out) for e in corpus.songs()] == [
+        ("a", {"genre": ["a"]}, False),
+        ("b", {"genre": ["x"]}, True),
+    ]
+    stamp = (corpus.path / "songs.jsonl").stat()
+    assert corpus.update({"b": ({"genre": ["x"]}, True)}) == 0
+    assert (corpus.path / "songs.jsonl").stat() == stamp
+    assert not add(corpus, "a", 2, 1)
+    assert add(corpus, "c", 3, 2)
+    assert songs(corpus) == [*before, ("c", [2] * 21)]
 
 
 def test_processes_can_append_at_once(corpus: Corpus) -> None:
