@@ -11,6 +11,8 @@ import csv
 import io
 import json
 import math
+import os
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
@@ -18,11 +20,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
-from jukebox_cli.config.suggest import did_you_mean
+from jukebox_cli.config.suggest import did_you_mean, join_names
 from jukebox_cli.config.yaml_files import read_text
 from jukebox_cli.interfaces.conditioner import Song
 from jukebox_cli.interfaces.contract import PluginError, read_values
-from jukebox_cli.interfaces.errors import InputError
+from jukebox_cli.interfaces.errors import InputError, InputWarning
 from jukebox_cli.registry import Registry
 
 In = TypeVar("In")
@@ -41,8 +43,12 @@ AUDIO_SUFFIXES = frozenset(
 
 MANIFEST_SUFFIXES = frozenset((".jsonl", ".csv"))
 
-#: What `held_out` can be, besides true, in a row that is not trained on.
+#: What `held_out` can be, in lower case, in a row that is not trained on, and in one that is.
 TRUE_WORDS = ("1", "true", "yes")
+FALSE_WORDS = ("0", "false", "no", "", "none")
+
+#: How like a known column an unknown one must be to be taken for a mistake.
+TYPO_SIMILARITY = 0.75
 
 
 @dataclass(frozen=True)
@@ -132,19 +138,57 @@ def _load_source(registry: Registry, source: Path) -> Iterable[Recording]:
 def _load_manifest(registry: Registry, path: Path) -> Iterator[Recording]:
     """The recordings of a manifest. Raises one InputError for all bad rows, after the last one."""
     columns = {f.name for c in registry.conditioners.values() for f in fields(c.Input)}
+    unknown: list[str] = []
     problems: list[InputError] = []
     for number, row in _read_rows(path):
+        place = f"{path}:{number}"
         try:
             if isinstance(row, InputError):
                 raise row
-            recording = _recording(registry, row, path.parent, columns)
-            yield replace(recording, row=f"{path}:{number}")
+            found = [k for k in _unknown_columns(row, columns) if k not in unknown]
+            unknown += found
+            problems += _typos(place, found, columns)
+            yield replace(_recording(registry, row, path.parent, columns), row=place)
         except PluginError:
             raise
         except InputError as error:
-            problems.append(InputError(f"{path}:{number}: {error.message}", error.hint))
+            problems.append(InputError(f"{place}: {error.message}", error.hint))
     if problems:
         raise combine_errors(problems)
+    if unknown:
+        message = f"{path} has columns that no plugin reads: {join_names(unknown)}"
+        warnings.warn(message, InputWarning, stacklevel=2)
+
+
+def _unknown_columns(row: Mapping[str, Any], columns: set[str]) -> list[str]:
+    """The columns that a row has a value for, though no conditioner reads them."""
+    return [k for k, v in row.items() if k not in (*CORE_COLUMNS, *columns) and v not in (None, "")]
+
+
+def _typos(place: str, unknown: Sequence[str], columns: set[str]) -> Iterator[InputError]:
+    """Errors about the unknown columns that are most likely misspelt ones."""
+    for column in unknown:
+        if hint := did_you_mean(column, (*CORE_COLUMNS, *columns), TYPO_SIMILARITY):
+            yield InputError(f"{place}: no column '{column}'", hint)
+
+
+def unique_recordings(recordings: Sequence[Recording]) -> list[Recording]:
+    """Each audio file once. What a manifest's row says wins over a file of a folder.
+
+    Raises one InputError for all rows that repeat the audio of another row with other values.
+    """
+    chosen: dict[str, Recording] = {}
+    problems = []
+    for each in recordings:
+        first = chosen.setdefault(os.path.abspath(each.audio), each)
+        if first.row is None:
+            chosen[os.path.abspath(each.audio)] = each
+        elif each.row and (each.song, each.held_out) != (first.song, first.held_out):
+            what = f"{each.row}: {each.audio} has other values in {first.row}"
+            problems.append(InputError(what, "leave out one of the rows"))
+    if problems:
+        raise combine_errors(problems)
+    return list(chosen.values())
 
 
 def _recording(
@@ -156,8 +200,15 @@ def _recording(
     if not audio.is_file():
         raise InputError(f"no file {audio}", "paths are relative to the manifest")
     inputs = {k: v for k, v in row.items() if k in columns and v not in (None, "")}
-    held_out = str(row.get("held_out", "")).lower() in TRUE_WORDS
+    held_out = _read_held_out(row.get("held_out"))
     return Recording(audio, read_conditions(registry, inputs, folder), held_out)
+
+
+def _read_held_out(value: object) -> bool:
+    word = str(value).strip().lower()
+    if word not in (*TRUE_WORDS, *FALSE_WORDS):
+        raise InputError(f"can't read held_out '{value}'", "write true or false")
+    return word in TRUE_WORDS
 
 
 def _read_rows(path: Path) -> list[tuple[int, dict[str, Any] | InputError]]:
@@ -185,6 +236,10 @@ def _csv_rows(text: str) -> Iterator[tuple[int, dict[str, Any] | InputError]]:
     reader = csv.DictReader(io.StringIO(text, newline=""))
     try:
         for row in reader:
-            yield reader.line_num, dict(row)
+            if any(row.pop(None, ())):  # cells without a column
+                what = "more cells than columns"
+                yield reader.line_num, InputError(what, "put quotes around cells with commas")
+            else:
+                yield reader.line_num, dict(row)
     except csv.Error as error:
         yield reader.line_num + 1, InputError(f"bad CSV: {error}", "correct that line")

@@ -79,10 +79,10 @@ def vqvae(
 
     Rows of a manifest with held_out=true are used for evaluation only.
     """
-    from jukebox_cli.audio.manifest import load_recordings, validate_audio
+    from jukebox_cli.audio.manifest import load_recordings, unique_recordings, validate_audio
     from jukebox_cli.sampling.request import validate_seed
 
-    recordings = load_recordings(ctx.obj, sources)
+    recordings = unique_recordings(load_recordings(ctx.obj, sources))
     validate_audio(recordings)
     validate_seed(training.seed)
     model, config = _open_or_plan(options)

@@ -10,10 +10,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from jukebox_cli.interfaces.errors import InputError
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str | None:
-    """`did you mean 'x'?` for the closest known word, ignoring case; None if none is close."""
+def did_you_mean(word: str, known: Iterable[str], cutoff: float = 0.5) -> str | None:
+    """`did you mean 'x'?` for the closest known word, ignoring case; None if none is close.
+
+    cutoff: how close, from 0 for any word to 1 for the same.
+    """
     folded = {k.casefold(): k for k in known}
-    close = difflib.get_close_matches(word.casefold(), folded, n=1, cutoff=0.5)
+    close = difflib.get_close_matches(word.casefold(), folded, n=1, cutoff=cutoff)
     return f"did you mean '{folded[close[0]]}'?" if close else None
 
 

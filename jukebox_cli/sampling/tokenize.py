@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from jukebox_cli.audio.io import Audio, stream_audio
-from jukebox_cli.audio.manifest import Recording
+from jukebox_cli.audio.manifest import Recording, unique_recordings
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.model import codec
 from jukebox_cli.model.devices import autocast
@@ -71,15 +71,15 @@ def to_corpus(
     Encodes in mixed precision where the device has it: a few tokens in a hundred become their
     second-best code, which does no harm in training, and it takes half the time.
 
-    Raises InputError if the folder holds something else, or a corpus of another model.
+    Raises InputError if the folder holds something else, or a corpus of another model, and for rows
+    of manifests that contradict each other.
     """
+    by_name = {str(each.audio): each for each in unique_recordings(recordings)}
     _open_corpus(corpus, model)
-    by_name = {str(each.audio): each for each in reversed(recordings)}
     updated = _update_corpus(corpus, by_name)
     names = {song.name for song in corpus.songs()}
-    new = {str(each.audio): by_name[str(each.audio)] for each in recordings}
     added, not_added = 0, {}
-    for name, recording in new.items():
+    for name, recording in by_name.items():
         if name not in names:
             with autocast(vqvae.device, "auto"):
                 tokens, num_samples = encode_file(vqvae, recording.audio, advance)

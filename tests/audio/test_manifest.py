@@ -9,8 +9,14 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from jukebox_cli.audio.manifest import Recording, load_recordings, read_conditions, validate_audio
-from jukebox_cli.interfaces.errors import InputError
+from jukebox_cli.audio.manifest import (
+    Recording,
+    load_recordings,
+    read_conditions,
+    unique_recordings,
+    validate_audio,
+)
+from jukebox_cli.interfaces.errors import InputError, InputWarning
 from jukebox_cli.registry import Registry
 from support.run_files import write_chord
 
@@ -44,7 +50,6 @@ def test_a_jsonl_manifest_has_a_row_per_song(folder: Path, registry: Registry) -
             "audio": "deep/c.ogg",
             "genre": ["rock"],
             "seconds": 3,
-            "mood": "unknown columns are fine",
         },
     )
     assert load_recordings(registry, [path]) == [
@@ -68,13 +73,81 @@ def test_a_csv_manifest_has_a_row_per_song(
 
 @pytest.mark.parametrize(
     ("value", "held_out"),
-    [("true", True), ("Yes", True), ("1", True), ("0", False), ("", False), ("no", False)],
+    [
+        *((value, True) for value in (True, 1, "true", "Yes ", "1")),
+        *((value, False) for value in (False, None, 0, "0", "", "no", "FALSE")),
+    ],
 )
 def test_held_out_is_parsed_from_text(
-    value: str, held_out: bool, folder: Path, registry: Registry
+    value: object, held_out: bool, folder: Path, registry: Registry
 ) -> None:
     path = manifest(folder / "songs.jsonl", {"audio": "a.wav", "held_out": value})
     assert [r.held_out for r in load_recordings(registry, [path])] == [held_out]
+
+
+@pytest.mark.parametrize("value", ["maybe", "x", 2, []])
+def test_another_held_out_is_refused(value: object, folder: Path, registry: Registry) -> None:
+    path = manifest(folder / "songs.jsonl", {"audio": "a.wav", "held_out": value})
+    expected = [f"{path}:1: can't read held_out '{value}'"], "write true or false"
+    assert refusal(registry, path) == expected
+
+
+def test_a_misspelt_column_is_refused_once(folder: Path, registry: Registry) -> None:
+    path = folder / "songs.csv"
+    path.write_text("audio,artst,Genre,heldout\na.wav,,,\nb.flac,Ada,rock,\na.wav,Ada,jazz,x\n")
+    lines, hint = refusal(registry, path)
+    assert lines == [
+        f"{path}:3: no column 'artst'",
+        f"{path}:3: no column 'Genre'",
+        f"{path}:4: no column 'heldout'",
+    ]
+    assert hint is not None
+    assert hint.split("; ") == [
+        f"did you mean '{name}'?" for name in ("artist", "genre", "held_out")
+    ]
+
+
+def test_other_columns_are_named_in_a_warning(folder: Path, registry: Registry) -> None:
+    row = {"audio": "a.wav", "title": "One", "licence": None}
+    path = manifest(folder / "songs.jsonl", row, {**row, "licence": "CC0"})
+    message = f"{path} has columns that no plugin reads: title, licence"
+    with pytest.warns(InputWarning, match=f"^{message}$"):
+        assert len(load_recordings(registry, [path])) == 2
+
+
+def test_cells_without_a_column_are_refused(folder: Path, registry: Registry) -> None:
+    path = folder / "songs.csv"
+    path.write_text("audio,genre,artist\na.wav,rock,Ada,,\na.wav,rock, jazz,Ada\n")
+    lines, hint = refusal(registry, path)
+    assert lines == [f"{path}:3: more cells than columns"]
+    assert hint == "put quotes around cells with commas"
+
+
+def test_a_row_wins_over_a_file_of_a_folder(folder: Path, registry: Registry) -> None:
+    path = manifest(folder / "songs.jsonl", {"audio": "deep/../a.wav", "held_out": True})
+    for sources in ([path, folder], [folder, path]):
+        found = unique_recordings(load_recordings(registry, sources))
+        assert sorted((each.audio.name, each.held_out) for each in found) == [
+            ("a.wav", True),
+            ("b.flac", False),
+            ("c.ogg", False),
+        ]
+
+
+def test_rows_that_contradict_each_other_are_refused(folder: Path, registry: Registry) -> None:
+    row = {"audio": "a.wav", "genre": "rock"}
+    path = manifest(
+        *(folder / "songs.jsonl", row, row, {**row, "genre": "jazz"}, {**row, "held_out": True})
+    )
+    recordings = load_recordings(registry, [path])
+    with pytest.raises(InputError) as caught:
+        unique_recordings(recordings)
+    assert caught.value.message.splitlines() == [
+        f"{path}:3: {folder}/a.wav has other values in {path}:1",
+        f"{path}:4: {folder}/a.wav has other values in {path}:1",
+    ]
+    assert caught.value.hint == "leave out one of the rows"
+    assert len(unique_recordings(recordings[:2])) == 1
 
 
 def test_folders_files_and_manifests_are_loaded_in_order(folder: Path, registry: Registry) -> None:
