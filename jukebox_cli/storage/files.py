@@ -214,6 +214,19 @@ def exclusive_lock(folder: Path) -> Iterator[None]:
         yield
 
 
+def safetensors_header(entries: Mapping[str, Any]) -> bytes:
+    """What a safetensors file begins with: the header's length (8 bytes, little endian) and the
+    header (JSON, padded with spaces).
+
+    entries: dtype, shape and data_offsets of each tensor by name; metadata as `__metadata__`. The
+        safetensors library writes metadata in random order, so that files of the same content
+        differ; here it stays in order.
+    """
+    text = json.dumps(entries, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text
+
+
 @contextmanager
 def safetensors_errors() -> Iterator[None]:
     """Raises the OSError that a SafetensorError wraps."""

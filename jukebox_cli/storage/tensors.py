@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from jukebox_cli.interfaces.errors import InputError
-from jukebox_cli.storage.files import atomic_write, safetensors_errors
+from jukebox_cli.storage.files import atomic_write, safetensors_errors, safetensors_header
 
 Weights = Mapping[str, Tensor]
 
@@ -124,15 +124,13 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
 def stream_tensors(path: Path, tensors: Mapping[str, Callable[[], Tensor]]) -> None:
     """Writes a safetensors file of weights, with one tensor at a time in memory.
 
-    The format: the header's length (8 bytes, little endian), the header (JSON, padded with spaces),
-    the tensors' bytes. As in the library's files, wide dtypes come before narrow ones, so that all
-    are aligned, and then names in order.
+    As in the library's files, wide dtypes come before narrow ones, so that all are aligned, and
+    then names in order.
     """
     ordered = sorted(tensors.items(), key=lambda each: (-each[1]().element_size(), each[0]))
-    text = json.dumps(_header(path, ordered)).encode()
-    text += b" " * (-len(text) % 8)
+    header = safetensors_header(_header(path, ordered))
     with atomic_write(path) as part, part.open("wb") as file:
-        file.write(len(text).to_bytes(8, "little") + text)
+        file.write(header)
         for _, get in ordered:
             file.write(get().contiguous().reshape(-1).view(torch.uint8).numpy().data)
 

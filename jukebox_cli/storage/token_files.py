@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from jukebox_cli.config.schema import FORMAT, VQVAEConfig
 from jukebox_cli.interfaces.errors import InputError
-from jukebox_cli.storage.files import atomic_write, require_format, safetensors_errors
+from jukebox_cli.storage.files import atomic_write, require_format, safetensors_header
 
 if TYPE_CHECKING:
     import numpy as np
@@ -25,12 +25,11 @@ def checksum(tokens: np.ndarray) -> str:
 def write_token_file(
     path: Path, level: int, tokens: np.ndarray, codec: VQVAEConfig, vocab_size: int | None = None
 ) -> None:
-    """Replaces a file of tokens (T,) atomically.
+    """Replaces a file of tokens (T,) atomically. The same tokens are the same bytes.
 
     vocab_size: how many tokens there can be, if that is more than the codec has codes.
     """
-    from safetensors.numpy import save_file
-
+    data = tokens.astype("<u2").tobytes()
     metadata = {
         "format": str(FORMAT),
         "level": str(level),
@@ -39,8 +38,10 @@ def write_token_file(
         "vocab_size": str(vocab_size or codec.codebook_size),
         "checksum": checksum(tokens),
     }
-    with atomic_write(path) as part, safetensors_errors():
-        save_file({"tokens": tokens.astype("uint16")}, part, metadata)
+    entry = {"dtype": "U16", "shape": [len(tokens)], "data_offsets": [0, len(data)]}
+    header = safetensors_header({"__metadata__": metadata, "tokens": entry})
+    with atomic_write(path) as part:
+        part.write_bytes(header + data)
 
 
 def read_token_file(path: Path, hint: str) -> np.ndarray:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors import safe_open
-from safetensors.numpy import save_file
+from safetensors.numpy import load_file, save_file
 
 from jukebox_cli.config.schema import VQVAEConfig
 from jukebox_cli.storage.token_files import checksum, read_token_file, write_token_file
@@ -46,6 +46,21 @@ def test_a_file_says_what_its_tokens_are(path: Path) -> None:
         "vocab_size": "64",
         "checksum": checksum(TOKENS),
     }
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 1000])
+def test_the_same_tokens_are_the_same_bytes_in_the_format_of_the_library(
+    count: int, tmp_path: Path
+) -> None:
+    tokens = np.arange(count) % 64
+    paths = [tmp_path / name for name in "abcd"]
+    for path in paths:
+        write_token_file(path, 1, tokens, CODEC)
+    assert len({path.read_bytes() for path in paths}) == 1
+    assert load_file(paths[0])["tokens"].tolist() == tokens.tolist()
+    assert read_token_file(paths[0], HINT).tolist() == tokens.tolist()
+    save_file({"tokens": tokens.astype(np.uint16)}, tmp_path / "library", metadata(paths[0]))
+    assert len((tmp_path / "library").read_bytes()) == len(paths[0].read_bytes())
 
 
 def test_a_larger_vocabulary_can_be_written(path: Path) -> None:
