@@ -58,7 +58,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
     Makes missing parent folders. Raises InputError for what a person can fix about the disk.
     """
-    part = _part_of(path)
+    part = part_of(path)
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -69,7 +69,8 @@ def atomic_write(path: Path) -> Iterator[Path]:
             part.unlink(missing_ok=True)
 
 
-def _part_of(path: Path) -> Path:
+def part_of(path: Path) -> Path:
+    """A temporary path beside `path`, to write to before it is moved there."""
     return path.with_name(f".{path.name}.{os.urandom(4).hex()}.part")
 
 
@@ -87,7 +88,7 @@ def write_text(path: Path, text: str) -> None:
 def create_text(path: Path, text: str) -> bool:
     """Writes a new file atomically, unless there is one; returns whether it did. Of several
     processes that create a file at once, one does."""
-    part = _part_of(path)
+    part = part_of(path)
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -49,6 +50,27 @@ def test_copy_goes_into_the_working_folder(
         "",
         "error: job-array exists already\n\nhint: remove it, or copy into another folder\n",
     )
+
+
+def test_a_copy_that_a_full_disk_interrupts_leaves_nothing(
+    tmp_path: Path, jukebox: Jukebox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copy2, count = shutil.copy2, iter(range(2))
+
+    def copy_two_files(source: str, target: str) -> None:
+        copy2(source, target)
+        if next(count, None) is None:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(shutil, "copy2", copy_two_files)
+    error = f"error: can't write {tmp_path}/new/mini: No space left on device"
+    hint = "free some space and run the same command again to resume"
+    assert jukebox("examples", "copy", "mini", tmp_path / "new") == Result(
+        2, "", f"{error}\n\nhint: {hint}\n"
+    )
+    assert list((tmp_path / "new").iterdir()) == []
+    monkeypatch.undo()
+    assert jukebox("examples", "copy", "mini", tmp_path / "new").code == 0
 
 
 @pytest.mark.slow
