@@ -32,6 +32,7 @@ from jukebox_cli.cli import (
 from jukebox_cli.cli.console import (
     Exit,
     exit_code,
+    open_closed_streams,
     print_error,
     print_warning,
     print_warnings_once,
@@ -161,6 +162,7 @@ def _add_training(app: typer.Typer, registry: Registry) -> None:
 
 def main() -> None:
     """The `jukebox` command."""
+    open_closed_streams()
     signal.signal(signal.SIGTERM, raise_terminated)  # clusters send it before SIGKILL
     args = sys.argv[1:]
     if "--traceback" in args:  # anywhere on the command line

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
@@ -43,6 +44,15 @@ def raise_terminated(signal_number: int, frame: object) -> None:
 def exit_code(interrupt: BaseException) -> Exit:
     """The exit code for a KeyboardInterrupt, or for typer's Abort."""
     return Exit.TERMINATED if isinstance(interrupt, Terminated) else Exit.INTERRUPTED
+
+
+def open_closed_streams() -> None:
+    """Opens the null device for standard streams that are closed, as `>&-` leaves them. What is
+    printed would be an error, or go into the next file that is opened, which takes their place."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            null = os.open(os.devnull, os.O_RDWR)
+            setattr(sys, name, os.fdopen(null, mode, encoding="utf-8", errors="replace"))
 
 
 def print_error(error: InputError) -> None:

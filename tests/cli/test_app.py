@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -13,8 +14,19 @@ import pytest
 
 from jukebox_cli import __version__
 from jukebox_cli.interfaces.errors import InputError
-from support.command_line import GENERATE, LISTENING, MAIN, Jukebox, Refused, run_process, stdout_of
+from jukebox_cli.storage.files import read_jsonl
+from support.command_line import (
+    GENERATE,
+    LISTENING,
+    MAIN,
+    SECONDS_OPTION,
+    Jukebox,
+    Refused,
+    run_process,
+    stdout_of,
+)
 from support.results import Result
+from support.run_files import tokens
 
 
 def test_the_version_is_printed(jukebox: Jukebox) -> None:
@@ -79,6 +91,21 @@ def test_a_full_disk_at_stdout_is_an_error() -> None:
         "error: can't write to the standard output: No space left on device\n"
         "\nhint: free some space, or redirect it elsewhere\n"
     )
+
+
+@pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
+def test_closed_streams_are_no_error_and_no_file_takes_their_place(
+    closed: str, place: Path
+) -> None:
+    words = ("generate", "--model", "models/tiny", *SECONDS_OPTION, "--out", "new")
+    command = shlex.join([sys.executable, "-c", MAIN, *map(str, words)])
+    result = subprocess.run(
+        ["sh", "-c", f"{command} {closed}"], capture_output=True, text=True, check=False
+    )
+    assert (result.returncode, result.stdout) == (0, "")
+    assert ("wrote new/audio/item-00.wav" in result.stderr) == ("2>" not in closed)
+    assert tokens(place / "new", 0) == tokens(place / "run", 0)
+    assert {row["event"] for row in read_jsonl(place / "new" / "log.jsonl")} >= {"level"}
 
 
 @pytest.mark.parametrize(
