@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from jukebox_cli.interfaces.errors import InputError
-from jukebox_cli.storage.files import atomic_write
+from jukebox_cli.storage.files import atomic_write, require_utf8_name
 
 if TYPE_CHECKING:
     import soundfile
@@ -75,6 +75,7 @@ def open_audio(path: Path) -> soundfile.SoundFile:
 
     if not path.exists():
         raise InputError(f"no file {path}", "check the path")
+    require_utf8_name(path)
     if path.is_dir():
         raise InputError(f"{path} is a folder, not an audio file", "name the files in it")
     if path.stat().st_size == 0:

@@ -42,10 +42,15 @@ from jukebox_cli.cli.groups import command_group
 from jukebox_cli.config.suggest import did_you_mean
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.registry import Registry, load_installed
+from jukebox_cli.storage.files import utf8_name_error
 
 #: Modules with commands, in the order of `jukebox --help`.
 COMMANDS = (generate, continue_, upsample, decode, tokenize, plan, bench)
 GROUPS = (run, model, preset, plugin, examples)
+
+
+#: A file name, or a part of one, in a text: Python decodes what is not UTF-8 as surrogates.
+NAME_NOT_UTF8 = re.compile(r"""[^\s"']*[\udc80-\udcff][^\s"']*""")
 
 
 class Commands(TyperGroup):
@@ -87,6 +92,8 @@ def _fixable(error: Exception) -> InputError | None:
         return _usage_error(error)
     if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
         return InputError(f"can't use {error.filename}: {error.strerror}", "choose a shorter name")
+    if isinstance(error, UnicodeEncodeError) and (name := NAME_NOT_UTF8.search(error.object)):
+        return utf8_name_error(name[0])
     if isinstance(error, PermissionError) and error.filename:
         hint = "change its permissions, or those of the folders around it"
         return InputError(f"can't use {error.filename}: {error.strerror}", hint)

@@ -15,6 +15,7 @@ import typer
 
 from jukebox_cli.cli.completion import complete_models, complete_presets, complete_runs
 from jukebox_cli.interfaces.errors import InputError
+from jukebox_cli.storage.files import require_utf8_name
 
 
 class Until(str, Enum):
@@ -66,7 +67,10 @@ MAX_NUMBER = 1e6
 
 
 def validate_out(path: Path | None) -> Path | None:
-    """The path. Raises InputError for `-`, because a folder can't be written to stdout."""
+    """The path. Raises InputError for `-`, because a folder can't be written to stdout, and for a
+    name that is not UTF-8."""
+    if path:
+        require_utf8_name(path)
     if path == Path("-"):
         raise InputError("can't write to '-'", "name a folder or file, such as --out runs/song")
     return path

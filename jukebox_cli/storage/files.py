@@ -52,6 +52,20 @@ def disk_errors(path: Path) -> Iterator[None]:
         raise InputError(f"can't write {path}: {os.strerror(error.errno or 0)}", hint) from error
 
 
+def require_utf8_name(path: Path) -> None:
+    """Raises InputError for a path that is not UTF-8: JSON files and libraries can't take it."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise utf8_name_error(str(path)) from None
+
+
+def utf8_name_error(name: str) -> InputError:
+    """The InputError for a path that is not UTF-8, written as a shell takes it."""
+    name = name.encode(errors="surrogateescape").decode(errors="backslashreplace")
+    return InputError(f"not a name in UTF-8: $'{name}'", "rename that file or folder")
+
+
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
     """A temporary path to write to: renamed to `path` if the block succeeds, else removed.

@@ -20,6 +20,7 @@ from jukebox_cli.storage.files import (
     corruption_errors,
     read_json,
     require_format,
+    require_utf8_name,
     write_text,
 )
 
@@ -167,8 +168,9 @@ def builtin_model_names() -> list[str]:
 def find_model(name: str) -> Model:
     """A model by path, by name under ./models, or a built-in one by name.
 
-    Raises InputError if there is none.
+    Raises InputError if there is none, or if its name is not UTF-8.
     """
+    require_utf8_name(Path(name))
     for path in (Path(name), Path("models") / name, builtin_models() / name):
         if (path / "config.yaml").is_file():
             return Model(path)

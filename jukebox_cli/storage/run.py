@@ -16,6 +16,7 @@ from jukebox_cli.storage.files import (
     append_jsonl,
     create_text,
     require_format,
+    require_utf8_name,
     write_text,
 )
 from jukebox_cli.storage.segments import (
@@ -75,7 +76,9 @@ class Run:
 
     @cached_property
     def config(self) -> RunConfig:
-        """Raises InputError if there is no run, or if run.yaml is damaged."""
+        """Raises InputError if there is no run, if its name is not UTF-8, or if run.yaml is
+        damaged."""
+        require_utf8_name(self.path)
         if not self.exists:
             there = "is not a run: it has no run.yaml" if self.path.exists() else "does not exist"
             raise InputError(f"{self.path} {there}", "make one with `jukebox generate --out`")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -133,6 +134,52 @@ def test_an_invalid_command_line_is_an_error(
     words: tuple[str, ...], error: str, hint: str, refused: Refused
 ) -> None:
     refused(*words, error=error, hint=hint)
+
+
+NOT_UTF8 = "o\udcff"  # $'o\xff' in a shell
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("tokenize", f"{NOT_UTF8}.wav", "--out", "out"),
+        ("tokenize", f"{NOT_UTF8}.wav", "--as", "corpus", "--out", "out"),
+        ("continue", "--audio", f"{NOT_UTF8}.wav", "--model", "models/tiny", "--out", "out"),
+        ("train", "vqvae", f"{NOT_UTF8}.wav", "--model", "out"),
+    ],
+)
+def test_a_name_that_is_not_utf8_is_an_error(
+    words: tuple[str, ...], place: Path, refused: Refused
+) -> None:
+    shutil.copy(place / "tone.wav", place / f"{NOT_UTF8}.wav")
+    error = "not a name in UTF-8: $'o\\xff.wav'"
+    refused(*words, error=error, hint="rename that file or folder")
+
+
+def test_folders_whose_names_are_not_utf8_are_an_error(place: Path, refused: Refused) -> None:
+    hint = "rename that file or folder"
+    error = "not a name in UTF-8: $'my o\\xff'"
+    refused(*GENERATE, "--out", f"my {NOT_UTF8}", error=error, hint=hint)
+    shutil.copytree(place / "models/tiny", place / NOT_UTF8)
+    shutil.copytree(place / "run", place / f"run-{NOT_UTF8}")
+    words = (*SECONDS_OPTION, "--out", "new")
+    error = "not a name in UTF-8: $'o\\xff'"
+    refused("generate", "--model", NOT_UTF8, *words, error=error, hint=hint)
+    error = "not a name in UTF-8: $'run-o\\xff'"
+    for command in ("report", "decode", "upsample", "continue"):
+        refused(command, f"run-{NOT_UTF8}", error=error, hint=hint)
+    refused("run", "show", f"run-{NOT_UTF8}", error=error, hint=hint)
+
+
+def test_a_name_in_a_text_that_is_not_utf8_is_an_error(
+    place: Path, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def encode(*words: object) -> None:
+        f'{{"path": "a/{NOT_UTF8}.wav"}}'.encode()
+
+    monkeypatch.setattr("jukebox_cli.sampling.checks.validate_job", encode)
+    error = "not a name in UTF-8: $'a/o\\xff.wav'"
+    refused(*GENERATE, error=error, hint="rename that file or folder")
 
 
 def test_an_unexpected_exception_is_one_line_and_exit_code_1(
