@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import sys
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 import typer
@@ -31,12 +32,12 @@ from jukebox_cli.cli import (
 )
 from jukebox_cli.cli.console import (
     Exit,
+    Terminated,
     exit_code,
     open_closed_streams,
     print_error,
     print_warning,
     print_warnings_once,
-    raise_terminated,
 )
 from jukebox_cli.cli.groups import command_group
 from jukebox_cli.config.suggest import did_you_mean
@@ -169,9 +170,23 @@ def _add_training(app: typer.Typer, registry: Registry) -> None:
 
 def main() -> None:
     """The `jukebox` command."""
+    terminated = []
+
+    def terminate(signal_number: int, frame: object) -> None:
+        terminated.append(signal_number)
+        raise Terminated
+
+    signal.signal(signal.SIGTERM, terminate)  # clusters send it before SIGKILL
     open_closed_streams()
-    signal.signal(signal.SIGTERM, raise_terminated)  # clusters send it before SIGKILL
-    args = sys.argv[1:]
+    try:
+        _run_command(sys.argv[1:])
+    except SystemExit as end:
+        if terminated and end.code == Exit.INTERRUPTED:  # typer takes any interrupt for Ctrl-C
+            end.code = Exit.TERMINATED
+        raise
+
+
+def _run_command(args: Sequence[str]) -> None:
     if "--traceback" in args:  # anywhere on the command line
         args = ["--traceback", *(arg for arg in args if arg != "--traceback")]
     try:

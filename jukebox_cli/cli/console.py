@@ -36,11 +36,6 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM was received; handled like Ctrl-C, with an exit code of its own."""
 
 
-def raise_terminated(signal_number: int, frame: object) -> None:
-    """Handles SIGTERM: raises Terminated."""
-    raise Terminated
-
-
 def exit_code(interrupt: BaseException) -> Exit:
     """The exit code for a KeyboardInterrupt, or for typer's Abort."""
     return Exit.TERMINATED if isinstance(interrupt, Terminated) else Exit.INTERRUPTED

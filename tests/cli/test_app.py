@@ -217,3 +217,31 @@ app.main()
 """
     result = run_process(code=LISTENING + raising)
     assert (result.returncode, result.stdout, result.stderr) == (code, "", "")
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_while_the_command_line_is_parsed_ends_quietly(
+    number: signal.Signals, code: int
+) -> None:
+    raising = f"""
+import os
+import jukebox_cli.cli.app as app
+app.TyperGroup.parse_args = lambda *words: os.kill(os.getpid(), {int(number)})
+app.main()
+"""
+    result = run_process(code=LISTENING + raising)
+    assert (result.returncode, result.stdout, result.stderr) == (code, "", "")
+
+
+def test_ctrl_c_while_modules_are_imported_ends_quietly() -> None:
+    raising = f"""
+import os, sys
+class Finder:
+    def find_spec(self, name, *more):
+        if name == "typer":
+            os.kill(os.getpid(), {int(signal.SIGINT)})
+sys.meta_path.insert(0, Finder())
+{MAIN}
+"""
+    result = run_process("--version", code=LISTENING + raising)
+    assert (result.returncode, result.stdout, result.stderr) == (130, "", "")

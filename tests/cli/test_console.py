@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import signal
 import warnings
 from pathlib import Path
 
@@ -11,13 +10,11 @@ import pytest
 import typer
 
 from jukebox_cli.cli.console import (
-    Exit,
     Terminated,
     exit_code,
     print_result,
     print_warnings_once,
     progress,
-    raise_terminated,
 )
 from jukebox_cli.interfaces.errors import InputWarning
 from jukebox_cli.sampling.stages import Stage
@@ -121,9 +118,6 @@ def test_exit_codes_tell_signals_apart() -> None:
         130,
         143,
     ]
-    with pytest.raises(KeyboardInterrupt) as caught:
-        raise_terminated(signal.SIGTERM, None)
-    assert exit_code(caught.value) is Exit.TERMINATED
 
 
 def test_a_warning_is_one_line_once(capsys: pytest.CaptureFixture[str]) -> None:
