@@ -19,6 +19,7 @@ from jukebox_cli.interfaces.conditioner import Conditioner
 from jukebox_cli.interfaces.contract import ENTRY_POINT_GROUP, PluginError, plugin_errors
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.interfaces.sampler import Sampler
+from jukebox_cli.storage.files import full_disk_hint
 
 T = TypeVar("T")
 
@@ -205,6 +206,9 @@ def _call_hook(impl: pluggy.HookImpl, hook: str, **arguments: object) -> Any:
     except InputError:
         raise
     except Exception as error:
+        if isinstance(error, OSError) and (hint := full_disk_hint(error)):
+            what = f"can't write {error.filename or 'a file'}: {error.strerror}"
+            raise InputError(f"plugin '{impl.plugin_name}': {hook} {what}", hint) from error
         what = f"{hook} raised {type(error).__name__}: {error}"
         raise PluginError(f"plugin '{impl.plugin_name}': {what}", impl.plugin_name) from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Mapping
 from pathlib import Path
 from types import SimpleNamespace
@@ -117,3 +118,25 @@ def test_a_hook_may_omit_arguments() -> None:
     registry = Registry({"acme": plugin_of(jukebox_event=lambda event: seen.append(event))})
     registry.notify(Path("x"), {"event": "level"})
     assert seen == [{"event": "level"}]
+
+
+@pytest.mark.parametrize("filename", ["run/speed.csv", None])
+def test_a_full_disk_in_a_hook_is_not_the_plugins_fault(filename: str | None) -> None:
+    def full(event: Mapping[str, Any]) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", filename)
+
+    registry = Registry({"acme": plugin_of(jukebox_event=full)})
+    message, hint = refusal(registry.notify, Path("x"), {"event": "level"})
+    what = f"can't write {filename or 'a file'}: No space left on device"
+    assert message == f"plugin 'acme': jukebox_event {what}"
+    assert hint == "free some space and run the same command again to resume"
+
+
+def test_another_error_of_the_system_in_a_hook_is_the_plugins() -> None:
+    def missing(event: Mapping[str, Any]) -> None:
+        raise FileNotFoundError(errno.ENOENT, "No such file", "data.csv")
+
+    registry = Registry({"acme": plugin_of(jukebox_event=missing)})
+    message, hint = refusal(registry.notify, Path("x"), {"event": "level"})
+    assert message.startswith("plugin 'acme': jukebox_event raised FileNotFoundError: ")
+    assert hint == "uninstall it, or switch it off with JUKEBOX_BLOCK=acme"

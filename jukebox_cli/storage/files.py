@@ -40,6 +40,12 @@ _DISK_HINTS = {
 _NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
+def full_disk_hint(error: OSError) -> str | None:
+    """What to do about a disk, or a share of it, that is full; None for other errors."""
+    is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+    return _DISK_HINTS[error.errno or 0] if is_full else None
+
+
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
     """Raises InputError, naming `path`, for the errors of a disk that a person can fix."""
