@@ -120,9 +120,12 @@ def _prepare_task(
 
 def _find_model(options: PriorOptions) -> Model:
     """The model to train; with --from it need not exist yet."""
-    from jukebox_cli.storage.model import Model, find_model
+    from jukebox_cli.storage.model import Model, find_model, require_trainable
 
-    return find_model(str(options.model)) if options.source_model is None else Model(options.model)
+    is_new = options.source_model is not None
+    model = Model(options.model) if is_new else find_model(str(options.model))
+    require_trainable(model)
+    return model
 
 
 def _add_conditioners(

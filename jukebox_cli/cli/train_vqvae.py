@@ -104,9 +104,10 @@ def _open_or_plan(options: VQVAEOptions) -> tuple[Model, ModelConfig]:
     from jukebox_cli.config.presets import find_preset
     from jukebox_cli.config.schema import ModelConfig
     from jukebox_cli.config.yaml_files import load_config
-    from jukebox_cli.storage.model import Model
+    from jukebox_cli.storage.model import Model, require_trainable
 
     model = Model(options.model)
+    require_trainable(model)
     if model.exists:
         return model, model.config
     return model, load_config(ModelConfig, find_preset(options.preset))

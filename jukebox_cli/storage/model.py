@@ -189,3 +189,20 @@ def model_names() -> list[str]:
     local = Path("models")
     here = [p.parent.name for p in local.glob("*/config.yaml")] if local.is_dir() else []
     return sorted({*here, *builtin_model_names()})
+
+
+def require_trainable(model: Model) -> None:
+    """Raises InputError for a folder that training must not write: that of a built-in model, and a
+    new one that would hide another model, as commands take names for folders first."""
+    path = model.path
+    if builtin_models() in path.parents:
+        hint = f"copy {path} and train the copy: --model models/my-{path.name}"
+        raise InputError(f"'{path.name}' is a built-in model, which can't be trained", hint)
+    if model.exists:
+        return
+    hint = f"choose another folder: --model models/my-{path.name}"
+    if path.parent in (Path(), Path("models")) and path.name in builtin_model_names():
+        raise InputError(f"{path} would hide the built-in model '{path.name}'", hint)
+    if path.parent == Path() and path.name in model_names():
+        hint = f"to train that one: --model models/{path.name}"
+        raise InputError(f"{path} would hide the model models/{path.name}", hint)

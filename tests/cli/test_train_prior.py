@@ -11,7 +11,7 @@ import numpy as np
 import soundfile
 
 from jukebox_cli.storage.corpus import Corpus, CorpusConfig
-from jukebox_cli.storage.model import Model
+from jukebox_cli.storage.model import Model, builtin_models, find_model
 from support.command_line import SECONDS, Jukebox, Refused, stdout_of
 from support.run_files import write_chord
 from support.tiny_model import TINY
@@ -76,4 +76,21 @@ def test_an_invalid_corpus_is_an_error(place: Path, refused: Refused) -> None:
         *(*prior, 2),
         error="corpus/level-1.bin is damaged: 39 tokens, not 40",
         hint="tokenize the songs into a new corpus",
+    )
+
+
+def test_a_built_in_model_is_not_trained(place: Path, refused: Refused) -> None:
+    made = Corpus(place / "corpus")
+    made.write_config(CorpusConfig.of_model(find_model("mini")))
+    words = ("train", "prior", "corpus", "--model", "mini", "--level", 2)
+    folder = builtin_models() / "mini"
+    refused(
+        *words,
+        error="'mini' is a built-in model, which can't be trained",
+        hint=f"copy {folder} and train the copy: --model models/my-mini",
+    )
+    refused(
+        *(*words, "--from", "tiny", "--add", "lyrics"),
+        error="mini would hide the built-in model 'mini'",
+        hint="choose another folder: --model models/my-mini",
     )

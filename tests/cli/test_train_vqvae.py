@@ -62,6 +62,29 @@ def test_numbers_out_of_range_are_refused(
 
 
 @pytest.mark.parametrize(
+    ("folder", "error", "hint"),
+    [
+        (
+            "mini",
+            "mini would hide the built-in model 'mini'",
+            "choose another folder: --model models/my-mini",
+        ),
+        (
+            "models/mini",
+            "models/mini would hide the built-in model 'mini'",
+            "choose another folder: --model models/my-mini",
+        ),
+        ("tiny", "tiny would hide the model models/tiny", "to train that one: --model models/tiny"),
+    ],
+)
+def test_a_new_model_that_would_hide_another_is_refused(
+    folder: str, error: str, hint: str, refused: Refused
+) -> None:
+    words = ("train", "vqvae", "tone.wav", "--model", folder, "--steps", 1)
+    refused(*words, error=error, hint=hint)
+
+
+@pytest.mark.parametrize(
     ("text", "error"),
     [
         ("seconds: 3\n", "no key 'seconds' in p.yaml:1"),
