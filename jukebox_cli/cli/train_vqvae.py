@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from jukebox_cli.train.crops import Crops
     from jukebox_cli.train.vqvae import VQVAETask
 
+DEFAULT_RECIPE = "mini-recipe"
 WEIGHT_DECAY = 0.0
 BETA2 = 0.99
 
@@ -37,13 +38,13 @@ class VQVAEOptions:
         Path, typer.Option(help="Folder of the model; created if missing.", metavar="FOLDER")
     ]
     preset: Annotated[
-        str,
+        str | None,
         typer.Option(
-            help="Training recipe: the shape of a new model.",
+            help=f"Training recipe: the shape of a new model. Default: {DEFAULT_RECIPE}.",
             metavar="NAME",
             autocompletion=complete_presets,
         ),
-    ] = "mini-recipe"
+    ] = None
     level: Annotated[list[int] | None, typer.Option(help="Train only this level. Repeatable.")] = (
         None
     )
@@ -100,7 +101,10 @@ def vqvae(
 
 
 def _open_or_plan(options: VQVAEOptions) -> tuple[Model, ModelConfig]:
-    """The model and its config. A model that does not exist yet gets that of the recipe."""
+    """The model and its config. A model that does not exist yet gets that of the recipe.
+
+    Raises InputError for the recipe of another codec than the model has.
+    """
     from jukebox_cli.config.presets import find_preset
     from jukebox_cli.config.schema import ModelConfig
     from jukebox_cli.config.yaml_files import load_config
@@ -108,9 +112,13 @@ def _open_or_plan(options: VQVAEOptions) -> tuple[Model, ModelConfig]:
 
     model = Model(options.model)
     require_trainable(model)
-    if model.exists:
+    if model.exists and options.preset is None:
         return model, model.config
-    return model, load_config(ModelConfig, find_preset(options.preset))
+    recipe = load_config(ModelConfig, find_preset(options.preset or DEFAULT_RECIPE))
+    if model.exists and model.config.vqvae != recipe.vqvae:
+        message = f"{model.path} is a model with another codec than preset '{options.preset}'"
+        raise InputError(message, "leave out --preset, or choose another folder with --model")
+    return model, model.config if model.exists else recipe
 
 
 def _levels(options: VQVAEOptions, config: VQVAEConfig) -> Sequence[int]:

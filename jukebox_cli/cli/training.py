@@ -11,6 +11,7 @@ import typer
 
 from jukebox_cli.cli.console import print_note, progress
 from jukebox_cli.cli.options import MAX_NUMBER, Device, DeviceFlag, Quiet
+from jukebox_cli.interfaces.command_options import pluralize
 
 if TYPE_CHECKING:
     import torch
@@ -77,9 +78,13 @@ class TrainingOptions:
 def run_training(task: Task, model: Model, config: TrainingConfig, quiet: bool) -> None:
     """Trains a part of a model with a progress bar and prints the path of its weights."""
     from jukebox_cli.train.allocator import keep_freed_memory
+    from jukebox_cli.train.checkpoint import num_steps_done
     from jukebox_cli.train.trainer import train
 
     keep_freed_memory()
+    if (steps := num_steps_done(model, task.component)) >= config.steps:
+        done = f"it has been trained for {pluralize(steps, 'step')}"
+        print_note(f"{task.component}: nothing to do: {done}; a larger --steps continues", quiet)
     with progress(quiet, "steps") as bar:
         metrics = train(task, model, config, _progress_callback(task.component, bar, quiet))
     figures = _figures(metrics) or "no songs are held out"

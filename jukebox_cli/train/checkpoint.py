@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.model.loader import load_weights
 from jukebox_cli.storage.model import Model
-from jukebox_cli.storage.tensors import load_tensors, save_tensors
+from jukebox_cli.storage.tensors import index_tensors, load_tensors, save_tensors
 from jukebox_cli.train.task import Task
 
 
@@ -49,7 +49,7 @@ def resume(task: Task, optimizer: torch.optim.Optimizer, model: Model) -> int:
         tensors = load_tensors(path)
         _restore_module(task, tensors, path)
         _restore_optimizer(task.module, optimizer, tensors)
-        return _read_step(path)
+        return num_steps_done(model, task.component)
     weights = model.weights(task.component)
     if weights.exists():
         load_weights(task.module, load_tensors(weights), model)
@@ -90,6 +90,12 @@ def _restore_optimizer(
             }
 
 
-def _read_step(path: Path) -> int:
+def num_steps_done(model: Model, component: str) -> int:
+    """The steps after which the last checkpoint was written; 0 if there is none. Raises InputError
+    if it is damaged."""
+    path = model.checkpoint(component)
+    if not path.exists():
+        return 0
+    index_tensors(path)  # raises InputError
     with safe_open(str(path), "pt") as file:
         return int((file.metadata() or {}).get("step", 0))

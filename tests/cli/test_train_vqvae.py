@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from jukebox_cli.storage.model import Model
 from support.command_line import Jukebox, Refused, stdout_of
 from support.tiny_model import TINY
 
@@ -82,6 +83,31 @@ def test_a_new_model_that_would_hide_another_is_refused(
 ) -> None:
     words = ("train", "vqvae", "tone.wav", "--model", folder, "--steps", 1)
     refused(*words, error=error, hint=hint)
+
+
+def test_the_preset_of_another_codec_is_refused(place: Path, refused: Refused) -> None:
+    words = ("train", "vqvae", "tone.wav", "--model", "models/tiny", "--steps", 1)
+    refused(
+        *(*words, "--preset", "mini-recipe"),
+        error="models/tiny is a model with another codec than preset 'mini-recipe'",
+        hint="leave out --preset, or choose another folder with --model",
+    )
+
+
+def test_a_finished_model_says_that_there_is_nothing_to_do(place: Path, jukebox: Jukebox) -> None:
+    (place / "shape.yaml").write_text(TINY)
+    few = ("--crop", 0.1, "--batch", 1, "--level", 1)
+    words = ("train", "vqvae", "tone.wav", "--model", "models/new", *few)
+    stdout_of(jukebox(*words, "--preset", "shape.yaml", "--steps", 1))
+    weights = Model(place / "models/new").weights("vqvae-1").read_bytes()
+    for more in ((), ("--preset", "shape.yaml")):
+        result = jukebox(*words, "--steps", 1, *more)
+        assert result.code == 0
+        note = (
+            "vqvae-1: nothing to do: it has been trained for 1 step; a larger --steps continues\n"
+        )
+        assert result.err.startswith(note)
+    assert Model(place / "models/new").weights("vqvae-1").read_bytes() == weights
 
 
 @pytest.mark.parametrize(

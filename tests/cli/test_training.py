@@ -73,6 +73,18 @@ def test_a_checkpoint_of_another_shape_is_an_error(
     )
 
 
+def test_a_damaged_checkpoint_is_an_error(place: Path, refused: Refused, jukebox: Jukebox) -> None:
+    (place / "shape.yaml").write_text(TINY)
+    words = ("train", "vqvae", "tone.wav", "--model", "models/new", "--preset", "shape.yaml")
+    few = ("--level", 2, "--steps", 1, "--batch", 1, "--crop", 0.1, "--quiet")
+    assert jukebox(*words, *few).code == 0
+    path = Path("models/new/train/vqvae-2.safetensors")
+    path.write_bytes(path.read_bytes()[:-1])
+    problem = "Error while deserializing header: incomplete metadata, file not fully covered"
+    error = f"{path} is damaged: {problem}"
+    refused(*words, *few, error=error, hint="restore it from a copy")
+
+
 def test_a_full_disk_while_writing_a_checkpoint_is_an_error(
     place: Path, disk: Disk, jukebox: Jukebox
 ) -> None:
