@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -163,5 +163,17 @@ def _added_conditioners(registry: Registry, options: PriorOptions) -> dict[str, 
         if not isinstance(values, dict):
             what = f"--set {name}={values} is not a setting of a conditioner"
             raise InputError(what, f"write it as {name}.NAME=VALUE")
-        registry.make_conditioner(name, values)
+        _validate_settings(registry, name, values)
     return settings
+
+
+def _validate_settings(registry: Registry, name: str, values: Options) -> None:
+    """Raises InputError for invalid settings of a conditioner; its hint says which --set it is."""
+    try:
+        registry.make_conditioner(name, values)
+    except InputError as error:
+        known = {field.name for field in fields(registry.conditioners.get(name, PriorOptions))}
+        if not values or not known.issuperset(values):
+            raise  # the hint is about the name
+        given = " ".join(f"--set {name}.{key}={value}" for key, value in values.items())
+        raise InputError(error.message, f"correct {given}") from None

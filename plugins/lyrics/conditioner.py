@@ -96,6 +96,12 @@ class Lyrics(Conditioner):
         ] = None
 
     def __post_init__(self) -> None:
+        for name in ("max_characters", "width", "depth", "heads", "rows"):
+            if (value := getattr(self, name)) < 1:
+                raise ValueError(f"{name} must be 1 or more, not {value}")
+        for name in ("prediction_loss_weight", "attention_loss_weight"):
+            if not 0 <= (value := getattr(self, name)) < float("inf"):
+                raise ValueError(f"{name} must be 0 or more, not {value}")
         if self.form == "cross_attention" and self.max_characters % self.rows:
             raise ValueError(
                 f"max_characters ({self.max_characters}) must be a multiple of rows ({self.rows})"

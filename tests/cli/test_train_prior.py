@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pytest
 import soundfile
 
 from jukebox_cli.storage.corpus import Corpus, CorpusConfig
@@ -94,3 +95,44 @@ def test_a_built_in_model_is_not_trained(place: Path, refused: Refused) -> None:
         error="mini would hide the built-in model 'mini'",
         hint="choose another folder: --model models/my-mini",
     )
+
+
+LYRICS = "conditioner 'lyrics': "
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "hint"),
+    [
+        (
+            ["lyrics.max_characters=-1"],
+            LYRICS + "max_characters must be 1 or more, not -1",
+            "correct --set lyrics.max_characters=-1",
+        ),
+        (
+            ["lyrics.max_characters=100", "lyrics.rows=0"],
+            LYRICS + "rows must be 1 or more, not 0",
+            "correct --set lyrics.max_characters=100 --set lyrics.rows=0",
+        ),
+        (
+            ["lyrics.max_characters=33"],
+            LYRICS + "max_characters (33) must be a multiple of rows (32)",
+            "correct --set lyrics.max_characters=33",
+        ),
+        (
+            ["lyrics.attention_loss_weight=-0.5"],
+            LYRICS + "attention_loss_weight must be 0 or more, not -0.5",
+            "correct --set lyrics.attention_loss_weight=-0.5",
+        ),
+        (
+            ["lyrics.max_charcters=64"],
+            "no setting 'max_charcters' of conditioner 'lyrics'",
+            "did you mean 'max_characters'?",
+        ),
+    ],
+)
+def test_an_invalid_setting_of_an_added_conditioner_is_named(
+    settings: list[str], error: str, hint: str, refused: Refused
+) -> None:
+    words = ("train", "prior", "corpus", "--model", "new", "--level", 2, "--from", "tiny")
+    chosen = [word for setting in settings for word in ("--set", setting)]
+    refused(*words, "--add", "lyrics", *chosen, error=error, hint=hint)
