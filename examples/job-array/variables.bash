@@ -6,5 +6,12 @@
 : "${ITEMS:?how many items there are}"
 export RUN SONG ITEMS EACH=${EACH:-1}
 
+for name in ITEMS EACH JOBS; do
+  [[ ${!name:-1} =~ ^[1-9][0-9]{0,8}$ ]] || {
+    echo "$name must be a number from 1 on, not '${!name}'" >&2
+    exit 2
+  }
+done
+
 task=$(cd "$(dirname "$0")" && pwd)/task.sh
 last=$(((ITEMS + EACH - 1) / EACH - 1))

@@ -110,6 +110,26 @@ def test_the_scripts_name_missing_variables(environment: dict[str, str]) -> None
     assert (done.returncode, done.stderr) == (2, "no stage 'middle': top, upsample or decode\n")
 
 
+@pytest.mark.parametrize("script", ["local.sh", "submit.sh"])
+@pytest.mark.parametrize("name", ["ITEMS", "EACH", "JOBS"])
+@pytest.mark.parametrize("value", ["0", "abc", "-1", "1.5", "08", "2+2"])
+def test_the_scripts_refuse_invalid_numbers(
+    value: str, name: str, script: str, tmp_path: Path
+) -> None:
+    some = {"PATH": os.environ["PATH"], "RUN": "x", "SONG": "--preset rock", "ITEMS": "4"}
+    done = subprocess.run(
+        [SCRIPTS / script],
+        env={**some, name: value},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    message = f"{name} must be a number from 1 on, not '{value}'\n"
+    assert (done.returncode, done.stdout, done.stderr) == (2, "", message)
+    assert list(tmp_path.iterdir()) == []
+
+
 @dataclass(frozen=True)
 class Cluster:
     """A Slurm cluster of one node, all of it in one folder."""

@@ -176,10 +176,11 @@ def test_times_are_sorted_and_of_characters_of_the_text(rows: list[str]) -> None
 def test_a_warning_is_shown_once(tiny: Model, here: Path, jukebox: Callable[..., Any]) -> None:
     (here / "songs.jsonl").write_text(
         "".join(
-            json.dumps({"audio": "a.wav", "lyrics": f"la \U0001f600 {n}"}) + "\n" for n in "abc"
+            json.dumps({"audio": f"{n}.wav", "lyrics": f"la \U0001f600 {n}"}) + "\n" for n in "abc"
         )
     )
-    write(here / "a.wav", np.zeros(800, np.float32), 8000)
+    for name in "abc":
+        write(here / f"{name}.wav", np.zeros(800, np.float32), 8000)
     done = jukebox("tokenize", "songs.jsonl", "--model", tiny.path, "--out", "corpus", "-q")
     assert done.code == 0
     assert done.err == "warning: lyrics: left out \U0001f600, which can't be sung\n"
