@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import re
 import signal
 import sys
@@ -19,6 +18,7 @@ from jukebox_cli.cli import (
     examples,
     generate,
     model,
+    play,
     plugin,
     preset,
     run,
@@ -29,6 +29,7 @@ from jukebox_cli.cli import (
 )
 from jukebox_cli.cli.console import (
     Exit,
+    discard_stdout,
     exit_code,
     print_error,
     print_warning,
@@ -41,7 +42,7 @@ from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.registry import Registry, load_installed
 
 #: Modules with commands, in the order of `jukebox --help`.
-COMMANDS = (generate, continue_, upsample, decode, tokenize)
+COMMANDS = (generate, continue_, upsample, decode, play, tokenize)
 GROUPS = (run, model, preset, plugin, examples)
 
 
@@ -182,18 +183,13 @@ def _flush_stdout() -> None:
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        _discard_stdout()
+        discard_stdout()
         raise
     except OSError as error:
         raise _stdout_error(error) from None
 
 
 def _stdout_error(error: OSError) -> InputError:
-    _discard_stdout()
+    discard_stdout()
     message = f"can't write to the standard output: {error.strerror}"
     return InputError(message, "free some space, or redirect it elsewhere")
-
-
-def _discard_stdout() -> None:
-    """Drops what is buffered: Python would try to write it again at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -14,8 +14,7 @@ from jukebox_cli.cli.options import (
     ComputeOptions,
     OutputOptions,
     RequestOptions,
-    Until,
-    UntilFlag,
+    ResultOptions,
 )
 from jukebox_cli.registry import Registry
 
@@ -29,7 +28,7 @@ def generate(
     ctx: typer.Context,
     *,
     request: RequestOptions,
-    until: UntilFlag = Until.audio,
+    result: ResultOptions,
     compute: ComputeOptions,
     output: OutputOptions,
     plugins: PluginOptions,
@@ -41,9 +40,9 @@ def generate(
     job = start_job(
         wanted, ctx.obj, request.out, _default_name(request.preset, plugins.conditions, ctx.obj)
     )
-    job = prepare_job(job, compute, until)
+    job = prepare_job(job, compute, result, output)
     create_run(job)
-    complete_job(job, until, output)
+    complete_job(job, result, output)
 
 
 def _default_name(preset: str | None, conditions: Mapping[str, Any], registry: Registry) -> str:

@@ -7,7 +7,14 @@ from typing import TYPE_CHECKING
 
 from jukebox_cli.cli.console import print_note, print_result, progress
 from jukebox_cli.cli.option_groups import PluginOptions
-from jukebox_cli.cli.options import ComputeOptions, OutputOptions, RequestOptions, Until
+from jukebox_cli.cli.options import (
+    ComputeOptions,
+    OutputOptions,
+    RequestOptions,
+    ResultOptions,
+    Until,
+)
+from jukebox_cli.cli.stream import stream_audio, validate_stream
 from jukebox_cli.registry import Registry
 
 if TYPE_CHECKING:
@@ -33,11 +40,15 @@ def build_request(registry: Registry, options: RequestOptions, plugins: PluginOp
     )
 
 
-def prepare_job(job: Job, compute: ComputeOptions, until: Until) -> Job:
-    """The job with compute options, validated: raises InputError if it can't be sampled. Writes
-    nothing."""
+def prepare_job(
+    job: Job, compute: ComputeOptions, result: ResultOptions, output: OutputOptions
+) -> Job:
+    """The job with compute options, validated: raises InputError if it can't be sampled, or not
+    be streamed. Writes nothing."""
     from jukebox_cli.sampling.checks import validate_job
 
+    if result.stream:
+        validate_stream(job.items, result, output)
     job = replace(
         job,
         device=compute.device.value,
@@ -45,19 +56,30 @@ def prepare_job(job: Job, compute: ComputeOptions, until: Until) -> Job:
         precision=compute.precision.value,
         batch_size=compute.batch,
     )
-    validate_job(job, until.value)
+    validate_job(job, result.until.value)
     return job
 
 
-def complete_job(job: Job, until: Until, output: OutputOptions) -> None:
-    """Samples and decodes what is missing in the run; prints the run's folder, or JSON."""
+def complete_job(job: Job, result: ResultOptions, output: OutputOptions) -> None:
+    """Samples and decodes what is missing in the run. Prints the run's folder, or JSON; of a
+    stream, the audio."""
     from jukebox_cli.sampling import pipeline
 
     with progress(output.quiet) as bar:
-        pipeline.complete_run(replace(job, progress=bar), until.value)
-    audio = [str(job.run.audio_file(i)) for i in job.items] if until is Until.audio else []
+        job = replace(job, progress=bar)
+        if result.stream:
+            stream_audio(job, result.stream)
+        else:
+            pipeline.complete_run(job, result.until.value)
+    with_audio = result.until is Until.audio
+    audio = [str(job.run.audio_file(i)) for i in job.items] if with_audio else []
     for path in audio:
         print_note(f"wrote {path}", output.quiet or output.as_json)
+    if not result.stream:
+        _print_run(job, audio, output)
+
+
+def _print_run(job: Job, audio: list[str], output: OutputOptions) -> None:
     data = {
         "run": str(job.run.path),
         "items": list(job.items),
