@@ -181,7 +181,8 @@ def write_audio(path: Path, blocks: Iterable[Audio], sample_rate: int) -> None:
 
 def to_int16(block: Audio) -> np.ndarray:
     """Samples as those of a 16-bit file that `write_audio` writes, to the bit: int16 (N,)."""
-    return np.rint(np.clip(block, -1.0, 1.0) * np.float32(0x7FFF)).astype(np.int16)
+    samples: np.ndarray = np.rint(np.clip(block, -1.0, 1.0) * np.float32(0x7FFF)).astype(np.int16)
+    return samples
 
 
 def wav_header(num_samples: int, sample_rate: int) -> bytes:

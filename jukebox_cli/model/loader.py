@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from math import prod
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from jukebox_cli.config.schema import ModelConfig
 from jukebox_cli.interfaces.conditioner import Conditioner
@@ -138,8 +139,25 @@ def build_prior(
     vqvae, shape = config.vqvae, prior_shape(config, level)
     networks = {name: make_module(conditioner, shape) for name, conditioner in conditioners.items()}
     strides = vqvae.strides[level + 1] if level + 1 < vqvae.num_levels else None
-    with torch.device("meta") if on_meta else nullcontext():
+    with _no_memory() if on_meta else nullcontext():
         return Prior(config.priors[level], vqvae.codebook_size, networks, strides)
+
+
+@contextmanager
+def _no_memory() -> Iterator[None]:
+    """Within the block, modules get weights without memory, and don't draw them."""
+    with torch.device("meta"), _NoInitialization():
+        yield
+
+
+class _NoInitialization(TorchFunctionMode):
+    """Leaves out drawing from a normal distribution: on the meta device that imports torch's
+    compiler, which takes longer than loading torch."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.Tensor.normal_:
+            return args[0]
+        return func(*args, **(kwargs or {}))
 
 
 def load_weights(module: nn.Module, weights: dict[str, Tensor], model: Model) -> None:

@@ -14,8 +14,8 @@ from jukebox_cli.sampling.job import Advance, Job
 if TYPE_CHECKING:
     from jukebox_cli.model.vqvae import VQVAE
 
-#: One thread decodes mini forty times as fast as it is played; more only wait for each other when the
-#: levels are sampled beside it, and would round differently.
+#: One thread decodes mini forty times as fast as it is played. More only wait for each other where
+#: the cores are busy, and would round differently.
 DECODER_THREADS = 1
 
 #: Takes a block of 16-bit samples (N,) int16, mono.

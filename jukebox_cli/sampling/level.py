@@ -57,7 +57,7 @@ def sample_level(job: Job, level: int) -> None:
 
 
 def _require_upper_level(job: Job, level: int, items: Sequence[int]) -> None:
-    """Raises InputError if the level above is incomplete and no other process or thread samples it."""
+    """Raises InputError if the level above is incomplete and nobody samples it meanwhile."""
     if level == job.top_level or job.wait_for_upper or job.live_tokens:
         return
     for item in items:
@@ -119,7 +119,8 @@ def _sample_segment(
             _save(job, level, prior, each)
 
     def publish() -> None:
-        for each in batch if job.live_tokens else ():
+        assert job.live_tokens
+        for each in batch:
             job.live_tokens.publish(level, each.item, each.tokens[: each.num_done])
 
     try:
