@@ -151,13 +151,16 @@ def _no_memory() -> Iterator[None]:
 
 
 class _NoInitialization(TorchFunctionMode):
-    """Leaves out drawing from a normal distribution: on the meta device that imports torch's
-    compiler, which takes longer than loading torch."""
+    """Leaves out drawing weights and scaling them: on the meta device, arithmetic imports torch's
+    compiler, which takes longer than importing torch."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func is torch.Tensor.normal_:
+        arguments = kwargs or {}
+        if func is nn.init.normal_:
+            return arguments["tensor"]
+        if func is torch.Tensor.mul and isinstance(args[1], float):
             return args[0]
-        return func(*args, **(kwargs or {}))
+        return (torch.empty if func is torch.randn else func)(*args, **arguments)
 
 
 def load_weights(module: nn.Module, weights: dict[str, Tensor], model: Model) -> None:
