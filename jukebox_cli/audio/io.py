@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -180,9 +181,14 @@ def write_audio(path: Path, blocks: Iterable[Audio], sample_rate: int) -> None:
 
 
 def to_int16(block: Audio) -> np.ndarray:
-    """Samples as those of a 16-bit file that `write_audio` writes, to the bit: int16 (N,)."""
-    samples: np.ndarray = np.rint(np.clip(block, -1.0, 1.0) * np.float32(0x7FFF)).astype(np.int16)
-    return samples
+    """The 16-bit samples that `write_audio` would write to a WAV file, to the bit: int16 (N,)."""
+    import soundfile
+
+    data = BytesIO()
+    # libsndfile rounds in its own way
+    with soundfile.SoundFile(data, "w", 8000, 1, "PCM_16", "LITTLE", "RAW") as sound:
+        sound.write(np.clip(block, -1.0, 1.0))
+    return np.frombuffer(data.getvalue(), "<i2")
 
 
 def wav_header(num_samples: int, sample_rate: int) -> bytes:

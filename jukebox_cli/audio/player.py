@@ -19,6 +19,9 @@ PLAYERS = (
     ("play", "-q"),  # sox
 )
 
+#: Where players print: stdout is for results.
+STDERR = 2
+
 
 def find_player() -> tuple[str, ...]:
     """The command that plays a file whose name follows. Raises InputError if there is none."""
@@ -37,7 +40,7 @@ def play_file(path: Path) -> None:
         winsound.PlaySound(str(path), winsound.SND_FILENAME)
         return
     command = find_player()
-    code = subprocess.run([*command, str(path)], stdout=sys.stderr, check=False).returncode
+    code = subprocess.run([*command, str(path)], stdout=STDERR, check=False).returncode
     if code:
         hint = "is there a sound device? the file can be copied to a machine that has one"
         raise InputError(f"{command[0]} can't play {path}: it ended with exit code {code}", hint)
