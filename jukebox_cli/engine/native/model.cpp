@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <new>
 
@@ -14,10 +15,18 @@
 namespace jukebox {
 
 namespace {
-constexpr size_t CACHE_LINE = 64, HUGE_PAGE = size_t(1) << 21;
+constexpr size_t CACHE_LINE = 64;
 
-std::align_val_t alignment(size_t bytes) {
-  return std::align_val_t(bytes >= HUGE_PAGE ? HUGE_PAGE : CACHE_LINE);
+// Asks for huge pages, with which large matrices are read faster.
+void use_huge_pages(void* memory, size_t bytes) {
+#if defined(__linux__)
+  constexpr size_t HUGE_PAGE = size_t(1) << 21;
+  const uintptr_t first = (reinterpret_cast<uintptr_t>(memory) + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1),
+                  end = (reinterpret_cast<uintptr_t>(memory) + bytes) & ~(HUGE_PAGE - 1);
+  if (first < end) madvise(reinterpret_cast<void*>(first), end - first, MADV_HUGEPAGE);
+#else
+  (void)memory, (void)bytes;
+#endif
 }
 
 float element(const Source& source, int i, int o) {
@@ -65,16 +74,17 @@ KVCache make_cache(const Config& config, Pattern pattern, int items, int memory_
 
 void* allocate(size_t bytes) {
   if (bytes == 0) return nullptr;
-  void* memory = ::operator new(bytes, alignment(bytes));
-#if defined(__linux__)
-  if (bytes >= HUGE_PAGE) madvise(memory, bytes, MADV_HUGEPAGE);
-#endif
-  std::memset(memory, 0, bytes);
+  // calloc takes large pieces from the system, which gives them no memory before they are written
+  void* base = std::calloc(1, bytes + CACHE_LINE + sizeof(void*));
+  if (!base) throw std::bad_alloc();
+  const uintptr_t after = reinterpret_cast<uintptr_t>(base) + sizeof(void*);
+  void** memory = reinterpret_cast<void**>((after + CACHE_LINE - 1) & ~(CACHE_LINE - 1));
+  memory[-1] = base;
   return memory;
 }
 
-void release(void* memory, size_t bytes) {
-  if (memory) ::operator delete(memory, alignment(bytes));
+void release(void* memory) {
+  if (memory) std::free(static_cast<void**>(memory)[-1]);
 }
 
 float float_from_fp16(uint16_t bits) {
@@ -112,15 +122,18 @@ size_t Linear::panel_bytes() const { return size_t(in) * LANES * bytes_of(format
 void Linear::pack(int inputs, int outputs, Format stored, const Source& source, const float* bias) {
   in = inputs, out = outputs, format = stored;
   weights = Buffer<char>(panel_bytes() * num_panels());
+  use_huge_pages(weights.data(), weights.size());
   scales = Buffer<float>(padded(out));
   biases = Buffer<float>(padded(out));
   if (bias) std::memcpy(biases.data(), bias, out * sizeof(float));
   for (int o = 0; o < out; o++) {
     const float scale = format == Format::int8 ? int8_scale(source, in, o) : 1;
     scales[o] = scale;
-    const size_t first = size_t(o / LANES) * in * LANES + o % LANES;
+    const int panel = o / LANES;
+    const size_t row = size_t(group_size(panel)) * LANES;
+    const size_t first = group_start(panel) + panel % GROUP_PANELS * LANES + o % LANES;
     for (int i = 0; i < in; i++) {
-      const size_t at = first + size_t(i) * LANES;
+      const size_t at = first + i * row;
       switch (format) {
         case Format::fp32: reinterpret_cast<float*>(weights.data())[at] = element(source, i, o); break;
         case Format::fp16:
@@ -166,7 +179,8 @@ Window::Window(const Model& model, int items, int memory_length, int num_charact
       padded(config.rows * config.columns + memory_length) + padded(config.head_dim);
   scores = Buffer<float>(scratch * items * config.heads);
   logits = Buffer<float>(size_t(items) * vocab_size());
-  combined = Buffer<float>(2 * size_t(padded(vocab_size())));
+  combined = Buffer<float>(2 * size_t(padded(vocab_size())) + 1);
+  blocks = Buffer<double>(padded(vocab_size()) / LANES);
 }
 
 }  // namespace jukebox
