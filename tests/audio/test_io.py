@@ -214,7 +214,7 @@ def test_16_bit_samples_and_the_header_are_those_of_a_file(tmp_path: Path) -> No
     audio = np.concatenate([values, rng.uniform(-1.1, 1.1, 10_000)]).astype(np.float32)
     path = tmp_path / "a.wav"
     write_audio(path, [audio], 22050)
-    expected = wav_header(len(audio), 22050) + io.to_int16(audio).tobytes()
+    expected = wav_header(len(audio), 22050) + to_int16(audio).tobytes()
     assert path.read_bytes() == expected
 
 
