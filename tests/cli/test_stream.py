@@ -61,8 +61,9 @@ def test_ffmpeg_reads_a_stream(
     run = start(*generate, "--stream", stream, "--out", tmp_path / "run")
     heard = tmp_path / "heard.wav"
     command = ["ffmpeg", "-v", "error", *map(str, options), "-i", "-", str(heard)]
-    done = subprocess.run(command, stdin=run.stdout, capture_output=True, check=False)
-    assert (run.wait(), done.returncode, done.stderr) == (0, 0, b"")
+    with run:
+        done = subprocess.run(command, stdin=run.stdout, capture_output=True, check=False)
+    assert (run.returncode, done.returncode, done.stderr) == (0, 0, b"")
     found, expected = (
         soundfile.read(path, dtype="int16")[0]
         for path in (heard, tmp_path / "run/audio/item-00.wav")
@@ -74,7 +75,7 @@ def test_a_run_and_its_continuation_are_streamed_from_the_beginning(
     generate: tuple[object, ...], tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
-    assert start(*generate, "--until", "top", "--out", run).wait() == 0
+    assert run_process(*generate, "--until", "top", "--out", run).returncode == 0
     for words in (("upsample", run), ("continue", run, "--seconds", 1)):
         output, errors = start(*words, "--stream", "pcm").communicate()
         samples = soundfile.read(run / "audio/item-00.wav", dtype="int16")[0]
@@ -86,13 +87,13 @@ def test_a_player_that_is_closed_stops_the_run(
     generate: tuple[object, ...], tmp_path: Path
 ) -> None:
     words = (*generate, "--seconds", 20, "--stream", "pcm", "--out", tmp_path / "run")
-    process = start(*words)
-    assert process.stdout
-    assert process.stderr
-    assert os.read(process.stdout.fileno(), 100)
-    process.stdout.close()
-    errors = process.stderr.read().decode()
-    assert process.wait() == 130
+    with start(*words) as process:
+        assert process.stdout
+        assert process.stderr
+        assert os.read(process.stdout.fileno(), 100)
+        process.stdout.close()
+        errors = process.stderr.read().decode()
+    assert process.returncode == 130
     assert errors.endswith("\nstopped; run the same command again to resume\n")
     assert all_tokens(tmp_path / "run")
     output, errors_again = start(*words).communicate()
