@@ -58,8 +58,8 @@ def sample_level(job: Job, level: int) -> None:
 
 
 def _require_upper_level(job: Job, level: int, items: Sequence[int]) -> None:
-    """Raises InputError if the level above is incomplete and no other process samples it."""
-    if level == job.top_level or job.wait_for_upper:
+    """Raises InputError if the level above is incomplete and nobody samples it meanwhile."""
+    if level == job.top_level or job.wait_for_upper or job.live_tokens:
         return
     for item in items:
         if job.num_missing_tokens(level + 1, item):
@@ -119,9 +119,14 @@ def _sample_segment(
         for each in batch:
             _save(job, level, prior, each)
 
+    def publish() -> None:
+        assert job.live_tokens
+        for each in batch:
+            job.live_tokens.publish(level, each.item, each.tokens[: each.num_done])
+
     try:
         conditioner = SongConditioner(job, level, prior, _conditioned_items(parts, sampler))
-        callbacks = ProgressCallbacks(advance, save)
+        callbacks = ProgressCallbacks(advance, save, publish if job.live_tokens else None)
         sample_windows(sampler, batch, first.windows, conditioner, callbacks)
     finally:
         save()
