@@ -359,8 +359,10 @@ def test_any_number_of_threads_has_the_same_bits(weight_format: str, num_threads
     memory, mask = torch.randn(2, 1100, 256), torch.rand(2, 1100) < 0.5
     conditions = replace(conditions, memory=memory, memory_mask=mask)
     alone = native_steps(pack(prior, weight_format), conditions, tokens, PROMPT)
-    shared = native_steps(pack(prior, weight_format, num_threads), conditions, tokens, PROMPT)
-    assert torch.equal(shared, alone)
+    weights = pack(prior, weight_format, num_threads)
+    for count in (num_threads, 2, 1, num_threads):
+        weights.set_threads(count)
+        assert torch.equal(native_steps(weights, conditions, tokens, PROMPT), alone)
 
 
 def test_a_step_that_is_computed_again_has_the_same_bits() -> None:
@@ -394,5 +396,5 @@ def test_a_window_keeps_its_weights() -> None:
 
 def test_a_prior_that_has_no_room_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(library, "function", lambda name: lambda *_: None)
-    with pytest.raises(MemoryError, match="the native engine has no memory for the prior"):
+    with pytest.raises(MemoryError, match="the native engine has no memory left"):
         NativePrior(make_prior(), "fp32")
