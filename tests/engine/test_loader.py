@@ -42,7 +42,7 @@ def conditions_of(model: Model, level: int, batch: int = 2) -> Conditioning:
     return Conditioning(start=torch.randn(batch, width), per_token=torch.randn(batch, 64, width))
 
 
-TOKENS = torch.arange(2 * 64).reshape(2, 64) % 64
+TOKENS = torch.arange(2 * 10).reshape(2, 10)
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
@@ -83,7 +83,7 @@ def test_conditions_are_those_of_torch_and_the_transformer_is_freed(
     conditioners = load_conditioners(tiny, 0, registry)
     arrays = encode_window(conditioners, [{"artist": "Bo Marsh"}], window, shape)
     tensors = arrays_to_device(arrays, CPU)
-    upper_tokens = TOKENS[:1, :32]
+    upper_tokens = torch.arange(32)[None]
     found, expected = (prior.condition(tensors, upper_tokens) for prior in (native, plain))
     for field in ("start", "per_token"):
         a, b = getattr(found, field), getattr(expected, field)
