@@ -168,9 +168,10 @@ def test_items_of_different_settings_are_sampled_apart(job: JobMaker) -> None:
         pipeline.complete_run(alone, "top")
         whole[name] = tokens_on_disk(alone)
     both = job()
-    for item, options in ((0, {"engine": "torch"}), (1, {"precision": "int8"})):
-        name = "torch" if item == 0 else "int8"
-        begun = record_compute_settings(replace(both, items=(item,), **options), [2])
+    for item, name in enumerate(whole):
+        engine, precision = ("torch", "auto") if name == "torch" else ("auto", "int8")
+        alone = replace(both, items=(item,), engine=engine, precision=precision)
+        begun = record_compute_settings(alone, [2])
         both = replace(both, specs={**both.specs, item: begun.specs[item]})
         tokens = np.array(whole[name][2, item][:20])
         both.run.write_tokens(2, item, tokens, both.model.config.vqvae)
