@@ -93,7 +93,7 @@ def kept_sets(logits: np.ndarray, options: Options) -> Iterator[np.ndarray]:
             dropped[0] = False
             kept[order[dropped]] = 0
         if options.min_p is not None:
-            kept[weights < options.min_p * (1 + cut_m)] = 0
+            kept[weights < min(1.0, options.min_p * (1 + cut_m))] = 0
         yield kept
 
 
@@ -153,6 +153,7 @@ def random_uniform(count: int, seed: int) -> Tensor:
 )
 @example(64, 1.0, 0.0, 0, Options(top_k=5, top_p=0.5, min_p=0.1))
 @example(64, 0.0, 0.0, 0, Options(top_k=5, top_p=0.5, min_p=1.0))
+@example(10, 0.0, 0.0, 0, Options(top_p=0.1, min_p=1.0))  # as many as add up to p, up to rounding
 def test_tokens_are_those_of_the_built_in_samplers(
     size: int, spread: float, step: float, seed: int, options: Options
 ) -> None:
