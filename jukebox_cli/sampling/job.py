@@ -37,6 +37,7 @@ class Job:
     """Some items of a run that are sampled and decoded, and how that is computed.
 
     specs: what was asked for of each item, also of those that are not on disk yet.
+    item_threads: among how many threads the items of a batch are shared out; None: all cores.
     wait_for_upper: called again and again while another process samples the level above.
     live_tokens: where threads of this process that sample other levels leave and find tokens.
         With neither, the level above must be complete.
@@ -52,6 +53,7 @@ class Job:
     engine: str = "auto"
     precision: str = "auto"
     batch_size: int = 16
+    item_threads: int | None = None
     progress: StartProgress = no_progress
     wait_for_upper: Callable[[], None] | None = None
     live_tokens: LiveTokens | None = None
