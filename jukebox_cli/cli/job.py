@@ -37,6 +37,7 @@ def prepare_job(job: Job, compute: ComputeOptions, until: Until) -> Job:
     """The job with compute options, validated: raises InputError if it can't be sampled. Writes
     nothing."""
     from jukebox_cli.sampling.checks import validate_job
+    from jukebox_cli.sampling.slice_plans import parse_parallel
 
     job = replace(
         job,
@@ -44,6 +45,7 @@ def prepare_job(job: Job, compute: ComputeOptions, until: Until) -> Job:
         engine=compute.engine.value,
         precision=compute.precision.value,
         batch_size=compute.batch,
+        parallel=parse_parallel(compute.parallel),
     )
     validate_job(job, until.value)
     return job

@@ -35,13 +35,13 @@ def complete_run(job: Job, until: str = "audio") -> None:
 
 
 def _sample_levels(job: Job, levels: Sequence[int]) -> None:
-    from jukebox_cli.sampling.compute import record_compute_settings
+    from jukebox_cli.sampling.compute import record_settings
 
     job = record_prior_fingerprints(job, levels)
     for level in levels:
         job.model.require_weights(f"prior-{level}")
     # before any level begins: they all write to the items' files
-    job = record_compute_settings(job, levels)
+    job = record_settings(job, levels)
     if worker := choose_worker(job, levels):
         sample_levels_in_parallel(job, levels, worker)
     else:

@@ -1,0 +1,93 @@
+"""Rows of a batch: tokens that are sampled, with what they are conditioned on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+
+from jukebox_cli.sampling.conditioning import ConditionedItem, SongConditioner
+from jukebox_cli.sampling.job import Advance, Job
+from jukebox_cli.sampling.windows import SegmentWindows, TokenWindow
+from jukebox_cli.storage.token_files import MAX_VOCAB_SIZE
+
+if TYPE_CHECKING:
+    from jukebox_cli.model.prior import Prior
+    from jukebox_cli.sampling.sampler import LevelSampler, PartialTokens
+
+#: Writes tokens (T,), of so large a vocabulary if it is larger than that of the codec.
+WriteTokens = Callable[[np.ndarray, "int | None"], None]
+
+
+class Row(NamedTuple):
+    """An item, or a slice of one, while it is sampled."""
+
+    partial: PartialTokens
+    part: SegmentWindows  # the segment that it belongs to
+    write: WriteTokens
+
+
+def make_row(
+    part: SegmentWindows,
+    item: int,
+    known: np.ndarray | None,
+    length: int,
+    write: WriteTokens,
+    first: int = 0,
+) -> Row:
+    """A row of `length` tokens from token `first` of an item on, of which some are known."""
+    from jukebox_cli.sampling.sampler import PartialTokens
+
+    tokens = np.zeros(length, np.int64)
+    num_known = 0 if known is None else len(known)
+    if known is not None:
+        tokens[:num_known] = known
+    return Row(PartialTokens(item, part.segment.seed, tokens, num_known, first), part, write)
+
+
+def sample_rows(
+    job: Job,
+    sampler: LevelSampler,
+    rows: Sequence[Row],
+    windows: Sequence[TokenWindow],
+    advance: Advance,
+) -> None:
+    """Samples what rows of one length lack of some windows, and writes them now and then, also when
+    it is interrupted."""
+    from jukebox_cli.sampling.sampler import ProgressCallbacks, sample_windows
+
+    written = [row.partial.num_done for row in rows]
+
+    def save() -> None:
+        for number, row in enumerate(rows):
+            if row.partial.num_done != written[number]:
+                _write(row, sampler.prior)
+                written[number] = row.partial.num_done
+
+    conditioned = _conditioned_items(rows, sampler)
+    try:
+        conditioner = SongConditioner(job, sampler.level, sampler.prior, conditioned)
+        partials = [row.partial for row in rows]
+        sample_windows(sampler, partials, windows, conditioner, ProgressCallbacks(advance, save))
+    finally:
+        save()
+
+
+def _conditioned_items(rows: Sequence[Row], sampler: LevelSampler) -> list[ConditionedItem]:
+    """The items with their conditions; with guidance once more, without any."""
+    items = [
+        ConditionedItem(partial.item, part.segment.conditions, part.num_samples, partial.first)
+        for partial, part, _ in rows
+    ]
+    unconditional = [each._replace(song={}) for each in items] if sampler.guidance_samplers else []
+    return [*items, *unconditional]
+
+
+def _write(row: Row, prior: Prior) -> None:
+    """Writes the tokens that are known so far."""
+    partial = row.partial
+    incomplete = partial.num_done < len(partial.tokens)
+    # an incomplete window may hold characters of the prefix, which are numbered after the codes
+    vocab_size = MAX_VOCAB_SIZE if prior.config.prefix_length and incomplete else None
+    row.write(partial.tokens[: partial.num_done], vocab_size)
