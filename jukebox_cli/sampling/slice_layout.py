@@ -7,7 +7,8 @@
 Slices have one length, so that their windows are alike and can be rows of one batch. Each but the
 first begins with a warm-up (dots), whose tokens are its left context and are not kept: the slice
 before has them too. The tokens at a seam (~) are sampled again, with the end of the slice before as
-their prompt.
+their prompt. The same random numbers tend to lead back to the tokens that were there: the slice
+goes on where that lasts longest.
 """
 
 from __future__ import annotations

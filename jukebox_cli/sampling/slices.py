@@ -71,7 +71,9 @@ class SlicedItem:
         warmup, seam = self.layout.plan.warmup, self.layout.plan.seam
         pieces = [self.known, slices[0].partial.tokens[self.part.first - self.layout.plan.start :]]
         for redrawn, row in zip(seams, slices[1:], strict=True):
-            pieces += [redrawn.partial.tokens[warmup:], row.partial.tokens[warmup + seam :]]
+            new, old = redrawn.partial.tokens[warmup:], row.partial.tokens[warmup:]
+            cut = seam_cut(new, old[:seam])
+            pieces += [new[:cut], old[cut:]]
         tokens = np.concatenate(pieces)[: self.part.end]
         self.job.run.write_tokens(self.level, self.item, tokens, self.job.model.config.vqvae)
         self.files.delete()
@@ -90,6 +92,19 @@ class SlicedItem:
 
     def _num_tokens(self, kind: str) -> list[int]:
         return [self.files.num_tokens(kind, number) for number in range(self.layout.plan.count)]
+
+
+def seam_cut(new: np.ndarray, old: np.ndarray) -> int:
+    """How many tokens of a seam (S,) are taken as they were drawn again: up to the end of the
+    longest run of tokens that are as they were, so that the slice goes on after what it knows.
+
+    All of them if none is.
+    """
+    changed = np.flatnonzero(new != old)
+    starts = np.concatenate([[0], changed + 1])
+    ends = np.concatenate([changed, [len(new)]])
+    longest = int(np.argmax(ends - starts))
+    return int(ends[longest]) if ends[longest] > starts[longest] else len(new)
 
 
 def sliced_items(job: Job, level: int, parts: Mapping[int, SegmentWindows]) -> list[SlicedItem]:

@@ -24,6 +24,7 @@ from jukebox_cli.sampling.sampler import (
     ProgressCallbacks,
     sample_windows,
 )
+from jukebox_cli.sampling.slices import seam_cut
 from jukebox_cli.sampling.windows import TokenWindow, token_windows
 from jukebox_cli.storage.model import Model
 from jukebox_cli.storage.segments import SlicePlan
@@ -200,8 +201,26 @@ def test_slices_are_songs_of_their_own_joined_by_seams(job: JobMaker) -> None:
         prompt = np.pad(before[-34:], (0, 4))
         seam = alone(this_job, 0, PartialTokens(1, 7, prompt, 34, first), [TokenWindow(0, 34, 38)])
         assert seam[:34].tolist() == expected[-34:]  # the real left context
-        expected += [*seam[34:].tolist(), *after[38:].tolist()]
+        cut = 34 + seam_cut(seam[34:], after[34:38])
+        expected += [*seam[34:cut].tolist(), *after[cut:].tolist()]
     assert tokens == expected
+
+
+@pytest.mark.parametrize(
+    ("new", "old", "cut"),
+    [
+        ("abcd", "abcd", 4),
+        ("abcd", "wxyz", 4),
+        ("abcdefgh", "xbcdyfgz", 4),
+        ("abcdefgh", "xbxdefgz", 7),
+        ("abcd", "abxd", 2),
+    ],
+)
+def test_a_seam_ends_after_the_longest_run_of_unchanged_tokens(
+    new: str, old: str, cut: int
+) -> None:
+    arrays = [np.frombuffer(text.encode(), np.uint8) for text in (new, old)]
+    assert seam_cut(*arrays) == cut
 
 
 def test_guidance_in_slices(job: JobMaker) -> None:
