@@ -13,6 +13,7 @@ from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.sampling.job import Advance, Job
 from jukebox_cli.sampling.rows import Row, make_row, sample_rows
 from jukebox_cli.sampling.slices import sample_slices, sliced_items
+from jukebox_cli.sampling.stages import level_stage
 from jukebox_cli.sampling.weights import require_same_weights
 from jukebox_cli.sampling.windows import SegmentWindows
 
@@ -62,7 +63,7 @@ def _start_progress(job: Job, level: int, items: Sequence[int]) -> Advance:
             for sliced in sliced_items(job, level, {item: part}):
                 done += sliced.num_drawn()
                 total += sliced.num_extra_draws()
-    return job.progress(f"level {level}", done, total)
+    return job.progress(level_stage(level), done, total)
 
 
 def _require_upper_level(job: Job, level: int, items: Sequence[int]) -> None:

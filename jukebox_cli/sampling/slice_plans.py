@@ -96,3 +96,9 @@ def _count(plan: SlicePlan | None) -> int:
 
 def _describe(count: int) -> str:
     return f"in {count} slices" if count > 1 else "in one slice"
+
+
+def rows_per_item(job: Job, level: int) -> int:
+    """Rows of a batch that an item takes while a level is sampled: its slices, or 1."""
+    segments = (s for item in job.incomplete_items(level) for s in job.specs[item].segments)
+    return max((_count(segment.slice_plan(level)) for segment in segments), default=1)

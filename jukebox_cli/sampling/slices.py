@@ -17,7 +17,7 @@ import numpy as np
 from jukebox_cli.sampling.job import Advance, Job
 from jukebox_cli.sampling.rows import Row, make_row, sample_rows
 from jukebox_cli.sampling.slice_layout import SliceLayout
-from jukebox_cli.sampling.windows import SegmentWindows
+from jukebox_cli.sampling.windows import SegmentWindows, TokenWindow
 from jukebox_cli.storage.slice_files import SliceFiles
 
 if TYPE_CHECKING:
@@ -43,6 +43,14 @@ class SlicedItem:
         """The item's tokens before the segment, int64 (first,)."""
         tokens = self.job.run.read_tokens(self.level, self.item)
         return np.zeros(0, np.int64) if tokens is None else tokens[: self.part.first]
+
+    def windows(self) -> list[TokenWindow]:
+        """The windows of every slice, and last that of every seam, in tokens from where the slice
+        begins."""
+        context_length = self.job.model.config.priors[self.level].context_length
+        fraction = self.part.segment.hop_fraction[self.level]
+        windows = self.layout.windows(context_length, fraction, self.job.grid.ratio(self.level))
+        return [*windows, self.layout.seam_window(context_length)]
 
     def slices(self) -> list[Row]:
         """The slices, as far as they are sampled."""
@@ -121,14 +129,11 @@ def sample_slices(
     job: Job, sampler: LevelSampler, items: Sequence[SlicedItem], advance: Advance
 ) -> None:
     """Samples one segment of some items, which have the same slices, and writes their tokens."""
-    layout, level = items[0].layout, sampler.level
-    context_length = job.model.config.priors[level].context_length
-    fraction = items[0].part.segment.hop_fraction[level]
-    windows = layout.windows(context_length, fraction, job.grid.ratio(level))
+    *windows, seam_window = items[0].windows()
     slices = [item.slices() for item in items]
     sample_rows(job, sampler, _joined(slices), windows, advance)
     seams = [item.seams(rows) for item, rows in zip(items, slices, strict=True)]
-    sample_rows(job, sampler, _joined(seams), [layout.seam_window(context_length)], advance)
+    sample_rows(job, sampler, _joined(seams), [seam_window], advance)
     for item, rows, redrawn in zip(items, slices, seams, strict=True):
         item.finish(rows, redrawn)
 
