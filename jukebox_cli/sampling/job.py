@@ -10,6 +10,7 @@ from typing import Any, Literal
 from jukebox_cli.config.token_grid import TokenGrid
 from jukebox_cli.interfaces.conditioner import Song
 from jukebox_cli.registry import Registry
+from jukebox_cli.sampling.live_tokens import LiveTokens
 from jukebox_cli.sampling.windows import (
     SegmentWindows,
     TokenWindow,
@@ -38,8 +39,9 @@ class Job:
     specs: what was asked for of each item, also of those that are not on disk yet.
     parallel: how many slices of an item are sampled at the same time at each level below the top;
         None keeps what a run has recorded, and else samples from beginning to end.
-    wait_for_upper: called again and again while another process samples the level above; None if
-        that level must be complete.
+    wait_for_upper: called again and again while another process samples the level above.
+    live_tokens: where threads of this process that sample other levels leave and find tokens.
+        With neither, the level above must be complete.
     """
 
     run: Run
@@ -55,6 +57,7 @@ class Job:
     parallel: int | Literal["auto"] | None = None
     progress: StartProgress = no_progress
     wait_for_upper: Callable[[], None] | None = None
+    live_tokens: LiveTokens | None = None
 
     @property
     def grid(self) -> TokenGrid:

@@ -67,8 +67,8 @@ def _start_progress(job: Job, level: int, items: Sequence[int]) -> Advance:
 
 
 def _require_upper_level(job: Job, level: int, items: Sequence[int]) -> None:
-    """Raises InputError if the level above is incomplete and no other process samples it."""
-    if level == job.top_level or job.wait_for_upper:
+    """Raises InputError if the level above is incomplete and nobody samples it meanwhile."""
+    if level == job.top_level or job.wait_for_upper or job.live_tokens:
         return
     for item in items:
         if job.num_missing_tokens(level + 1, item):
@@ -141,4 +141,5 @@ def _item_row(job: Job, level: int, item: int, part: SegmentWindows) -> Row:
         job.run.write_tokens(level, item, tokens, job.model.config.vqvae, vocab_size)
 
     known, length = job.run.read_tokens(level, item), job.num_tokens(level, item)
-    return make_row(part, item, known, length, write)
+    publish = partial(job.live_tokens.publish, level, item) if job.live_tokens else None
+    return make_row(part, item, known, length, write, publish=publish)

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: Writes tokens (T,), of so large a vocabulary if it is larger than that of the codec.
 WriteTokens = Callable[[np.ndarray, "int | None"], None]
+#: Tells other threads what tokens (T,) there are so far.
+PublishTokens = Callable[[np.ndarray], None]
 
 
 class Row(NamedTuple):
@@ -26,6 +28,7 @@ class Row(NamedTuple):
     partial: PartialTokens
     part: SegmentWindows  # the segment that it belongs to
     write: WriteTokens
+    publish: PublishTokens | None  # if other threads wait for the tokens
 
 
 def make_row(
@@ -35,6 +38,7 @@ def make_row(
     length: int,
     write: WriteTokens,
     first: int = 0,
+    publish: PublishTokens | None = None,
 ) -> Row:
     """A row of `length` tokens from token `first` of an item on, of which some are known."""
     from jukebox_cli.sampling.sampler import PartialTokens
@@ -43,7 +47,8 @@ def make_row(
     num_known = 0 if known is None else len(known)
     if known is not None:
         tokens[:num_known] = known
-    return Row(PartialTokens(item, part.segment.seed, tokens, num_known, first), part, write)
+    partial = PartialTokens(item, part.segment.seed, tokens, num_known, first)
+    return Row(partial, part, write, publish)
 
 
 def sample_rows(
@@ -65,11 +70,18 @@ def sample_rows(
                 _write(row, sampler.prior)
                 written[number] = row.partial.num_done
 
+    def publish() -> None:
+        for row in rows:
+            if row.publish:
+                row.publish(row.partial.tokens[: row.partial.num_done])
+
     conditioned = _conditioned_items(rows, sampler)
     try:
         conditioner = SongConditioner(job, sampler.level, sampler.prior, conditioned)
         partials = [row.partial for row in rows]
-        sample_windows(sampler, partials, windows, conditioner, ProgressCallbacks(advance, save))
+        is_awaited = any(row.publish for row in rows)
+        callbacks = ProgressCallbacks(advance, save, publish if is_awaited else None)
+        sample_windows(sampler, partials, windows, conditioner, callbacks)
     finally:
         save()
 
@@ -78,7 +90,7 @@ def _conditioned_items(rows: Sequence[Row], sampler: LevelSampler) -> list[Condi
     """The items with their conditions; with guidance once more, without any."""
     items = [
         ConditionedItem(partial.item, part.segment.conditions, part.num_samples, partial.first)
-        for partial, part, _ in rows
+        for partial, part, *_ in rows
     ]
     unconditional = [each._replace(song={}) for each in items] if sampler.guidance_samplers else []
     return [*items, *unconditional]

@@ -84,6 +84,8 @@ class SlicedItem:
             pieces += [new[:cut], old[cut:]]
         tokens = np.concatenate(pieces)[: self.part.end]
         self.job.run.write_tokens(self.level, self.item, tokens, self.job.model.config.vqvae)
+        if self.job.live_tokens:
+            self.job.live_tokens.publish(self.level, self.item, tokens)
         self.files.delete()
 
     def num_extra_draws(self) -> int:

@@ -33,12 +33,15 @@ def test_rows_are_written_where_they_have_changed(
     job = make_job(tmp_path, tiny, registry, (0, 1))
     level = LevelSampler(2, load_prior(tiny, 2, registry, pick_device("cpu")), [])
     written: list[tuple[int, int, int | None]] = []
+    published: list[np.ndarray] = []
 
     def row(item: int, known: np.ndarray | None) -> Row:
         def write(tokens: np.ndarray, vocab_size: int | None) -> None:
             written.append((item, len(tokens), vocab_size))
 
-        return make_row(job.segment_windows(2, item)[0], item, known, 12, write)
+        publish = published.append if item == 0 else None
+        part = job.segment_windows(2, item)[0]
+        return make_row(part, item, known, 12, write, publish=publish)
 
     rows = [row(0, None), row(1, np.zeros(12, np.int64))]
     windows = [TokenWindow(0, 0, 8), TokenWindow(4, 8, 12)]
@@ -48,3 +51,4 @@ def test_rows_are_written_where_they_have_changed(
     assert written == [(0, 8, None), (0, 10, None)]
     sample_rows(job, level, rows, windows, lambda count: None)
     assert written[2:] == [(0, 12, None)]
+    assert [len(tokens) for tokens in published] == [8, 12]

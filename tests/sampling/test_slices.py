@@ -15,8 +15,11 @@ from jukebox_cli.model.devices import pick_device
 from jukebox_cli.model.loader import load_prior
 from jukebox_cli.registry import Registry
 from jukebox_cli.sampling import pipeline, sampler
+from jukebox_cli.sampling.compute import record_settings
 from jukebox_cli.sampling.conditioning import ConditionedItem, SongConditioner
 from jukebox_cli.sampling.job import Job
+from jukebox_cli.sampling.level_process import LevelProcess
+from jukebox_cli.sampling.level_thread import LevelThread
 from jukebox_cli.sampling.run_summary import describe_progress
 from jukebox_cli.sampling.sampler import (
     LevelSampler,
@@ -345,3 +348,27 @@ def test_reopened_jobs_find_plans_in_files(job: JobMaker, registry: Registry) ->
     spec = this_job.run.item(0)
     assert spec.segments[0].slice_plan(0) == PLANS[0]
     assert spec.extended(2 * NUM_SAMPLES).segments[1].slices == ()
+
+
+@pytest.mark.parametrize(
+    "worker", [LevelThread, pytest.param(LevelProcess, marks=pytest.mark.slow)]
+)
+def test_levels_in_workers_have_the_same_slices(
+    worker: type[LevelThread] | type[LevelProcess], job: JobMaker, whole: Tokens
+) -> None:
+    levels = [2, 1, 0]
+    this_job = record_settings(begun(job((0, 1))), levels)
+    pipeline.sample_levels_in_parallel(this_job, levels, worker)
+    assert tokens_on_disk(this_job) == whole
+    assert not list(this_job.run.path.rglob("*segment*"))
+
+
+def test_a_stream_of_slices_is_the_file_of_a_run_without_one(job: JobMaker) -> None:
+    streamed, other = begun(job((0,))), begun(job((0,)))
+    played: list[np.ndarray] = []
+    pipeline.stream_run(streamed, played.append)
+    pipeline.complete_run(other)
+    assert tokens_on_disk(streamed) == tokens_on_disk(other)
+    assert sum(map(len, played)) == NUM_SAMPLES
+    files = [each.run.audio_file(0).read_bytes() for each in (streamed, other)]
+    assert files[0] == files[1]
