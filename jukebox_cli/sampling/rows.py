@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -47,8 +48,8 @@ def make_row(
     num_known = 0 if known is None else len(known)
     if known is not None:
         tokens[:num_known] = known
-    partial = PartialTokens(item, part.segment.seed, tokens, num_known, first)
-    return Row(partial, part, write, publish)
+    tokens_so_far = PartialTokens(item, part.segment.seed, tokens, num_known, first)
+    return Row(tokens_so_far, part, write, publish)
 
 
 def sample_rows(
@@ -62,35 +63,41 @@ def sample_rows(
     it is interrupted."""
     from jukebox_cli.sampling.sampler import ProgressCallbacks, sample_windows
 
+    save = _make_save(rows, sampler.prior)
+    is_awaited = any(row.publish for row in rows)
+    callbacks = ProgressCallbacks(advance, save, partial(_publish, rows) if is_awaited else None)
+    conditioned = _conditioned_items(rows, sampler)
+    try:
+        conditioner = SongConditioner(job, sampler.level, sampler.prior, conditioned)
+        sample_windows(sampler, [row.partial for row in rows], windows, conditioner, callbacks)
+    finally:
+        save()
+
+
+def _publish(rows: Sequence[Row]) -> None:
+    for row in rows:
+        if row.publish:
+            row.publish(row.partial.tokens[: row.partial.num_done])
+
+
+def _make_save(rows: Sequence[Row], prior: Prior) -> Callable[[], None]:
+    """A function that writes the rows that have more tokens than when it was last called."""
     written = [row.partial.num_done for row in rows]
 
     def save() -> None:
         for number, row in enumerate(rows):
             if row.partial.num_done != written[number]:
-                _write(row, sampler.prior)
+                _write(row, prior)
                 written[number] = row.partial.num_done
 
-    def publish() -> None:
-        for row in rows:
-            if row.publish:
-                row.publish(row.partial.tokens[: row.partial.num_done])
-
-    conditioned = _conditioned_items(rows, sampler)
-    try:
-        conditioner = SongConditioner(job, sampler.level, sampler.prior, conditioned)
-        partials = [row.partial for row in rows]
-        is_awaited = any(row.publish for row in rows)
-        callbacks = ProgressCallbacks(advance, save, publish if is_awaited else None)
-        sample_windows(sampler, partials, windows, conditioner, callbacks)
-    finally:
-        save()
+    return save
 
 
 def _conditioned_items(rows: Sequence[Row], sampler: LevelSampler) -> list[ConditionedItem]:
     """The items with their conditions; with guidance once more, without any."""
     items = [
-        ConditionedItem(partial.item, part.segment.conditions, part.num_samples, partial.first)
-        for partial, part, *_ in rows
+        ConditionedItem(row.item, part.segment.conditions, part.num_samples, row.first)
+        for row, part, *_ in rows
     ]
     unconditional = [each._replace(song={}) for each in items] if sampler.guidance_samplers else []
     return [*items, *unconditional]
@@ -98,8 +105,8 @@ def _conditioned_items(rows: Sequence[Row], sampler: LevelSampler) -> list[Condi
 
 def _write(row: Row, prior: Prior) -> None:
     """Writes the tokens that are known so far."""
-    partial = row.partial
-    incomplete = partial.num_done < len(partial.tokens)
+    tokens, num_done = row.partial.tokens, row.partial.num_done
+    incomplete = num_done < len(tokens)
     # an incomplete window may hold characters of the prefix, which are numbered after the codes
     vocab_size = MAX_VOCAB_SIZE if prior.config.prefix_length and incomplete else None
-    row.write(partial.tokens[: partial.num_done], vocab_size)
+    row.write(tokens[:num_done], vocab_size)
