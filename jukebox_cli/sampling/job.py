@@ -39,6 +39,7 @@ class Job:
     specs: what was asked for of each item, also of those that are not on disk yet.
     parallel: how many slices of an item are sampled at the same time at each level below the top;
         None keeps what a run has recorded, and else samples from beginning to end.
+    item_threads: among how many threads the items of a batch are shared out; None: all cores.
     wait_for_upper: called again and again while another process samples the level above.
     live_tokens: where threads of this process that sample other levels leave and find tokens.
         With neither, the level above must be complete.
@@ -55,6 +56,7 @@ class Job:
     precision: str = "auto"
     batch_size: int = 16
     parallel: int | Literal["auto"] | None = None
+    item_threads: int | None = None
     progress: StartProgress = no_progress
     wait_for_upper: Callable[[], None] | None = None
     live_tokens: LiveTokens | None = None

@@ -36,7 +36,7 @@ def sample_level(job: Job, level: int) -> None:
     _require_upper_level(job, level, items)
     job.run.require_recorded_tokens(level, [i for i in items if job.specs[i].prompt])
     require_same_weights(job, level, items)
-    from jukebox_cli.engine.loader import load_engine
+    from jukebox_cli.engine.loader import available_cores, load_engine
     from jukebox_cli.model.devices import pick_device
     from jukebox_cli.sampling.compute import record_settings
 
@@ -45,9 +45,9 @@ def sample_level(job: Job, level: int) -> None:
     advance = _start_progress(job, level, items)
     job.log_event("level", level=level, items=items)
     started = time.monotonic()
-    load = lru_cache(maxsize=1)(
-        partial(load_engine, job.model, level, job.registry, pick_device(job.device))
-    )
+    place = (job.model, level, job.registry, pick_device(job.device))
+    item_threads = job.item_threads or available_cores()
+    load = lru_cache(maxsize=1)(partial(load_engine, *place, item_threads=item_threads))
     for batch in _batches(job, level, items):
         _sample_batch(job, level, load, batch, advance)
     seconds = round(time.monotonic() - started, 2)

@@ -134,9 +134,12 @@ def sample_levels_in_parallel(
 ) -> None:
     """Samples what the job's items lack at some levels, the highest first: that one in this
     thread, the others each in a worker."""
+    from jukebox_cli.engine.loader import available_cores
+
     highest, *lower = levels
     if worker is LevelThread:
-        job = replace(job, live_tokens=LiveTokens(job.run))
+        item_threads = max(1, available_cores() // len(levels))
+        job = replace(job, live_tokens=LiveTokens(job.run), item_threads=item_threads)
     with _workers(job, lower, worker) as workers:
         sample_level(job, highest)
         _finish_all(workers)

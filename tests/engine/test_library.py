@@ -10,6 +10,7 @@ import pytest
 
 from jukebox_cli.engine import library
 from support.engines import each_kernels, needs_native_engine
+from support.results import refusal
 
 
 @pytest.fixture
@@ -57,7 +58,8 @@ def test_the_fastest_kernels_are_chosen_unless_the_environment_names_others(
         assert library.chosen_kernels() == name
         assert library.has_fast_kernels() == (name != "plain")
     monkeypatch.setenv(library.KERNELS_VARIABLE, "sse9")
-    assert library.chosen_kernels() == names[0]
+    error = "JUKEBOX_KERNELS: no kernels 'sse9' for this CPU"
+    assert refusal(library.chosen_kernels) == (error, f"known are: {', '.join(names)}")
 
 
 def exponential(x: np.ndarray, kernels: str) -> np.ndarray:
