@@ -244,8 +244,8 @@ def _shares_of_the_read_limit(
     for precision in (precision for precision, batch in both.shape.cases if batch == 1):
         read = weight_bytes(both.prior, precision)
         for count, limit in limits.items():
-            share = speeds[_case("native", precision, 1, count)] * read / limit
-            rows.append(single_row(f"share of it, {precision}, threads {count}", "", share))
+            of_limit = speeds[_case("native", precision, 1, count)] * read / limit
+            rows.append(single_row(f"share of it, {precision}, threads {count}", "", of_limit))
     return rows
 
 

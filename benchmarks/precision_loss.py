@@ -80,10 +80,10 @@ class LevelLoss:
         ratio = self.corpus.token_grid.ratio(self.level)
         for start in window_starts(len(tokens), length, self.max_windows):
             window = Window(start * hop_length, length * hop_length, song.num_samples)
-            above = upper[start // ratio : (start + length) // ratio] if len(upper) else None
+            upper_window = upper[start // ratio : (start + length) // ratio] if len(upper) else None
             conditions = condition_window(
                 *(prior, conditioners, song.song, window, shape),
-                None if above is None else token_batch(above, CPU),
+                None if upper_window is None else token_batch(upper_window, CPU),
             )
             yield conditions, token_batch(tokens[start : start + length], CPU)
 

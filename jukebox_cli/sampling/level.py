@@ -36,22 +36,37 @@ def sample_level(job: Job, level: int) -> None:
     _require_upper_level(job, level, items)
     job.run.require_recorded_tokens(level, [i for i in items if job.specs[i].prompt])
     require_same_weights(job, level, items)
-    from jukebox_cli.engine.loader import available_cores, load_engine
-    from jukebox_cli.model.devices import pick_device
     from jukebox_cli.sampling.compute import record_settings
 
     job = record_settings(job, [level])
+    load = _prior_loader(job, level)
+    load(
+        _settings(_missing_parts(job, level, items[0])[0], level)
+    )  # fails before progress is shown
     num_missing = sum(job.num_missing_tokens(level, item) for item in items)
     advance = _start_progress(job, level, items)
     job.log_event("level", level=level, items=items)
     started = time.monotonic()
-    place = (job.model, level, job.registry, pick_device(job.device))
-    item_threads = job.item_threads or available_cores()
-    load = lru_cache(maxsize=1)(partial(load_engine, *place, item_threads=item_threads))
     for batch in _batches(job, level, items):
         _sample_batch(job, level, load, batch, advance)
     seconds = round(time.monotonic() - started, 2)
     job.log_event("sampled", level=level, tokens=num_missing, seconds=seconds)
+
+
+def _prior_loader(job: Job, level: int) -> LoadPrior:
+    """Loads the prior of a level for some compute settings, and keeps the last one."""
+    from jukebox_cli.engine.loader import available_cores, load_engine
+    from jukebox_cli.model.devices import pick_device
+
+    place = (job.model, level, job.registry, pick_device(job.device))
+    item_threads = job.item_threads or available_cores()
+    return lru_cache(maxsize=1)(partial(load_engine, *place, item_threads=item_threads))
+
+
+def _settings(part: SegmentWindows, level: int) -> ComputeSettings:
+    settings = part.segment.compute_settings(level)
+    assert settings, "recorded before a level is sampled"
+    return settings
 
 
 def _start_progress(job: Job, level: int, items: Sequence[int]) -> Advance:
@@ -112,9 +127,7 @@ def _sample_batch(
 
     parts = [_missing_parts(job, level, item) for item in items]
     for segment in zip(*parts, strict=True):  # what each item has of one segment
-        settings = segment[0].segment.compute_settings(level)
-        assert settings, "recorded before a level is sampled"
-        loaded = load(settings)
+        loaded = load(_settings(segment[0], level))
         with torch_threads(loaded.num_threads):
             _sample_segment(job, level, loaded, dict(zip(items, segment, strict=True)), advance)
 
