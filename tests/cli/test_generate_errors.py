@@ -255,10 +255,7 @@ def test_an_impossible_path_is_an_error(name: str, error: str, hint: str, refuse
     ("command", "first"),
     [
         (("generate", *SECONDS_OPTION), "run.yaml"),
-        (
-            ("continue", "--audio", "tone.wav", *SECONDS_OPTION),
-            "tokens/level-0/item-00.safetensors",
-        ),
+        (("continue", "--audio", "tone.wav", *SECONDS_OPTION), "run.yaml"),
         (("tokenize", "tone.wav"), "tokens/level-0/item-00.safetensors"),
         (("tokenize", "tone.wav", "--as", "corpus"), "corpus.yaml"),
     ],
