@@ -175,5 +175,5 @@ def _validate_settings(registry: Registry, name: str, values: Options) -> None:
         known = {field.name for field in fields(registry.conditioners.get(name, PriorOptions))}
         if not values or not known.issuperset(values):
             raise  # the hint is about the name
-        given = " ".join(f"--set {name}.{key}={value}" for key, value in values.items())
-        raise InputError(error.message, f"correct {given}") from None
+        options = " ".join(f"--set {name}.{key}={value}" for key, value in values.items())
+        raise InputError(error.message, f"correct {options}") from None
