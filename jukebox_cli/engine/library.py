@@ -56,12 +56,13 @@ _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "kernel_names": (None, (c_char_p, c_int32)),
     "model_new": (c_void_p, (POINTER(Config), POINTER(c_int32), c_int32, c_char_p, c_int32)),
     "model_free": (None, (c_void_p,)),
+    "model_set_threads": (c_int32, (c_void_p, c_int32)),
     "model_set_linear": (
-        None,
+        c_int32,
         (c_void_p, c_int32, c_char_p, c_int32, c_int32, POINTER(Source), _FLOATS),
     ),
-    "model_set_norm": (None, (c_void_p, c_int32, c_char_p, _FLOATS, _FLOATS)),
-    "model_set_embeddings": (None, (c_void_p, _FLOATS, _FLOATS)),
+    "model_set_norm": (c_int32, (c_void_p, c_int32, c_char_p, _FLOATS, _FLOATS)),
+    "model_set_embeddings": (c_int32, (c_void_p, _FLOATS, _FLOATS)),
     "window_new": (
         c_void_p,
         (
@@ -104,6 +105,13 @@ def function(name: str) -> Callable[..., Any]:
     library = load()
     assert library is not None, "the native engine is not installed"
     result: Callable[..., Any] = getattr(library, f"jukebox_{name}")
+    return result
+
+
+def require_memory(result: int | None) -> int:
+    """The result of a function that allocates; MemoryError if it could not."""
+    if not result:
+        raise MemoryError("the native engine has no memory left")
     return result
 
 

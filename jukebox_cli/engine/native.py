@@ -48,19 +48,22 @@ class NativePrior:
         assert kernels, "the native engine is not installed"
         self.codebook_size = prior.codebook_size
         self.start_embedding = prior.start_embedding.detach().float()
-        self.handle = library.function("model_new")(
+        self.handle = _allocate(
+            "model_new",
             self.config,
             (ctypes.c_int32 * len(patterns))(*patterns),
             WEIGHT_FORMATS[weight_format],
             kernels.encode(),
             num_threads,
         )
-        if not self.handle:
-            raise MemoryError("the native engine has no memory for the prior")
         finalize(self, library.function("model_free"), self.handle)
         for index, layer in enumerate(layers):
             self._set_layer(index, layer)
         self._set_ends(prior)
+
+    def set_threads(self, count: int) -> None:
+        """Shares the large layers among so many threads. No window may be computing meanwhile."""
+        _allocate("model_set_threads", self.handle, count)
 
     def _set_layer(self, index: int, layer: TransformerLayer) -> None:
         attention = layer.attention
@@ -78,7 +81,7 @@ class NativePrior:
     def _set_ends(self, prior: Prior) -> None:
         tokens, positions = prior.token_embedding.weight, prior.position_embedding
         embeddings = [_fp32(tensor.detach()) for tensor in (tokens, positions)]
-        library.function("model_set_embeddings")(self.handle, *map(_pointer, embeddings))
+        _allocate("model_set_embeddings", self.handle, *map(_pointer, embeddings))
         if isinstance(prior.final_norm, nn.LayerNorm):
             self._set_norm(-1, "final_norm", prior.final_norm)
         if prior.output is None:
@@ -97,15 +100,16 @@ class NativePrior:
         is_fp16 = weight.dtype == torch.float16
         source = library.Source(weight.data_ptr(), is_fp16, *weight.stride())
         bias = None if bias is None else _fp32(bias.detach())
-        library.function("model_set_linear")(
-            self.handle, layer, name.encode(), in_features, out_features, source, _pointer(bias)
+        size = (in_features, out_features)
+        _allocate(
+            "model_set_linear", self.handle, layer, name.encode(), *size, source, _pointer(bias)
         )
 
     def _set_norm(self, layer: int, name: str, norm: nn.Module) -> None:
         assert isinstance(norm, nn.LayerNorm)
         weight, bias = _fp32(norm.weight.detach()), _fp32(norm.bias.detach())
         arguments = (name.encode(), _pointer(weight), _pointer(bias))
-        library.function("model_set_norm")(self.handle, layer, *arguments)
+        _allocate("model_set_norm", self.handle, layer, *arguments)
 
 
 class NativeEngine:
@@ -146,15 +150,14 @@ class NativeWindow:
             _fp32(conditions.query_encoding),
         ]
         self.handle = self._open(conditions)
-        if not self.handle:
-            raise MemoryError("the native engine has no memory for the window")
         finalize(self, _free_window, self.handle, weights)
 
-    def _open(self, conditions: Conditioning) -> int | None:
+    def _open(self, conditions: Conditioning) -> int:
         start, per_token, characters, output, memory, mask, encoding = map(_pointer, self.kept)
         num_characters = self.vocab_size - self.weights.codebook_size
         memory_length = 0 if conditions.memory is None else conditions.memory.shape[1]
-        handle: int | None = library.function("window_new")(
+        return _allocate(
+            "window_new",
             self.weights.handle,
             self.rows,
             start,
@@ -167,7 +170,6 @@ class NativeWindow:
             mask,
             encoding,
         )
-        return handle
 
     def _make_ids(self, prefix: Prefix | None) -> Tensor:
         """The prefix's characters, numbered after the codes, and the tokens: int64 (R, P + T)."""
@@ -217,6 +219,11 @@ class NativeWindow:
     def _call(self, name: str, *arguments: object) -> Any:
         ids, stride = self.ids.data_ptr(), self.ids.stride(0)
         return library.function(name)(self.handle, ids, stride, *arguments)
+
+
+def _allocate(name: str, *arguments: object) -> int:
+    """Calls a function of the library that allocates. MemoryError if it could not."""
+    return library.require_memory(library.function(name)(*arguments))
 
 
 def _free_window(handle: int, weights: NativePrior) -> None:

@@ -17,16 +17,23 @@ BatchSource = Callable[[int], Any]
 
 #: Batches that each worker prepares ahead of the training step.
 PREFETCH_FACTOR = 4
+#: More worker processes than this many per core only take memory, about 0.25 GB each.
+MAX_WORKERS_PER_CORE = 4
 
 
 def num_workers_for(device: torch.device, requested: int | None = None) -> int:
     """How many worker processes prepare batches: `requested`, or a default for the device.
 
     The default on a CPU is 0, since the training itself uses all cores, and up to 4 elsewhere.
+    InputError for so many that the machine could run out of memory.
     """
-    if requested is not None:
-        return requested
-    return 0 if device.type == "cpu" else min(4, os.cpu_count() or 1)
+    cores = os.cpu_count() or 1
+    if requested is None:
+        return 0 if device.type == "cpu" else min(4, cores)
+    if requested > (limit := MAX_WORKERS_PER_CORE * cores):
+        what = f"--workers {requested} is too many for {cores} cores"
+        raise InputError(what, f"use at most {limit}")
+    return requested
 
 
 def iterate_batches(

@@ -17,6 +17,7 @@ from jukebox_cli.storage.model import Model
 from jukebox_cli.train.crops import Crops
 from jukebox_cli.train.data import iterate_batches, num_workers_for
 from jukebox_cli.train.trainer import train
+from support.results import refusal
 from support.training import CONFIG, InterruptedTask, MakeTask, TrainingResult, training_result
 
 CPU = torch.device("cpu")
@@ -92,3 +93,10 @@ def test_a_cpu_has_no_workers_unless_requested() -> None:
     assert num_workers_for(CPU, 3) == 3
     assert 1 <= num_workers_for(cuda) <= 4
     assert num_workers_for(cuda, 0) == 0
+
+
+def test_too_many_workers_are_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    assert num_workers_for(CPU, 8) == 8
+    error = ("--workers 9 is too many for 2 cores", "use at most 8")
+    assert refusal(num_workers_for, CPU, 9) == error

@@ -1,7 +1,7 @@
 // The functions that `engine/library.py` calls through ctypes, and the Python module around them.
 #include <algorithm>
 #include <cstring>
-#include <new>
+#include <memory>
 
 #if defined(_MSC_VER)
 #include <intrin.h>
@@ -78,6 +78,16 @@ Linear* find_linear(Model& model, int layer, const char* name) {
   return std::strcmp(name, "mlp_out") == 0 ? &in.mlp_out : nullptr;
 }
 
+// The result of a function; nothing (null, 0) if there is no memory. No exception may reach Python.
+template <class F>
+auto unless_exhausted(F&& function) -> decltype(function()) {
+  try {
+    return function();
+  } catch (...) {
+    return {};
+  }
+}
+
 Buffer<float> copy(const float* from, size_t count, size_t size) {
   Buffer<float> buffer(size);
   std::memcpy(buffer.data(), from, count * sizeof(float));
@@ -101,39 +111,57 @@ JUKEBOX_EXPORT Model* jukebox_model_new(const Config* config, const int32_t* pat
                                         int32_t format, const char* kernels, int32_t num_threads) {
   const Kernels* chosen = find_kernels(kernels);
   if (!chosen) return nullptr;
-  return new (std::nothrow)
-      Model(*config, patterns, static_cast<Format>(format), chosen, num_threads);
+  return unless_exhausted([&] {
+    return new Model(*config, patterns, static_cast<Format>(format), chosen, num_threads);
+  });
 }
 
 JUKEBOX_EXPORT void jukebox_model_free(Model* model) { delete model; }
 
+// How many threads share the panels of large layers. No window of the model may be computing.
+JUKEBOX_EXPORT int32_t jukebox_model_set_threads(Model* model, int32_t num_threads) {
+  return unless_exhausted([&] {
+    model->threads = std::make_unique<ThreadPool>(num_threads);
+    return 1;
+  });
+}
+
 // A linear layer of a transformer layer, or the output layer (layer -1).
-JUKEBOX_EXPORT void jukebox_model_set_linear(Model* model, int32_t layer, const char* name,
-                                             int32_t in, int32_t out, const Source* source,
-                                             const float* bias) {
-  find_linear(*model, layer, name)->pack(in, out, model->format, *source, bias);
+JUKEBOX_EXPORT int32_t jukebox_model_set_linear(Model* model, int32_t layer, const char* name,
+                                                int32_t in, int32_t out, const Source* source,
+                                                const float* bias) {
+  return unless_exhausted([&] {
+    find_linear(*model, layer, name)->pack(in, out, model->format, *source, bias);
+    return 1;
+  });
 }
 
 // A layer's "attention_norm" or "mlp_norm", or the final one (layer -1).
-JUKEBOX_EXPORT void jukebox_model_set_norm(Model* model, int32_t layer, const char* name,
-                                           const float* weight, const float* bias) {
+JUKEBOX_EXPORT int32_t jukebox_model_set_norm(Model* model, int32_t layer, const char* name,
+                                              const float* weight, const float* bias) {
   Norm* norm = &model->final_norm;
   if (layer >= 0) {
     Layer& in = model->layers[layer];
     norm = std::strcmp(name, "mlp_norm") == 0 ? &in.mlp_norm : &in.attention_norm;
   }
   const size_t width = model->config.width, size = padded(model->config.width);
-  norm->weight = copy(weight, width, size);
-  norm->bias = copy(bias, width, size);
+  return unless_exhausted([&] {
+    norm->weight = copy(weight, width, size);
+    norm->bias = copy(bias, width, size);
+    return 1;
+  });
 }
 
-JUKEBOX_EXPORT void jukebox_model_set_embeddings(Model* model, const float* tokens,
-                                                 const float* positions) {
+JUKEBOX_EXPORT int32_t jukebox_model_set_embeddings(Model* model, const float* tokens,
+                                                    const float* positions) {
   const Config& config = model->config;
   const size_t num_tokens = size_t(config.codebook_size) * config.width,
                num_positions = size_t(config.rows) * config.columns * config.width;
-  model->token_embedding = copy(tokens, num_tokens, num_tokens);
-  model->position_embedding = copy(positions, num_positions, num_positions);
+  return unless_exhausted([&] {
+    model->token_embedding = copy(tokens, num_tokens, num_tokens);
+    model->position_embedding = copy(positions, num_positions, num_positions);
+    return 1;
+  });
 }
 
 // `start` (items, width), `per_token` and `query_encoding` (items, context_length, width) or null
@@ -145,22 +173,23 @@ JUKEBOX_EXPORT Window* jukebox_window_new(const Model* model, int32_t items, con
                                           int32_t memory_length, const float* memory,
                                           const uint8_t* memory_mask,
                                           const float* query_encoding) {
-  Window* window = new (std::nothrow) Window(*model, items, memory_length, num_characters);
-  if (!window) return nullptr;
-  const int width = model->config.width;
-  window->start = start;
-  window->per_token = per_token;
-  window->query_encoding = query_encoding;
-  window->memory_mask = memory_mask;
-  window->characters = characters;
-  if (num_characters) {
-    window->character_output.pack(width, num_characters, Format::fp32,
-                                  {character_output, 0, 1, width}, nullptr);
-  }
-  for (int item = 0; memory_length && item < items; item++) {
-    model->kernels->set_memory(*window, item, memory + size_t(item) * memory_length * width);
-  }
-  return window;
+  return unless_exhausted([&] {
+    auto window = std::make_unique<Window>(*model, items, memory_length, num_characters);
+    const int width = model->config.width;
+    window->start = start;
+    window->per_token = per_token;
+    window->query_encoding = query_encoding;
+    window->memory_mask = memory_mask;
+    window->characters = characters;
+    if (num_characters) {
+      window->character_output.pack(width, num_characters, Format::fp32,
+                                    {character_output, 0, 1, width}, nullptr);
+    }
+    for (int item = 0; memory_length && item < items; item++) {
+      model->kernels->set_memory(*window, item, memory + size_t(item) * memory_length * width);
+    }
+    return window.release();
+  });
 }
 
 JUKEBOX_EXPORT void jukebox_window_free(Window* window) { delete window; }

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
 #include <new>
 
@@ -14,10 +15,18 @@
 namespace jukebox {
 
 namespace {
-constexpr size_t CACHE_LINE = 64, HUGE_PAGE = size_t(1) << 21;
+constexpr size_t CACHE_LINE = 64;
 
-std::align_val_t alignment(size_t bytes) {
-  return std::align_val_t(bytes >= HUGE_PAGE ? HUGE_PAGE : CACHE_LINE);
+// Asks for huge pages, with which large matrices are read faster.
+void use_huge_pages(void* memory, size_t bytes) {
+#if defined(__linux__)
+  constexpr size_t HUGE_PAGE = size_t(1) << 21;
+  const uintptr_t first = (reinterpret_cast<uintptr_t>(memory) + HUGE_PAGE - 1) & ~(HUGE_PAGE - 1),
+                  end = (reinterpret_cast<uintptr_t>(memory) + bytes) & ~(HUGE_PAGE - 1);
+  if (first < end) madvise(reinterpret_cast<void*>(first), end - first, MADV_HUGEPAGE);
+#else
+  (void)memory, (void)bytes;
+#endif
 }
 
 float element(const Source& source, int i, int o) {
@@ -65,16 +74,17 @@ KVCache make_cache(const Config& config, Pattern pattern, int items, int memory_
 
 void* allocate(size_t bytes) {
   if (bytes == 0) return nullptr;
-  void* memory = ::operator new(bytes, alignment(bytes));
-#if defined(__linux__)
-  if (bytes >= HUGE_PAGE) madvise(memory, bytes, MADV_HUGEPAGE);
-#endif
-  std::memset(memory, 0, bytes);
+  // calloc takes large pieces from the system, which gives them no memory before they are written
+  void* base = std::calloc(1, bytes + CACHE_LINE + sizeof(void*));
+  if (!base) throw std::bad_alloc();
+  const uintptr_t after = reinterpret_cast<uintptr_t>(base) + sizeof(void*);
+  void** memory = reinterpret_cast<void**>((after + CACHE_LINE - 1) & ~(CACHE_LINE - 1));
+  memory[-1] = base;
   return memory;
 }
 
-void release(void* memory, size_t bytes) {
-  if (memory) ::operator delete(memory, alignment(bytes));
+void release(void* memory) {
+  if (memory) std::free(static_cast<void**>(memory)[-1]);
 }
 
 float float_from_fp16(uint16_t bits) {
@@ -112,6 +122,7 @@ size_t Linear::panel_bytes() const { return size_t(in) * LANES * bytes_of(format
 void Linear::pack(int inputs, int outputs, Format stored, const Source& source, const float* bias) {
   in = inputs, out = outputs, format = stored;
   weights = Buffer<char>(panel_bytes() * num_panels());
+  use_huge_pages(weights.data(), weights.size());
   scales = Buffer<float>(padded(out));
   biases = Buffer<float>(padded(out));
   if (bias) std::memcpy(biases.data(), bias, out * sizeof(float));

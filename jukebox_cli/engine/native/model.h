@@ -24,9 +24,9 @@ enum class Format : int32_t { fp32 = 0, fp16 = 1, int8 = 2 };
 
 enum class Pattern : int32_t { row = 0, column = 1, previous = 2, dense = 3, prefix = 4, cross = 5 };
 
-// Zero-initialised memory that is aligned to cache lines, or for large sizes to huge pages.
+// Zero-initialised memory that is aligned to cache lines. Throws std::bad_alloc.
 void* allocate(size_t bytes);
-void release(void* memory, size_t bytes);
+void release(void* memory);
 
 template <class T>
 class Buffer {
@@ -46,7 +46,7 @@ class Buffer {
     other.data_ = data;
     return *this;
   }
-  ~Buffer() { release(data_, size_ * sizeof(T)); }
+  ~Buffer() { release(data_); }
   T* data() { return data_; }
   const T* data() const { return data_; }
   size_t size() const { return size_; }
