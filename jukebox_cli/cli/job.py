@@ -52,7 +52,10 @@ def prepare_job(job: Job, compute: ComputeOptions, until: Until) -> Job:
 def complete_job(job: Job, until: Until, output: OutputOptions) -> None:
     """Samples and decodes what is missing in the run; prints the run's folder, or JSON."""
     from jukebox_cli.sampling import pipeline
+    from jukebox_cli.sampling.compute import missing_engine_reason
 
+    if reason := missing_engine_reason(job, until.value):
+        print_note(f"sampling with torch, not the faster native engine: {reason}", output.quiet)
     with progress(output.quiet) as bar:
         pipeline.complete_run(replace(job, progress=bar), until.value)
     audio = [str(job.run.audio_file(i)) for i in job.items] if until is Until.audio else []
