@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import platform
 import sys
-from pathlib import Path
 
 import torch
 
 from jukebox_cli import __version__
+from jukebox_cli.engine.machine import processor_name
 
 #: The `jukebox` command, run by this Python.
 JUKEBOX = (sys.executable, "-c", "from jukebox_cli.cli import main; main()")
@@ -19,7 +19,7 @@ def machine_facts() -> dict[str, str]:
     """Hardware, software and the present load, by name."""
     load = f"{os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else "unknown"
     return {
-        "processor": _processor(),
+        "processor": processor_name(),
         "cores": f"{len(os.sched_getaffinity(0))}" if hasattr(os, "sched_getaffinity") else "?",
         "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else "none",
         "load average before": load,
@@ -28,11 +28,3 @@ def machine_facts() -> dict[str, str]:
         f"{torch.get_num_threads()} threads",
         "jukebox": __version__,
     }
-
-
-def _processor() -> str:
-    """The processor's name from /proc/cpuinfo, or else from Python."""
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or platform.machine()

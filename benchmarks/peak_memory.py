@@ -8,18 +8,10 @@ because what a process learns of its children's memory includes its own at the t
 
 from __future__ import annotations
 
-import resource
 import sys
 from pathlib import Path
 
-
-def peak_memory() -> int:
-    """The largest resident memory that this process had, mapped files included, in bytes."""
-    status = Path("/proc/self/status")
-    if status.exists():  # ru_maxrss would include the memory of the program before exec
-        (line,) = (line for line in status.read_text().splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1]) * 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+from jukebox_cli.engine.machine import peak_memory
 
 
 def main() -> None:

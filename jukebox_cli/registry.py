@@ -29,6 +29,8 @@ CORE_FLAGS = frozenset(
         *(
             "engine",
             "precision",
+            "dry_run",
+            "dry-run",
             "set",
             "overrides",
             "json",

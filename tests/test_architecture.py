@@ -29,7 +29,7 @@ SOURCES = [
 #: Where torch may be imported when a module is imported; elsewhere that happens inside functions.
 IMPORTS_TORCH = (
     *("model", "engine", "train", "storage.tensors", "api.nn", "api.models", "api.audio"),
-    *("sampling.sampler", "sampling.rng", "sampling.tokenize"),
+    *("sampling.sampler", "sampling.rng", "sampling.measure", "sampling.tokenize"),
 )
 MAX_MODULE_LINES = 300
 MAX_FUNCTION_LINES = 30

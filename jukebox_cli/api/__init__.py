@@ -31,7 +31,7 @@ from jukebox_cli.interfaces.command_options import (
 from jukebox_cli.interfaces.conditioner import Conditioner, PriorShape, Song, Values, Window
 from jukebox_cli.interfaces.errors import InputError, InputWarning
 from jukebox_cli.interfaces.hooks import hookimpl
-from jukebox_cli.interfaces.sampler import GuidanceSampler, Sampler
+from jukebox_cli.interfaces.sampler import GuidanceSampler, Sampler, SamplingParameters
 from jukebox_cli.interfaces.timed_text import TimedLine, TimedText, TimedWord
 from jukebox_cli.registry import Registry
 
@@ -44,6 +44,7 @@ __all__ = [
     "PriorShape",
     "Registry",
     "Sampler",
+    "SamplingParameters",
     "Song",
     "TimedLine",
     "TimedText",

@@ -14,11 +14,13 @@ from typer.core import TyperGroup
 
 from jukebox_cli import __version__
 from jukebox_cli.cli import (
+    bench,
     continue_,
     decode,
     examples,
     generate,
     model,
+    plan,
     plugin,
     preset,
     run,
@@ -42,7 +44,7 @@ from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.registry import Registry, load_installed
 
 #: Modules with commands, in the order of `jukebox --help`.
-COMMANDS = (generate, continue_, upsample, decode, tokenize)
+COMMANDS = (generate, continue_, upsample, decode, tokenize, plan, bench)
 GROUPS = (run, model, preset, plugin, examples)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any
@@ -14,9 +14,11 @@ from jukebox_cli.interfaces.errors import InputError, InputWarning
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import ProgressColumn
+    from rich.progress import Progress, ProgressColumn
 
+    from jukebox_cli.cli.time_left import TimeLeft
     from jukebox_cli.sampling.job import Advance, StartProgress
+    from jukebox_cli.sampling.stages import Stage
 
 
 class Exit(IntEnum):
@@ -89,9 +91,31 @@ def print_result(data: Mapping[str, Any], text: str, as_json: bool) -> None:
         print(text)
 
 
+def format_duration(seconds: float) -> str:
+    """`4.2 s`, `38 s`, `2 min 5 s` or `3 h 20 min`."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60} s"
+    return f"{whole // 3600} h {whole % 3600 // 60} min"
+
+
+def format_bytes(count: int) -> str:
+    """`0.4 MB`, `12 MB` or `1.5 GB`."""
+    if count >= 1e9:
+        return f"{count / 1e9:.1f} GB"
+    return f"{count / 1e6:.0f} MB" if count >= 1e7 else f"{count / 1e6:.1f} MB"
+
+
 @contextmanager
-def progress(quiet: bool, unit: str = "tokens") -> Iterator[StartProgress]:
-    """Yields a function that starts progress bars, with speed in `unit`s per second and time left.
+def progress(
+    quiet: bool, unit: str = "tokens", stages: Sequence[Stage] = ()
+) -> Iterator[StartProgress]:
+    """Yields a function that starts progress bars, with speed in `unit`s per second, and the time
+    left for all of `stages` and those that are started.
 
     They are on stderr. If that is not a terminal, the start of each stage is a plain line.
     """
@@ -103,7 +127,7 @@ def progress(quiet: bool, unit: str = "tokens") -> Iterator[StartProgress]:
     if quiet:
         yield no_progress
     elif console.is_terminal:
-        with _bars(console, unit) as start:
+        with _bars(console, unit, stages) as start:
             yield start
     else:
         yield _plain_lines(unit)
@@ -123,21 +147,43 @@ def _unit_of(stage: str, unit: str) -> str:
 
 
 @contextmanager
-def _bars(console: Console, unit: str) -> Iterator[StartProgress]:
-    from rich.progress import Progress
+def _bars(console: Console, unit: str, stages: Sequence[Stage]) -> Iterator[StartProgress]:
+    from jukebox_cli.cli.time_left import TimeLeft
 
-    with Progress(*_columns(), console=console) as bars:
+    time_left = TimeLeft(stages)
+    with _job_progress(console, time_left) as bars:
 
         def start(stage: str, done: int, total: int) -> Advance:
             stage_unit = _unit_of(stage, unit)
             task = bars.add_task(stage, total=total, completed=done, unit=stage_unit)
-            return lambda count: bars.advance(task, count)
+            count_steps = time_left.start(stage, total - done)
+
+            def advance(count: int) -> None:
+                count_steps(count)
+                bars.advance(task, count)
+
+            return advance
 
         yield start
 
 
+def _job_progress(console: Console, time_left: TimeLeft) -> Progress:
+    """A bar for each stage, and below them the time left for all."""
+    from rich.console import RenderableType
+    from rich.progress import Progress
+    from rich.text import Text
+
+    class JobProgress(Progress):
+        def get_renderables(self) -> Iterator[RenderableType]:
+            yield self.make_tasks_table(self.tasks)
+            if seconds := time_left.seconds():
+                yield Text(f"time left: {format_duration(seconds)}")
+
+    return JobProgress(*_columns(), console=console)
+
+
 def _columns() -> list[ProgressColumn]:
-    """Stage, bar, percentage, speed, time, time left."""
+    """Stage, bar, percentage, speed, time."""
     from rich import progress
     from rich.text import Text
 
@@ -152,5 +198,4 @@ def _columns() -> list[ProgressColumn]:
         progress.TaskProgressColumn(),
         Speed(),
         progress.TimeElapsedColumn(),
-        progress.TimeRemainingColumn(),
     ]

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
-from typing import Any
+import time
+from typing import Annotated
 
 import typer
 
-from jukebox_cli.cli.job import build_request, complete_job, prepare_job
+from jukebox_cli.cli.job import complete_job, new_job
 from jukebox_cli.cli.option_groups import PluginOptions, with_option_groups
 from jukebox_cli.cli.options import (
     ComputeOptions,
@@ -17,6 +16,7 @@ from jukebox_cli.cli.options import (
     Until,
     UntilFlag,
 )
+from jukebox_cli.cli.plan import print_plan
 from jukebox_cli.registry import Registry
 
 
@@ -30,27 +30,21 @@ def generate(
     *,
     request: RequestOptions,
     until: UntilFlag = Until.audio,
+    dry_run: Annotated[
+        bool,
+        typer.Option("--dry-run", help="Only say what it takes, as `jukebox plan` does."),
+    ] = False,
     compute: ComputeOptions,
     output: OutputOptions,
     plugins: PluginOptions,
 ) -> None:
     """Generate a song from its conditions."""
-    from jukebox_cli.sampling.run_setup import create_run, start_job
+    from jukebox_cli.sampling.run_setup import create_run
 
-    wanted = build_request(ctx.obj, request, plugins)
-    job = start_job(
-        wanted, ctx.obj, request.out, _default_name(request.preset, plugins.conditions, ctx.obj)
-    )
-    job = prepare_job(job, compute, until)
+    started = time.perf_counter()
+    job = new_job(ctx.obj, request, plugins, compute, until)
+    if dry_run:
+        print_plan(job, until, started, output)
+        return
     create_run(job)
     complete_job(job, until, output)
-
-
-def _default_name(preset: str | None, conditions: Mapping[str, Any], registry: Registry) -> str:
-    """The name of a run without --out: that of its preset, or the conditions that are words of a
-    vocabulary, such as `ada-vale-rock`, or `song`."""
-    if preset:
-        return Path(preset).stem
-    labels = registry.vocabulary({name: {} for name in registry.conditioners})
-    words = "-".join(str(value) for option, value in conditions.items() if option in labels)
-    return "".join(c if c.isalnum() else "-" for c in words.lower()) or "song"

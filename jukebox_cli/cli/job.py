@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from jukebox_cli.cli.console import print_note, print_result, progress
 from jukebox_cli.cli.option_groups import PluginOptions
@@ -38,25 +40,57 @@ def prepare_job(job: Job, compute: ComputeOptions, until: Until) -> Job:
     nothing."""
     from jukebox_cli.sampling.checks import validate_job
 
-    job = replace(
+    job = with_compute_options(job, compute)
+    validate_job(job, until.value)
+    return job
+
+
+def with_compute_options(job: Job, compute: ComputeOptions) -> Job:
+    """The job with compute options."""
+    return replace(
         job,
         device=compute.device.value,
         engine=compute.engine.value,
         precision=compute.precision.value,
         batch_size=compute.batch,
     )
-    validate_job(job, until.value)
-    return job
+
+
+def new_job(
+    registry: Registry,
+    options: RequestOptions,
+    plugins: PluginOptions,
+    compute: ComputeOptions,
+    until: Until,
+) -> Job:
+    """The validated job of `generate`, on a run that may be there. Writes nothing. Raises
+    InputError if it can't be done."""
+    from jukebox_cli.sampling.run_setup import start_job
+
+    wanted = build_request(registry, options, plugins)
+    name = _default_name(options.preset, plugins.conditions, registry)
+    return prepare_job(start_job(wanted, registry, options.out, name), compute, until)
+
+
+def _default_name(preset: str | None, conditions: Mapping[str, Any], registry: Registry) -> str:
+    """The name of a run without --out: that of its preset, or the conditions that are words of a
+    vocabulary, such as `ada-vale-rock`, or `song`."""
+    if preset:
+        return Path(preset).stem
+    labels = registry.vocabulary({name: {} for name in registry.conditioners})
+    words = "-".join(str(value) for option, value in conditions.items() if option in labels)
+    return "".join(c if c.isalnum() else "-" for c in words.lower()) or "song"
 
 
 def complete_job(job: Job, until: Until, output: OutputOptions) -> None:
     """Samples and decodes what is missing in the run; prints the run's folder, or JSON."""
     from jukebox_cli.sampling import pipeline
     from jukebox_cli.sampling.compute import missing_engine_reason
+    from jukebox_cli.sampling.stages import job_stages
 
     if reason := missing_engine_reason(job, until.value):
         print_note(f"sampling with torch, not the faster native engine: {reason}", output.quiet)
-    with progress(output.quiet) as bar:
+    with progress(output.quiet, stages=job_stages(job, until.value)) as bar:
         pipeline.complete_run(replace(job, progress=bar), until.value)
     audio = [str(job.run.audio_file(i)) for i in job.items] if until is Until.audio else []
     for path in audio:

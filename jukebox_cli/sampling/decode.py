@@ -8,6 +8,7 @@ import numpy as np
 
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.sampling.job import Advance, Job
+from jukebox_cli.sampling.stages import decode_stage
 
 
 def decode_items(job: Job, level: int = 0, suffix: str = "wav") -> list[str]:
@@ -35,7 +36,7 @@ def _decode(job: Job, items: Sequence[int], level: int, suffix: str) -> None:
     from jukebox_cli.model.loader import load_vqvae
 
     vqvae = load_vqvae(job.model, pick_device(job.device))
-    advance = job.progress(f"decode {level}", 0, sum(job.num_samples(item) for item in items))
+    advance = job.progress(decode_stage(level), 0, sum(job.num_samples(item) for item in items))
     for item in items:
         tokens = job.run.read_tokens(level, item)
         assert tokens is not None

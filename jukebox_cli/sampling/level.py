@@ -12,6 +12,7 @@ import numpy as np
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.sampling.conditioning import ConditionedItem, SongConditioner
 from jukebox_cli.sampling.job import Advance, Job
+from jukebox_cli.sampling.stages import level_stage
 from jukebox_cli.sampling.weights import require_same_weights
 from jukebox_cli.sampling.windows import SegmentWindows
 from jukebox_cli.storage.token_files import MAX_VOCAB_SIZE
@@ -44,7 +45,7 @@ def sample_level(job: Job, level: int) -> None:
     job = record_compute_settings(job, [level])
     num_missing = sum(job.num_missing_tokens(level, item) for item in items)
     total = sum(job.num_tokens(level, item) for item in items)
-    advance = job.progress(f"level {level}", total - num_missing, total)
+    advance = job.progress(level_stage(level), total - num_missing, total)
     job.log_event("level", level=level, items=items)
     started = time.monotonic()
     load = lru_cache(maxsize=1)(

@@ -20,6 +20,7 @@ from jukebox_cli.cli.console import (
     raise_terminated,
 )
 from jukebox_cli.interfaces.errors import InputWarning
+from jukebox_cli.sampling.stages import Stage
 from jukebox_cli.storage.model import Model
 from support.command_line import SECONDS, Jukebox, stdout_of
 from support.results import Result
@@ -45,13 +46,21 @@ def drawn_bar(capsys: pytest.CaptureFixture[str]) -> str:
 COLOUR = re.compile(r"\x1b\[[\d;]*\b(3\d|9\d)\b[\d;]*m")
 
 
-def test_a_terminal_gets_a_bar_with_speed_and_time_left(
+def test_a_terminal_gets_a_bar_with_speed_and_time(
     terminal: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = drawn_bar(capsys)
     assert COLOUR.search(text)
     plain = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", text)
     assert re.search(r"level 2 .*100% [\d,]+ tokens/s \d:\d\d:\d\d", plain)
+
+
+def test_a_terminal_gets_the_time_left_for_the_whole_job(
+    terminal: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with progress(False, stages=[Stage("decode 0", 125_000, 1000.0)]):
+        pass
+    assert "time left: 2 min 5 s" in capsys.readouterr().err
 
 
 def test_no_color_is_respected(

@@ -160,7 +160,7 @@ def test_an_incomplete_run_is_not_copied(
 ) -> None:
     out = tmp_path / "run"
     generate("--out", out, "--until", "top")
-    stop_at(monkeypatch, sampler, "draw_tokens", 3)
+    stop_at(monkeypatch, sampler.WindowSampler, "_sample", 1)
     jukebox("upsample", out)
     result = jukebox("continue", out, "--out", tmp_path / "copy")
     assert result == Result(

@@ -44,7 +44,7 @@ def test_items_and_only_have_one_help_text_everywhere(name: str, commands: dict[
 
 def test_commands_that_work_on_items_take_only(commands: dict[str, Any]) -> None:
     takers = {name for name, c in commands.items() for p in c.params if "--only" in p.opts}
-    assert takers == {"generate", "continue", "upsample", "decode", "report", "align"}
+    assert takers == {"generate", "plan", "continue", "upsample", "decode", "report", "align"}
 
 
 def test_the_words_of_options_are_those_of_the_field(registry: Registry) -> None:

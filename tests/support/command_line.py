@@ -45,10 +45,11 @@ def stop_at(monkeypatch: pytest.MonkeyPatch, module: Any, name: str, calls: int)
     monkeypatch.setattr(module, name, stopping)
 
 
+#: Where commands are interrupted: while blocks of positions are sampled, and while decoding.
 STOPS = [
-    (sampler, "draw_tokens", 10),
-    (sampler, "draw_tokens", 40),
-    (sampler, "draw_tokens", 130),
+    (sampler.WindowSampler, "_sample", 1),
+    (sampler.WindowSampler, "_sample", 2),
+    (sampler.WindowSampler, "_sample", 5),
     (codec, "decode", 0),
 ]
 

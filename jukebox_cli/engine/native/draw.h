@@ -42,39 +42,66 @@ JUKEBOX_INLINE int bucket(float x) {
   return below < NUM_BUCKETS ? static_cast<int>(below) : NUM_BUCKETS - 1;
 }
 
-// The weights of one bucket that are kept so far, in descending order. Returns how many.
-static int sorted_bucket(const float* weights, int count, float threshold, int which, float* out) {
-  int size = 0;
-  for (int i = 0; i < count; i++) {
-    if (weights[i] >= threshold && bucket(weights[i]) == which) out[size++] = weights[i];
-  }
-  sort_descending(out, size);
-  return size;
-}
-
 // The k-th largest weight.
 static float kth_largest(const float* weights, int count, int k, float* scratch) {
   int sizes[NUM_BUCKETS] = {};
   for (int i = 0; i < count; i++) sizes[bucket(weights[i])]++;
   int which = 0, above = 0;
   while (above + sizes[which] < k) above += sizes[which++];
-  sorted_bucket(weights, count, -1, which, scratch);
+  int size = 0;
+  for (int i = 0; i < count; i++) {
+    if (bucket(weights[i]) == which) scratch[size++] = weights[i];
+  }
+  sort_descending(scratch, size);
   return scratch[k - above - 1];
 }
 
-// Nucleus sampling: the fewest most likely tokens that reach `top_p` of what is kept so far.
-static Kept nucleus(const float* weights, int count, float threshold, float top_p, float* scratch) {
-  double mass[NUM_BUCKETS] = {}, total = 0, before = 0;
-  for (int i = 0; i < count; i++) {
-    if (weights[i] < threshold) continue;
-    mass[bucket(weights[i])] += weights[i];
-    total += weights[i];
+// The sum of the weights that are at least `threshold`.
+static float mass_from(const float* weights, int count, float threshold) {
+  const Lanes bound = broadcast(threshold);
+  Lanes sum = zero();
+  for (int i = 0; i < count; i += LANES) {
+    const Lanes weight = load(weights + i);
+    sum = add(sum, keep_not_below(weight, weight, bound));
   }
-  const double target = top_p * total;
-  int which = 0;
-  while (which < NUM_BUCKETS - 1 && before + mass[which] < target) before += mass[which++];
-  const int size = sorted_bucket(weights, count, threshold, which, scratch);
-  Kept kept{threshold};
+  return sum_lanes(sum);
+}
+
+// The same, to the last bits. Blocks are summed apart, so that additions need not wait.
+static double exact_mass_from(const float* weights, int count, float threshold) {
+  double total = 0;
+  for (int first = 0; first < count; first += LANES) {
+    double sum = 0;
+    for (int i = first; i < first + LANES; i++) sum += weights[i] >= threshold ? weights[i] : 0;
+    total += sum;
+  }
+  return total;
+}
+
+// Nucleus sampling: the fewest most likely tokens that reach `top_p` of what is kept so far, the
+// weights from `threshold` on. The largest weight is 1; `count` is a multiple of LANES.
+static Kept nucleus(const float* weights, int count, float threshold, float top_p, float* scratch) {
+  const double target = top_p * exact_mass_from(weights, count, threshold);
+  // between two bounds lies the weight at which the target is reached, and soon few others
+  float high = 2, low = 1;
+  while (low > threshold && low > 1e-30f && mass_from(weights, count, low) < target) {
+    high = low;
+    low /= 2;
+  }
+  for (int i = 0; i < 6; i++) {
+    const float middle = (low + high) / 2;
+    (mass_from(weights, count, middle) < target ? high : low) = middle;
+  }
+  low = low > threshold ? low : threshold;
+  high = high > threshold ? high : threshold;
+  double before = exact_mass_from(weights, count, high);
+  int size = 0;
+  for (int i = 0; i < count; i++) {
+    scratch[size] = weights[i];
+    size += weights[i] >= low && weights[i] < high;
+  }
+  sort_descending(scratch, size);
+  Kept kept{high};
   for (int i = 0; i < size && before < target; i++) {  // a token is kept if those before fall short
     kept.num_equal = i && scratch[i] == kept.threshold ? kept.num_equal + 1 : 1;
     kept.threshold = scratch[i];
@@ -83,28 +110,91 @@ static Kept nucleus(const float* weights, int count, float threshold, float top_
   return kept;
 }
 
+// logits -> (logit with guidance) / temperature, padded with -inf. Returns the largest, or NaN if one
+// of them is NaN or +inf.
+static float shape_logits(const float* logits, const float* unconditional, int count,
+                          const Sampling& sampling, float* out) {
+  const Lanes guidance = broadcast(static_cast<float>(sampling.guidance - 1)),
+              temperature = broadcast(sampling.temperature);
+  const int size = padded(count);
+  memcpy(out, logits, count * sizeof(float));
+  for (int i = count; i < size; i++) out[i] = logits[count - 1];  // changes no maximum
+  float rest[LANES];
+  Lanes largest = broadcast(-INFINITY), sum = zero();
+  for (int i = 0; i < count; i += LANES) {
+    Lanes logit = load(out + i);
+    if (unconditional) {
+      const float* other = unconditional + i;
+      if (i + LANES > count) {
+        for (int k = 0; k < LANES; k++) rest[k] = unconditional[i + k < count ? i + k : count - 1];
+        other = rest;
+      }
+      const Lanes difference = mul(guidance, sub(logit, load(other)));
+      logit = add(logit, difference);
+    }
+    logit = div(logit, temperature);
+    store(out + i, logit);
+    sum = add(sum, maximum(zero(), logit));  // NaN or +inf, and nothing else, spoils it
+    largest = maximum(largest, logit);
+  }
+  for (int i = count; i < size; i++) out[i] = -INFINITY;
+  return sum_lanes(sum) < INFINITY ? max_lanes(largest) : NAN;
+}
+
+// Sets the weights that are not kept to 0.
+static void drop(float* weights, int count, const Kept& kept) {
+  int num_equal = 0;
+  for (int i = 0; i < count; i++) {
+    num_equal += weights[i] == kept.threshold;
+    if (num_equal > kept.num_equal && weights[i] == kept.threshold) weights[i] = 0;
+  }
+  const Lanes threshold = broadcast(kept.threshold);
+  for (int i = 0; i < count; i += LANES) {
+    const Lanes weight = load(weights + i);
+    store(weights + i, keep_not_below(weight, weight, threshold));
+  }
+}
+
+// The first token where the sum of the weights so far exceeds uniform * total. The weights are
+// summed in blocks of LANES, and the blocks in order.
+static int64_t invert_cdf(const float* weights, int count, double uniform, double* blocks) {
+  const int num_blocks = padded(count) / LANES;
+  double total = 0, reached = 0;
+  for (int b = 0; b < num_blocks; b++) {
+    double sum = 0;
+    for (int i = b * LANES; i < (b + 1) * LANES; i++) sum += weights[i];
+    blocks[b] = sum;
+    total += sum;
+  }
+  const double target = uniform * total;
+  int block = 0;
+  for (; block < num_blocks - 1 && reached + blocks[block] <= target; block++) {
+    reached += blocks[block];
+  }
+  int64_t token = -1;
+  for (int i = block * LANES; i < count && i < (block + 1) * LANES; i++) {
+    if (weights[i] == 0) continue;
+    token = i;
+    reached += weights[i];
+    if (reached > target) return token;
+  }
+  for (int i = count - 1; token < 0 && i >= 0; i--) {  // rounding left the target at the very end
+    if (weights[i] != 0) token = i;
+  }
+  return token;
+}
+
 static int64_t draw(Window& window, const float* logits, const float* unconditional,
                     const Sampling& sampling, double uniform) {
   const int count = window.vocab_size(), size = padded(count);
   float *weights = window.combined.data(), *scratch = weights + size;
-  bool valid = true;
-  float largest = -INFINITY;
-  int64_t best = 0;
-  const float guidance = static_cast<float>(sampling.guidance - 1);
-  for (int i = 0; i < count; i++) {
-    float logit = logits[i];
-    if (unconditional) {
-      const float difference = guidance * (logit - unconditional[i]);
-      logit = logit + difference;
-    }
-    logit = logit / sampling.temperature;
-    valid &= logit < INFINITY;  // neither NaN nor +inf
-    if (logit > largest) largest = logit, best = i;
-    weights[i] = logit;
+  const float largest = shape_logits(logits, unconditional, count, sampling, weights);
+  if (!(largest > -INFINITY)) return -1;
+  if (sampling.greedy) {
+    int64_t best = 0;
+    while (weights[best] != largest) best++;
+    return best;
   }
-  if (!valid || largest == -INFINITY) return -1;
-  if (sampling.greedy) return best;
-  for (int i = count; i < size; i++) weights[i] = -INFINITY;
   for (int i = 0; i < size; i += LANES) {
     store(weights + i, exponential(sub(load(weights + i), broadcast(largest))));
   }
@@ -112,22 +202,8 @@ static int64_t draw(Window& window, const float* logits, const float* unconditio
   if (sampling.top_k > 0 && sampling.top_k < count) {
     kept.threshold = kth_largest(weights, count, sampling.top_k, scratch);
   }
-  if (sampling.top_p < 1) kept = nucleus(weights, count, kept.threshold, sampling.top_p, scratch);
+  if (sampling.top_p < 1) kept = nucleus(weights, size, kept.threshold, sampling.top_p, scratch);
   if (sampling.min_p > kept.threshold) kept = {sampling.min_p};
-  double total = 0, reached = 0;
-  int equal = 0;
-  for (int i = 0; i < count; i++) {
-    if (weights[i] == kept.threshold && equal++ >= kept.num_equal) weights[i] = 0;
-    if (weights[i] < kept.threshold) weights[i] = 0;
-    total += weights[i];
-  }
-  const double target = uniform * total;
-  int64_t token = best;
-  for (int i = 0; i < count; i++) {
-    if (weights[i] == 0) continue;
-    token = i;
-    reached += weights[i];
-    if (reached > target) break;
-  }
-  return token;
+  if (kept.threshold > 0) drop(weights, count, kept);
+  return invert_cdf(weights, count, uniform, window.blocks.data());
 }

@@ -129,9 +129,11 @@ void Linear::pack(int inputs, int outputs, Format stored, const Source& source, 
   for (int o = 0; o < out; o++) {
     const float scale = format == Format::int8 ? int8_scale(source, in, o) : 1;
     scales[o] = scale;
-    const size_t first = size_t(o / LANES) * in * LANES + o % LANES;
+    const int panel = o / LANES;
+    const size_t row = size_t(group_size(panel)) * LANES;
+    const size_t first = group_start(panel) + panel % GROUP_PANELS * LANES + o % LANES;
     for (int i = 0; i < in; i++) {
-      const size_t at = first + size_t(i) * LANES;
+      const size_t at = first + i * row;
       switch (format) {
         case Format::fp32: reinterpret_cast<float*>(weights.data())[at] = element(source, i, o); break;
         case Format::fp16:
@@ -177,7 +179,8 @@ Window::Window(const Model& model, int items, int memory_length, int num_charact
       padded(config.rows * config.columns + memory_length) + padded(config.head_dim);
   scores = Buffer<float>(scratch * items * config.heads);
   logits = Buffer<float>(size_t(items) * vocab_size());
-  combined = Buffer<float>(2 * size_t(padded(vocab_size())));
+  combined = Buffer<float>(2 * size_t(padded(vocab_size())) + 1);
+  blocks = Buffer<double>(padded(vocab_size()) / LANES);
 }
 
 }  // namespace jukebox

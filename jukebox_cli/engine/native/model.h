@@ -1,9 +1,10 @@
 // A prior's weights as the kernels read them, and the state of one window.
 //
-// A matrix (in, out) is stored in panels of LANES outputs: for each panel, all inputs in order,
-// LANES weights each. So a kernel reads memory in order, and every output is summed in a lane of
-// its own, over the inputs in order. That is why the result does not depend on how many rows are
-// computed together, on how wide the vectors are, nor on how panels are shared among threads.
+// A matrix (in, out) is stored in panels of LANES outputs, and panels in groups: for each group, all
+// inputs in order, for each input the weights of all panels of the group. So a kernel reads memory
+// in order, and every output is summed in a lane of its own, over the inputs in order. That is why
+// the result does not depend on how many rows are computed together, on how wide the vectors are,
+// nor on how panels are shared among threads.
 #pragma once
 
 #include <cstddef>
@@ -14,6 +15,7 @@
 namespace jukebox {
 
 constexpr int LANES = 16;
+constexpr int GROUP_PANELS = 4;  // the last group of a matrix may have fewer
 
 // Positions of one item that are prefilled at once: a multiple of the rows of a tile.
 constexpr int PREFILL_ROWS = 48;
@@ -75,6 +77,14 @@ struct Linear {
   void pack(int in, int out, Format format, const Source& source, const float* bias);
   int num_panels() const { return padded(out) / LANES; }
   size_t panel_bytes() const;
+  // How many panels the group of a panel has, and where its weights begin, counted in weights.
+  int group_size(int panel) const {
+    const int left = num_panels() - panel / GROUP_PANELS * GROUP_PANELS;
+    return left < GROUP_PANELS ? left : GROUP_PANELS;
+  }
+  size_t group_start(int panel) const {
+    return size_t(panel / GROUP_PANELS * GROUP_PANELS) * in * LANES;
+  }
 };
 
 struct Norm {
@@ -148,6 +158,7 @@ struct Window {
   // scratch
   std::vector<Row> rows;
   Buffer<float> x, a, b, c, hidden, tiles, scores, logits, combined;
+  Buffer<double> blocks;
 
   Window(const Model& model, int items, int memory_length, int num_characters);
   int vocab_size() const { return model->config.codebook_size + num_characters; }

@@ -54,12 +54,17 @@ struct ReadInt8 {
   JUKEBOX_INLINE Lanes read(const char* p) { return load_int8(reinterpret_cast<const int8_t*>(p)); }
 };
 
-// Outputs of ROWS rows and PANELS panels. `x` is (in, ROWS), `y` (ROWS, y_stride).
+// Outputs of ROWS rows and PANELS panels: whole groups, or panels of one. `x` is (in, ROWS), `y`
+// (ROWS, y_stride).
 template <class Read, int ROWS, int PANELS>
 JUKEBOX_INLINE void tile(const Linear& linear, int panel, const float* x, float* y, int y_stride) {
   const int in = linear.in;
-  const size_t panel_bytes = static_cast<size_t>(in) * LANES * Read::bytes;
-  const char* weights = linear.weights.data() + panel * panel_bytes;
+  const size_t panel_bytes = LANES * Read::bytes;
+  const size_t row_bytes =
+      PANELS < GROUP_PANELS ? linear.group_size(panel) * panel_bytes : GROUP_PANELS * panel_bytes;
+  const size_t group_bytes = row_bytes * in;
+  const char* weights = linear.weights.data() + linear.group_start(panel) * Read::bytes +
+                        panel % GROUP_PANELS * panel_bytes;
   Lanes sums[ROWS][PANELS];
   JUKEBOX_UNROLL
   for (int r = 0; r < ROWS; r++) {
@@ -70,7 +75,8 @@ JUKEBOX_INLINE void tile(const Linear& linear, int panel, const float* x, float*
     Lanes w[PANELS];
     JUKEBOX_UNROLL
     for (int p = 0; p < PANELS; p++) {
-      w[p] = Read::read(weights + p * panel_bytes + static_cast<size_t>(i) * LANES * Read::bytes);
+      w[p] = Read::read(weights + p / GROUP_PANELS * group_bytes + i * row_bytes +
+                        p % GROUP_PANELS * panel_bytes);
     }
     JUKEBOX_UNROLL
     for (int r = 0; r < ROWS; r++) {
@@ -92,6 +98,7 @@ JUKEBOX_INLINE void tile(const Linear& linear, int panel, const float* x, float*
 }
 
 // Panels first .. end - 1 of one tile of ROWS rows: PANELS at once as long as there are so many.
+// `first` is the first of a group, so that with 2 or more at once none reaches into another.
 template <class Read, int ROWS, int PANELS>
 static void tile_panels(const Linear& linear, int first, int end, const float* x, float* y,
                         int y_stride) {
@@ -116,7 +123,7 @@ JUKEBOX_INLINE int tile_rows(int left) {
 template <class Read>
 static void panels(const Linear& linear, int first, int end, int rows, const float* x, float* y) {
   // so few panels at once that their weights stay in the cache until all rows have used them
-  const int y_stride = padded(linear.out), step = rows > MAX_TILE_ROWS ? 4 : end - first;
+  const int y_stride = padded(linear.out), step = rows > MAX_TILE_ROWS ? GROUP_PANELS : end - first;
   for (int from = first; from < end; from += step) {
     const int to = from + step < end ? from + step : end;
     for (int row = 0; row < rows;) {
@@ -174,7 +181,7 @@ static void apply(const Linear& linear, Window& window, const float* x, int x_st
   if (threads.size() == 1 || linear.panel_bytes() * count < SHARED_BYTES) {
     return any_panels(linear, 0, count, rows, tiles, y);
   }
-  const int part = 8, num_parts = (count + part - 1) / part;
+  const int part = 2 * GROUP_PANELS, num_parts = (count + part - 1) / part;
   threads.parallel_for(num_parts, [&](int i) {
     const int first = i * part, end = first + part < count ? first + part : count;
     any_panels(linear, first, end, rows, tiles, y);

@@ -1,0 +1,139 @@
+"""What a job takes before it is done: time, memory and disk, from a short measurement."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from jukebox_cli.sampling.job import Job
+from jukebox_cli.sampling.level_process import LevelProcess
+from jukebox_cli.sampling.pipeline import choose_worker
+from jukebox_cli.sampling.projection import Projection, Schedule, project, speed_of
+
+if TYPE_CHECKING:
+    from jukebox_cli.sampling.measure import LevelSpeed, Measurement
+
+#: Seconds that each level is sampled for.
+PLAN_SECONDS = 0.2
+#: Bytes of a token and of a sample of audio.
+TOKEN_BYTES, SAMPLE_BYTES = 2, 2
+#: About the bytes of the header of a token file or of audio, and of run.yaml and log.jsonl.
+HEADER_BYTES, RUN_BYTES = 300, 3000
+
+OnStage = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class MeasuredJob:
+    """A job with compute settings, what was measured of it, and how its levels are computed."""
+
+    job: Job
+    measurement: Measurement
+    schedule: Schedule
+
+    @property
+    def levels(self) -> dict[int, LevelSpeed]:
+        """From the top."""
+        return {each.level: each for each in self.measurement.levels}
+
+    def projection(self) -> Projection:
+        return project(self.job, self.levels, self.measurement.decode, self.schedule)
+
+    def memory(self, batch: int) -> int | None:
+        """Bytes at the peak of sampling with batches of a size; None if it is not known."""
+        measured = self.measurement
+        if measured.peak_memory is None or measured.base_memory is None:
+            return None
+        more = [each.window_bytes * (batch - each.speeds[0].batch) for each in measured.levels]
+        if self.schedule.cores == 1:
+            return measured.peak_memory + max([0, *more])
+        num_processes = len(more) - 1 if self.schedule.worker_start else 0
+        return measured.peak_memory + sum(more) + num_processes * measured.base_memory
+
+
+def measure_levels(
+    job: Job,
+    levels: Sequence[int],
+    batch_sizes: Sequence[int],
+    seconds: float,
+    *,
+    started: float,
+    decode: bool = True,
+    on_stage: OnStage = lambda stage: None,
+) -> MeasuredJob:
+    """Measures levels of a job, from the top, with some batch sizes, for `seconds` each.
+
+    started: when the command began, of `time.perf_counter`. Raises InputError as sampling does.
+    """
+    from jukebox_cli.engine.loader import available_cores
+    from jukebox_cli.sampling.compute import with_compute_settings
+    from jukebox_cli.sampling.measure import measure_job
+
+    job = with_compute_settings(job, levels)
+    worker = choose_worker(job, levels)
+    start = perf_counter() - started
+    measurement = measure_job(
+        job,
+        levels,
+        batch_sizes,
+        seconds,
+        keep=worker is not None,
+        decode=decode,
+        on_stage=on_stage,
+    )
+    worker_start = start if worker is LevelProcess else 0.0
+    cores = available_cores() if worker else 1
+    return MeasuredJob(job, measurement, Schedule(start, worker_start, cores))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a job takes."""
+
+    projection: Projection
+    levels: Mapping[int, LevelSpeed]  # those that lack tokens, from the top
+    batch_size: int  # items that are sampled side by side
+    memory: int | None  # bytes at the peak
+    device_memory: int | None  # bytes on a GPU
+    disk: int  # bytes of the items when they are complete, as far as is wanted
+
+    def tokens_per_second(self, level: int) -> float:
+        """Of all items that are sampled side by side."""
+        return speed_of(self.levels[level], self.batch_size).tokens_per_second
+
+
+def plan_job(job: Job, until: str, started: float, on_stage: OnStage = lambda stage: None) -> Plan:
+    """What a job takes until `until` (top, tokens, audio). Samples for a moment, writes nothing.
+
+    started: when the command began, of `time.perf_counter`. Raises InputError as sampling does.
+    """
+    levels = job.incomplete_levels(until)
+    decode = until == "audio" and not all(job.run.has_audio(item, 0) for item in job.items)
+    size = min(job.batch_size, max((len(job.incomplete_items(n)) for n in levels), default=1))
+    measured = measure_levels(
+        job, levels, [size], PLAN_SECONDS, started=started, decode=decode, on_stage=on_stage
+    )
+    return Plan(
+        measured.projection(),
+        measured.levels,
+        size,
+        measured.memory(size),
+        measured.measurement.peak_device_memory,
+        disk_bytes(job, until),
+    )
+
+
+def disk_bytes(job: Job, until: str) -> int:
+    """About the bytes of the job's items when they are complete until `until`."""
+    lowest = job.top_level if until == "top" else 0
+    total = RUN_BYTES
+    for item in job.items:
+        total += len(json.dumps(asdict(job.specs[item]), indent=1))
+        for level in range(lowest, job.grid.num_levels):
+            total += HEADER_BYTES + TOKEN_BYTES * job.num_tokens(level, item)
+        if until == "audio":
+            total += HEADER_BYTES + SAMPLE_BYTES * job.num_samples(item)
+    return total
