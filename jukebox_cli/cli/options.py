@@ -61,6 +61,13 @@ class Format(str, Enum):
     mp3 = "mp3"
 
 
+class StreamFormat(str, Enum):
+    """What is written to the standard output while a song is made."""
+
+    pcm = "pcm"
+    wav = "wav"
+
+
 def validate_out(path: Path | None) -> Path | None:
     """The path. Raises InputError for `-`, because a folder can't be written to stdout."""
     if path == Path("-"):
@@ -106,6 +113,14 @@ Overrides = Annotated[
 ]
 UntilFlag = Annotated[
     Until, typer.Option(help="Stop after the top level's tokens, all tokens, or the audio.")
+]
+StreamFlag = Annotated[
+    StreamFormat | None,
+    typer.Option(
+        help="Write the audio to stdout while it is made, for a player: as WAV, or as raw 16-bit "
+        "little-endian mono.",
+        show_default=False,
+    ),
 ]
 DeviceFlag = Annotated[Device, typer.Option(help="Device to compute on.")]
 EngineFlag = Annotated[
@@ -154,6 +169,14 @@ class ComputeOptions:
     engine: EngineFlag = Engine.auto
     precision: PrecisionFlag = Precision.auto
     batch: Batch = 16
+
+
+@dataclass(frozen=True)
+class ResultOptions:
+    """How far a run is made, and whether its audio is streamed."""
+
+    until: UntilFlag = Until.audio
+    stream: StreamFlag = None
 
 
 @dataclass(frozen=True)

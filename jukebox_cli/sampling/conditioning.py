@@ -83,6 +83,8 @@ class SongConditioner:
     def _read_upper(self, item: int, count: int) -> np.ndarray:
         """The tokens of the level above, as soon as there are at least `count`."""
         level, run = self.level + 1, self.job.run
+        if self.job.live_tokens:
+            return self.job.live_tokens.wait_for(level, item, count)
         while len(self.upper_tokens.get(item, ())) < count:
             if run.num_tokens(level, item) >= count:
                 tokens = run.read_tokens(level, item)

@@ -10,6 +10,7 @@ from typing import Any
 from jukebox_cli.config.token_grid import TokenGrid
 from jukebox_cli.interfaces.conditioner import Song
 from jukebox_cli.registry import Registry
+from jukebox_cli.sampling.live_tokens import LiveTokens
 from jukebox_cli.sampling.windows import (
     SegmentWindows,
     TokenWindow,
@@ -36,8 +37,10 @@ class Job:
     """Some items of a run that are sampled and decoded, and how that is computed.
 
     specs: what was asked for of each item, also of those that are not on disk yet.
-    wait_for_upper: called again and again while another process samples the level above; None if
-        that level must be complete.
+    item_threads: among how many threads the items of a batch are shared out; None: all cores.
+    wait_for_upper: called again and again while another process samples the level above.
+    live_tokens: where threads of this process that sample other levels leave and find tokens.
+        With neither, the level above must be complete.
     """
 
     run: Run
@@ -50,8 +53,10 @@ class Job:
     engine: str = "auto"
     precision: str = "auto"
     batch_size: int = 16
+    item_threads: int | None = None
     progress: StartProgress = no_progress
     wait_for_upper: Callable[[], None] | None = None
+    live_tokens: LiveTokens | None = None
 
     @property
     def grid(self) -> TokenGrid:

@@ -38,7 +38,7 @@ def sample_level(job: Job, level: int) -> None:
     _require_upper_level(job, level, items)
     job.run.require_recorded_tokens(level, [i for i in items if job.specs[i].prompt])
     require_same_weights(job, level, items)
-    from jukebox_cli.engine.loader import load_engine
+    from jukebox_cli.engine.loader import available_cores, load_engine
     from jukebox_cli.model.devices import pick_device
     from jukebox_cli.sampling.compute import record_compute_settings
 
@@ -48,9 +48,9 @@ def sample_level(job: Job, level: int) -> None:
     advance = job.progress(level_stage(level), total - num_missing, total)
     job.log_event("level", level=level, items=items)
     started = time.monotonic()
-    load = lru_cache(maxsize=1)(
-        partial(load_engine, job.model, level, job.registry, pick_device(job.device))
-    )
+    place = (job.model, level, job.registry, pick_device(job.device))
+    item_threads = job.item_threads or available_cores()
+    load = lru_cache(maxsize=1)(partial(load_engine, *place, item_threads=item_threads))
     for batch in _batches(job, level, items):
         _sample_batch(job, level, load, batch, advance)
     seconds = round(time.monotonic() - started, 2)
@@ -58,8 +58,8 @@ def sample_level(job: Job, level: int) -> None:
 
 
 def _require_upper_level(job: Job, level: int, items: Sequence[int]) -> None:
-    """Raises InputError if the level above is incomplete and no other process samples it."""
-    if level == job.top_level or job.wait_for_upper:
+    """Raises InputError if the level above is incomplete and nobody samples it meanwhile."""
+    if level == job.top_level or job.wait_for_upper or job.live_tokens:
         return
     for item in items:
         if job.num_missing_tokens(level + 1, item):
@@ -119,9 +119,14 @@ def _sample_segment(
         for each in batch:
             _save(job, level, prior, each)
 
+    def publish() -> None:
+        assert job.live_tokens
+        for each in batch:
+            job.live_tokens.publish(level, each.item, each.tokens[: each.num_done])
+
     try:
         conditioner = SongConditioner(job, level, prior, _conditioned_items(parts, sampler))
-        callbacks = ProgressCallbacks(advance, save)
+        callbacks = ProgressCallbacks(advance, save, publish if job.live_tokens else None)
         sample_windows(sampler, batch, first.windows, conditioner, callbacks)
     finally:
         save()

@@ -90,10 +90,12 @@ class LevelSampler:
 
 @dataclass(frozen=True)
 class ProgressCallbacks:
-    """`on_tokens(n)` after `every` positions, and `save()` at most once per `save_interval`."""
+    """`on_tokens(n)` after `every` positions, then `publish()` if others wait for the tokens, and
+    `save()` at most once per `save_interval`."""
 
     on_tokens: Callable[[int], None] = lambda _: None
     save: Callable[[], None] = lambda: None
+    publish: Callable[[], None] | None = None
     save_interval: float = 5.0  # seconds
     every: int = 32  # positions between looks at the clock
 
@@ -157,6 +159,9 @@ class WindowSampler:
                     position = self._sample(position, end)
                 callbacks.on_tokens(self._num_new(reported, position))
                 reported = position
+                if callbacks.publish:
+                    self._store(position)
+                    callbacks.publish()
                 if monotonic() - saved_at > callbacks.save_interval:
                     self._store(position)
                     callbacks.save()

@@ -16,7 +16,6 @@ import torch
 from typer.testing import CliRunner
 
 from jukebox_cli.cli import build_app
-from jukebox_cli.engine import library
 from jukebox_cli.registry import Registry
 from jukebox_cli.storage.model import Model
 from support.command_line import SECONDS, SECONDS_OPTION, Jukebox, Refused, stdout_of
@@ -113,24 +112,6 @@ def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine without CUDA and MPS devices."""
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-
-
-@pytest.fixture
-def no_native_engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """An installation that was made without a compiler."""
-
-    def fail(name: str) -> None:
-        raise ModuleNotFoundError(f"No module named '{name}'", name=name)
-
-    def forget() -> None:
-        library.load.cache_clear()
-        library.kernel_names.cache_clear()
-
-    with monkeypatch.context() as patch:
-        patch.setattr(library, "import_module", fail)
-        forget()
-        yield
-    forget()
 
 
 @pytest.fixture
