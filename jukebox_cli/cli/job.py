@@ -57,13 +57,16 @@ def prepare_job(
 
 
 def with_compute_options(job: Job, compute: ComputeOptions) -> Job:
-    """The job with compute options."""
+    """The job with compute options. Raises InputError for slices that can't be."""
+    from jukebox_cli.sampling.slice_plans import parse_parallel
+
     return replace(
         job,
         device=compute.device.value,
         engine=compute.engine.value,
         precision=compute.precision.value,
         batch_size=compute.batch,
+        parallel=parse_parallel(compute.parallel),
     )
 
 

@@ -136,6 +136,15 @@ PrecisionFlag = Annotated[
 Batch = Annotated[
     int, typer.Option(min=1, help="Items sampled at the same time. Does not affect the tokens.")
 ]
+Parallel = Annotated[
+    str | None,
+    typer.Option(
+        help="Slices of each song sampled at the same time, below the top level: faster on a GPU "
+        "or with a large model, with other tokens than one after another; auto takes as many as "
+        "pay.",
+        metavar="N|auto",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress and no messages.")]
 RunFolder = Annotated[
@@ -163,12 +172,13 @@ class RequestOptions:
 
 @dataclass(frozen=True)
 class ComputeOptions:
-    """Device, precision and batch size."""
+    """Device, precision, batch size and slices."""
 
     device: DeviceFlag = Device.auto
     engine: EngineFlag = Engine.auto
     precision: PrecisionFlag = Precision.auto
     batch: Batch = 16
+    parallel: Parallel = None
 
 
 @dataclass(frozen=True)

@@ -70,13 +70,13 @@ def _num_in_turn(job: Job, levels: Sequence[int]) -> int:
 
 def _begin_levels(job: Job, levels: Sequence[int]) -> Job:
     """The job with weights and compute settings recorded for its incomplete levels."""
-    from jukebox_cli.sampling.compute import record_compute_settings
+    from jukebox_cli.sampling.compute import record_settings
 
     job = record_prior_fingerprints(job, levels)
     for level in levels:
         job.model.require_weights(f"prior-{level}")
     # before any level begins: they all write to the items' files
-    return record_compute_settings(job, levels)
+    return record_settings(job, levels)
 
 
 def _sample_levels(job: Job, levels: Sequence[int]) -> None:

@@ -14,7 +14,7 @@ import pytest
 from jukebox_cli.engine import library
 from jukebox_cli.registry import Registry
 from jukebox_cli.sampling import pipeline
-from jukebox_cli.sampling.compute import record_compute_settings, with_compute_settings
+from jukebox_cli.sampling.compute import record_settings, with_compute_settings
 from jukebox_cli.sampling.job import Job
 from jukebox_cli.sampling.run_setup import create_run
 from jukebox_cli.storage.model import Model
@@ -87,7 +87,7 @@ def test_they_are_recorded_in_the_items_files(job: JobMaker) -> None:
     made = job()
     with_compute_settings(made, LEVELS)
     assert chosen(replace(made, specs={0: made.run.item(0)})) == [None] * 3
-    recorded = record_compute_settings(made, [2, 1])
+    recorded = record_settings(made, [2, 1])
     assert chosen(recorded) == [None, NATIVE, NATIVE]
     for item in (0, 1):
         assert made.run.item(item) == recorded.specs[item]
@@ -97,7 +97,7 @@ def test_they_are_recorded_in_the_items_files(job: JobMaker) -> None:
 
 
 def test_a_segment_that_is_begun_keeps_what_it_was_begun_with(job: JobMaker) -> None:
-    made = record_compute_settings(job(engine="torch"), LEVELS)
+    made = record_settings(job(engine="torch"), LEVELS)
     with_tokens(made, {2: 10})
     later = with_compute_settings(replace(made, engine="auto"), LEVELS)
     assert chosen(later) == [NATIVE, NATIVE, TORCH]  # the others had no token yet
@@ -119,14 +119,14 @@ def test_a_segment_that_is_begun_keeps_what_it_was_begun_with(job: JobMaker) -> 
 def test_what_is_asked_for_wins(
     engine: str, precision: str, expected: ComputeSettings, job: JobMaker
 ) -> None:
-    made = record_compute_settings(job(precision="int8"), LEVELS)
+    made = record_settings(job(precision="int8"), LEVELS)
     with_tokens(made, {2: 10})
     again = replace(made, engine=engine, precision=precision)
     assert chosen(with_compute_settings(again, LEVELS))[2] == expected
 
 
 def test_a_complete_segment_is_left_alone(job: JobMaker) -> None:
-    made = record_compute_settings(job(engine="torch"), LEVELS)
+    made = record_settings(job(engine="torch"), LEVELS)
     with_tokens(made, {2: 50})
     longer = {item: spec.extended(1590) for item, spec in made.specs.items()}
     again = with_compute_settings(replace(made, specs=longer, engine="native"), LEVELS)
@@ -135,7 +135,7 @@ def test_a_complete_segment_is_left_alone(job: JobMaker) -> None:
 
 
 def test_each_item_keeps_its_own(job: JobMaker) -> None:
-    made = record_compute_settings(job(engine="torch"), LEVELS)
+    made = record_settings(job(engine="torch"), LEVELS)
     with_tokens(made, {2: 10}, items=(1,))
     again = with_compute_settings(replace(made, engine="auto"), LEVELS)
     assert (chosen(again, 0)[2], chosen(again, 1)[2]) == (NATIVE, TORCH)
@@ -144,7 +144,7 @@ def test_each_item_keeps_its_own(job: JobMaker) -> None:
 def test_a_segment_begun_with_an_engine_that_is_not_installed_is_an_error(
     job: JobMaker, kernels: Callable[..., None]
 ) -> None:
-    made = record_compute_settings(job(engine="native"), LEVELS)
+    made = record_settings(job(engine="native"), LEVELS)
     with_tokens(made, {2: 10})
     kernels()
     again = replace(made, engine="auto")
@@ -171,7 +171,7 @@ def test_items_of_different_settings_are_sampled_apart(job: JobMaker) -> None:
     for item, name in enumerate(whole):
         engine, precision = ("torch", "auto") if name == "torch" else ("auto", "int8")
         alone = replace(both, items=(item,), engine=engine, precision=precision)
-        begun = record_compute_settings(alone, [2])
+        begun = record_settings(alone, [2])
         both = replace(both, specs={**both.specs, item: begun.specs[item]})
         tokens = np.array(whole[name][2, item][:20])
         both.run.write_tokens(2, item, tokens, both.model.config.vqvae)
