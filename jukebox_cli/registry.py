@@ -9,18 +9,18 @@ from dataclasses import dataclass, fields
 from functools import cached_property
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import pluggy
 
+from jukebox_cli.config.plugin_fields import build_dataclass
 from jukebox_cli.config.suggest import unknown_name
 from jukebox_cli.interfaces import hooks
+from jukebox_cli.interfaces.command_options import option_flag
 from jukebox_cli.interfaces.conditioner import Conditioner
 from jukebox_cli.interfaces.contract import ENTRY_POINT_GROUP, PluginError, plugin_errors
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.interfaces.sampler import Sampler
-
-T = TypeVar("T")
 
 #: Options of the commands that also take the options of plugins.
 CORE_FLAGS = frozenset(
@@ -132,9 +132,12 @@ class Registry:
                 words |= {key: list(known) for key, known in conditioner.vocabulary().items()}
         return dict(sorted(words.items()))
 
-    def make_samplers(self, options: Mapping[str, Any]) -> list[Sampler]:
+    def make_samplers(
+        self, options: Mapping[str, Any], label: Callable[[str], str] = str
+    ) -> list[Sampler]:
         """The samplers that the options switch on, in the order in which they run. InputError for
-        an unknown option or a bad value."""
+        an unknown option or a bad value; `label` names an option in it, such as `--top-p`."""
+        hint = "see `jukebox generate --help`"
         owners = {f.name: s for s in self.samplers.values() for f in fields(s)}
         for name in options:
             if name not in owners:
@@ -143,7 +146,8 @@ class Registry:
         for sampler in self.samplers.values():
             values = {f.name: options.get(f.name) for f in fields(sampler)}
             if any(value is not None for value in values.values()):
-                chain.append(build_dataclass(sampler, values, f"sampler '{sampler.name}'"))
+                what = f"sampler '{sampler.name}'"
+                chain.append(build_dataclass(sampler, values, what, label, hint))
         return chain
 
     def add_commands(self, app: object) -> None:
@@ -192,9 +196,9 @@ class Registry:
             for option in (f.name for f in fields(options)):
                 if option in owners or option in CORE_FLAGS:
                     other = f"'{owners[option]}'" if option in owners else "jukebox itself"
-                    flag = "--" + option.replace("_", "-")
                     both = f"plugins '{plugin}' and {other}"
-                    raise PluginError(f"{both} both define the option {flag}", plugin)
+                    message = f"{both} both define the option {option_flag(option)}"
+                    raise PluginError(message, plugin)
                 owners[option] = plugin
 
 
@@ -219,25 +223,6 @@ def _hook_classes(impl: pluggy.HookImpl, hook: str) -> list[Any]:
             what = f"{hook} returned {kind!r}, not a {base.__name__} class with a name"
             raise PluginError(f"plugin '{impl.plugin_name}': {what}", impl.plugin_name)
     return classes
-
-
-def build_dataclass(kind: type[T], values: Mapping[str, Any], what: str) -> T:
-    """A plugin's dataclass from JSON or YAML values, checked against its fields."""
-    from pydantic import TypeAdapter, ValidationError
-
-    names = [f.name for f in fields(kind)]  # type: ignore[arg-type]
-    for key in values:
-        if key not in names:
-            raise unknown_name("setting", key, names, f" of {what}")
-    try:
-        return TypeAdapter(kind).validate_python(dict(values))
-    except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(p) for p in first["loc"])
-        message = first["msg"].removeprefix("Value error, ")
-        got = f" (got {first['input']!r})" if place else ""
-        hint = "see `jukebox plugin list`"
-        raise InputError(f"{what}: {place + ': ' if place else ''}{message}{got}", hint) from None
 
 
 def load_installed(warn: Callable[[str], None]) -> Registry:

@@ -63,7 +63,8 @@ class Temperature(Sampler):
 
     def __post_init__(self) -> None:
         if self.temperature is not None and not 0.001 <= self.temperature < float("inf"):
-            raise ValueError("must be 0.001 or more (for the most likely token use --greedy)")
+            hint = "for the most likely token use --greedy"
+            raise ValueError("must be 0.001 or more", hint)
 
     @property
     def parameters(self) -> Mapping[str, float]:

@@ -9,6 +9,7 @@ import typer
 from jukebox_cli.cli.console import print_result
 from jukebox_cli.cli.groups import command_group
 from jukebox_cli.cli.options import Json
+from jukebox_cli.interfaces.command_options import option_flag
 from jukebox_cli.interfaces.conditioner import Conditioner
 from jukebox_cli.interfaces.sampler import Sampler
 from jukebox_cli.registry import Registry
@@ -32,6 +33,6 @@ def list_plugins(ctx: typer.Context, as_json: Json = False) -> None:
 def _row(
     registry: Registry, kind: str, plugin: type[Conditioner] | type[Sampler], declared: type
 ) -> dict[str, str]:
-    options = " ".join("--" + field.name.replace("_", "-") for field in fields(declared))
+    options = " ".join(option_flag(field.name) for field in fields(declared))
     package = registry.package_of(plugin.__module__)
     return {"kind": kind, "name": plugin.name, "package": package, "options": options}

@@ -12,6 +12,7 @@ from jukebox_cli.audio.manifest import read_conditions
 from jukebox_cli.config.presets import find_preset
 from jukebox_cli.config.schema import ModelConfig, Options, SamplingConfig, SongPreset
 from jukebox_cli.config.yaml_files import load_config, origin_of
+from jukebox_cli.interfaces.command_options import option_flag
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.registry import Registry
 from jukebox_cli.sampling.items import select_items
@@ -212,9 +213,17 @@ def resolve_sampling(
         hop_fractions.append(fraction)
         base = _at(request.sampling, level, _at(config.sampling.options, level, {}))
         merged = {**base, **request.sampler_options}
-        registry.make_samplers(merged)
+        registry.make_samplers(merged, partial(_option_name, request, level))
         options.append(merged)
     return tuple(hop_fractions), tuple(options)
+
+
+def _option_name(request: Request, level: int, name: str) -> str:
+    """What to call a sampling option in an error: `--top-p`, or its key if it was not given."""
+    if name in request.sampler_options:
+        return option_flag(name)
+    owner = "" if level < len(request.sampling) else "the model's "
+    return f"{owner}sampling.options.{level}.{name}"
 
 
 def _validate_hop_fraction(level: int, fraction: float) -> None:
