@@ -61,7 +61,7 @@ def test_what_is_sampled_may_be_the_beginning_of_a_longer_song(
 def test_a_total_is_in_seconds() -> None:
     assert Timing().read({"total": "90"}, Path()) == {"total": 90.0}
     for value in ("long", -1, 0, nan, inf):
-        error = (f"can't read total {value!r}", "write seconds, such as 90")
+        error = (f"can't read total {value!r}", "write seconds, less than 1,000,000, such as 90")
         assert refusal(Timing().read, {"total": value}, Path()) == error
 
 
