@@ -16,6 +16,10 @@ def _set_only(**fields: float | None) -> Mapping[str, float]:
     """The fields that are not None."""
     return {name: value for name, value in fields.items() if value is not None}
 
+#: The largest guidance scale. Beyond it the conditional logits decide alone, and at some scale
+#: the logits are no longer finite numbers (in fp16 early).
+MAX_GUIDANCE = 100.0
+
 
 @dataclass(frozen=True)
 class Guidance(GuidanceSampler):
@@ -34,8 +38,8 @@ class Guidance(GuidanceSampler):
     ] = None
 
     def __post_init__(self) -> None:
-        if self.guidance is not None and not 0 <= self.guidance < float("inf"):
-            raise ValueError("must be 0 or more")
+        if self.guidance is not None and not 0 <= self.guidance <= MAX_GUIDANCE:
+            raise ValueError(f"must be from 0 to {MAX_GUIDANCE:g}", "try 3")
 
     @property
     def needs_unconditional(self) -> bool:

@@ -45,6 +45,7 @@ OPTIONS_HINT = "see `jukebox generate --help`"
             "--temperature must be 0.001 or more, not 0",
             "for the most likely token use --greedy",
         ),
+        (("--guidance", 3e37), "--guidance must be from 0 to 100, not 3e+37", "try 3"),
         (("--top-k", 0), "--top-k must be 1 or more, not 0", OPTIONS_HINT),
         (("--top-p", 2), "--top-p must be more than 0 and at most 1, not 2", OPTIONS_HINT),
         (("--min-p", -1), "--min-p must be from 0 to 1, not -1", OPTIONS_HINT),

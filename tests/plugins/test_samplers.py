@@ -20,7 +20,7 @@ REGISTRY = load_installed(pytest.fail)
 # every sampler
 
 VALUES: dict[str, list[Any]] = {
-    "guidance": [0.0, 1.0, 3.0],
+    "guidance": [0.0, 1.0, 3.0, 100.0],
     "temperature": [0.001, 0.5, 1.0, 3.0],
     "top_k": [1, 3, 1000],
     "top_p": [1e-9, 0.5, 1.0],
@@ -98,7 +98,7 @@ HELP_HINT = "see `jukebox generate --help`"
         ("top_k", (0, -3), "must be 1 or more", HELP_HINT),
         ("top_p", (0.0, 1.5, -1.0, nan), "must be more than 0 and at most 1", HELP_HINT),
         ("min_p", (-0.1, 1.1, nan), "must be from 0 to 1", HELP_HINT),
-        ("guidance", (-1.0, nan, inf), "must be 0 or more", HELP_HINT),
+        ("guidance", (-1.0, 100.5, 3e37, nan, inf), "must be from 0 to 100", "try 3"),
     ],
 )
 def test_an_invalid_option_is_an_error(
