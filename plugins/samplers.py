@@ -16,6 +16,7 @@ def _set_only(**fields: float | None) -> Mapping[str, float]:
     """The fields that are not None."""
     return {name: value for name, value in fields.items() if value is not None}
 
+
 #: The largest guidance scale. Beyond it the conditional logits decide alone, and at some scale
 #: the logits are no longer finite numbers (in fp16 early).
 MAX_GUIDANCE = 100.0
