@@ -96,6 +96,11 @@ class Registry:
         return dict(sorted(classes.items(), key=lambda item: (item[1].order, item[0])))
 
     @property
+    def sampling_options(self) -> list[str]:
+        """The fields of all samplers."""
+        return [f.name for sampler in self.samplers.values() for f in fields(sampler)]
+
+    @property
     def versions(self) -> dict[str, str]:
         """Versions of the packages that the plugins come from, by package."""
         return {info.package: info.version for info in self.found}
@@ -138,10 +143,9 @@ class Registry:
         """The samplers that the options switch on, in the order in which they run. InputError for
         an unknown option or a bad value; `label` names an option in it, such as `--top-p`."""
         hint = "see `jukebox generate --help`"
-        owners = {f.name: s for s in self.samplers.values() for f in fields(s)}
         for name in options:
-            if name not in owners:
-                raise unknown_name("sampling option", name, list(owners))
+            if name not in self.sampling_options:
+                raise unknown_name("sampling option", name, self.sampling_options)
         chain = []
         for sampler in self.samplers.values():
             values = {f.name: options.get(f.name) for f in fields(sampler)}

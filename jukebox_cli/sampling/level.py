@@ -74,7 +74,7 @@ def _batches(job: Job, level: int, items: Sequence[int]) -> list[list[int]]:
     settings. Their seeds and conditions may differ."""
     alike: dict[object, list[int]] = {}
     for item in items:
-        parts = _missing_parts(job, level, item)
+        parts = job.missing_parts(level, item)
         settings = [part.segment.compute_settings(level) for part in parts]
         options = [sorted(part.segment.sampling[level].items()) for part in parts]
         windows = [part.windows for part in parts]
@@ -84,19 +84,13 @@ def _batches(job: Job, level: int, items: Sequence[int]) -> list[list[int]]:
     return [group[i : i + size] for group in alike.values() for i in range(0, len(group), size)]
 
 
-def _missing_parts(job: Job, level: int, item: int) -> list[SegmentWindows]:
-    """The segments of an item that are not complete at a level."""
-    num_sampled = job.num_sampled_tokens(level, item)
-    return [part for part in job.segment_windows(level, item) if part.end > num_sampled]
-
-
 def _sample_batch(
     job: Job, level: int, load: LoadPrior, items: Sequence[int], advance: Advance
 ) -> None:
     """Samples items that have the same windows, segment after segment."""
     from jukebox_cli.engine.loader import torch_threads
 
-    parts = [_missing_parts(job, level, item) for item in items]
+    parts = [job.missing_parts(level, item) for item in items]
     for segment in zip(*parts, strict=True):  # what each item has of one segment
         settings = segment[0].segment.compute_settings(level)
         assert settings, "recorded before a level is sampled"
@@ -111,7 +105,7 @@ def _sample_segment(
     from jukebox_cli.sampling.sampler import LevelSampler, ProgressCallbacks, sample_windows
 
     first, prior = next(iter(parts.values())), loaded.prior
-    samplers = job.registry.make_samplers(first.segment.sampling[level])
+    samplers = job.make_samplers(level, first.segment)
     sampler = LevelSampler(level, prior, samplers, loaded.engine)
     batch = [_partial_tokens(job, level, item, part.segment.seed) for item, part in parts.items()]
 
