@@ -127,7 +127,7 @@ class Job:
         return [part for part in self.segment_windows(level, item) if part.end > num_sampled]
 
     def make_samplers(self, level: int, segment: Segment) -> list[Sampler]:
-        """The samplers of a segment at a level. Raises InputError if the plugin of one is missing."""
+        """The samplers of a segment at a level. Raises InputError if one is not installed."""
         options = segment.sampling[level]
         missing = [name for name in options if name not in self.registry.sampling_options]
         if missing:
