@@ -18,37 +18,25 @@ from jukebox_cli.config.suggest import unknown_name
 from jukebox_cli.interfaces import hooks
 from jukebox_cli.interfaces.command_options import option_flag
 from jukebox_cli.interfaces.conditioner import Conditioner
-from jukebox_cli.interfaces.contract import ENTRY_POINT_GROUP, PluginError, plugin_errors
+from jukebox_cli.interfaces.contract import (
+    ENTRY_POINT_GROUP,
+    PluginError,
+    describe_plugin,
+    hook_error,
+    plugin_errors,
+)
 from jukebox_cli.interfaces.errors import InputError
+from jukebox_cli.interfaces.hook_calls import BASE_CLASSES, call_hook, hook_classes
 from jukebox_cli.interfaces.sampler import Sampler
 
 #: Options of the commands that also take the options of plugins.
 CORE_FLAGS = frozenset(
     [
         *("preset", "model", "out", "seconds", "items", "only", "seed", "until", "device", "batch"),
-        *(
-            "engine",
-            "precision",
-            "dry_run",
-            "dry-run",
-            "set",
-            "overrides",
-            "json",
-            "as_json",
-            "quiet",
-            "audio",
-            "prime",
-            "run",
-        ),
-        *("help", "ctx"),
+        *("engine", "precision", "dry_run", "dry-run", "set", "overrides", "json", "as_json"),
+        *("quiet", "audio", "prime", "run", "help", "ctx"),
     ]
 )
-
-#: The base class of what each hook returns.
-BASE_CLASSES: Mapping[str, type] = {
-    "jukebox_conditioners": Conditioner,
-    "jukebox_samplers": Sampler,
-}
 
 
 @dataclass(frozen=True)
@@ -66,22 +54,31 @@ class Registry:
 
     plugins: modules or other objects with hooks, by the names of their entry points.
     found: the entry points that they come from, as far as these are known.
+    warn: called with a line about each plugin that is broken, which is left out. Without it such a
+        plugin is an error.
 
-    Raises PluginError for a hook that does not exist, for two plugins with the same class name or
-    option, and for hooks that fail.
+    Raises PluginError for a hook that does not exist or fails, without `warn`, and for two plugins
+    with the same class name or option.
     """
 
-    def __init__(self, plugins: Mapping[str, object], found: Iterable[PluginInfo] = ()) -> None:
+    def __init__(
+        self,
+        plugins: Mapping[str, object],
+        found: Iterable[PluginInfo] = (),
+        warn: Callable[[str], None] | None = None,
+    ) -> None:
         self.manager = pluggy.PluginManager("jukebox")
         self.manager.add_hookspecs(hooks)
-        self.found = tuple(found)
+        self._warn = warn
+        self._found = {info.name: info for info in found}
+        self._classes: dict[str, list[tuple[str, Any]]] = {}  # by hook, with their plugins
         self._owners: dict[type, str] = {}  # by class, the plugin that it comes from
         for name in sorted(plugins):
             try:
-                self.manager.register(plugins[name], name)
-            except pluggy.PluginValidationError as error:
-                raise PluginError(f"plugin '{name}': {str(error).splitlines()[-1]}", name) from None
-        self._require_known_hooks()
+                self._add_plugin(name, plugins[name])
+            except InputError as error:
+                self._found.pop(name, None)
+                self._raise_or_warn(error, "the plugin is left out")
         self._require_unique_options()
 
     @cached_property
@@ -94,6 +91,11 @@ class Registry:
         """Sampler classes by name, in the order in which they run."""
         classes: dict[str, type[Sampler]] = self._collect("jukebox_samplers")
         return dict(sorted(classes.items(), key=lambda item: (item[1].order, item[0])))
+
+    @property
+    def found(self) -> tuple[PluginInfo, ...]:
+        """The entry points that were loaded."""
+        return tuple(self._found.values())
 
     @property
     def sampling_options(self) -> list[str]:
@@ -156,40 +158,63 @@ class Registry:
 
     def add_commands(self, app: object) -> None:
         """Call the hook `jukebox_commands` of every plugin."""
-        self._call_all("jukebox_commands", app=app)
+        for impl in self._hook_impls("jukebox_commands"):
+            try:
+                call_hook(impl, "jukebox_commands", self._package(impl.plugin_name), app=app)
+            except InputError as error:
+                self._raise_or_warn(error, "its commands are left out")
 
     def notify(self, run: Path, event: Mapping[str, Any]) -> None:
         """Call the hook `jukebox_event` of every plugin."""
-        self._call_all("jukebox_event", run=run, event=event)
+        for impl in self._hook_impls("jukebox_event"):
+            package = self._package(impl.plugin_name)
+            call_hook(impl, "jukebox_event", package, run=run, event=event)
 
-    def _call_all(self, hook: str, **arguments: object) -> None:
-        for impl in reversed(getattr(self.manager.hook, hook).get_hookimpls()):
-            _call_hook(impl, hook, **arguments)
+    def _raise_or_warn(self, error: InputError, consequence: str) -> None:
+        if self._warn is None:
+            raise error
+        self._warn(f"{error.message}; {consequence}")
+
+    def _hook_impls(self, hook: str) -> list[pluggy.HookImpl]:
+        """The plugins' functions for a hook, in the order in which pluggy calls them."""
+        impls: list[pluggy.HookImpl] = getattr(self.manager.hook, hook).get_hookimpls()
+        return impls[::-1]
+
+    def _package(self, plugin: str) -> str | None:
+        """The package that a plugin comes from, if known."""
+        return self._found[plugin].package if plugin in self._found else None
+
+    def _add_plugin(self, name: str, plugin: object) -> None:
+        """Register a plugin, and collect its classes. PluginError if it is broken."""
+        package = self._package(name)
+        _require_known_hooks(name, package, plugin)
+        try:
+            self.manager.register(plugin, name)
+        except pluggy.PluginValidationError as error:
+            self.manager.unregister(name=name)
+            raise hook_error(name, package, str(error).splitlines()[-1]) from None
+        try:
+            classes = {
+                hook: hook_classes(impl, hook, package)
+                for hook in BASE_CLASSES
+                for impl in self._hook_impls(hook)
+                if impl.plugin_name == name
+            }
+        except InputError:
+            self.manager.unregister(name=name)
+            raise
+        for hook, kinds in classes.items():
+            self._classes.setdefault(hook, []).extend((name, kind) for kind in kinds)
+            self._owners |= dict.fromkeys(kinds, name)
 
     def _collect(self, hook: str) -> dict[str, Any]:
         classes: dict[str, Any] = {}
-        for impl in getattr(self.manager.hook, hook).get_hookimpls():
-            plugin = impl.plugin_name
-            for kind in _hook_classes(impl, hook):
-                if kind.name in classes:
-                    both = f"'{self._owners[classes[kind.name]]}' and '{plugin}'"
-                    raise PluginError(f"plugins {both} both define '{kind.name}'", plugin)
-                classes[kind.name], self._owners[kind] = kind, plugin
+        for plugin, kind in self._classes.get(hook, []):
+            if kind.name in classes:
+                both = f"'{self._owners[classes[kind.name]]}' and '{plugin}'"
+                raise PluginError(f"plugins {both} both define '{kind.name}'", plugin)
+            classes[kind.name] = kind
         return dict(sorted(classes.items()))
-
-    def _require_known_hooks(self) -> None:
-        known = [name for name in dir(hooks) if name.startswith("jukebox_")]
-        for owner, plugin in self.manager.list_name_plugin():
-            for name in dir(plugin):
-                function = getattr(plugin, name)
-                if not name.startswith("jukebox_") or not inspect.isroutine(function):
-                    continue
-                if name not in known:
-                    error = unknown_name("hook", name, known)
-                    raise PluginError(f"plugin '{owner}': {error.message}", owner, error.hint)
-                if not hasattr(function, "jukebox_impl"):
-                    message = f"plugin '{owner}': {name} is not marked as a hook"
-                    raise PluginError(message, owner, "write @hookimpl above it")
 
     def _require_unique_options(self) -> None:
         owners: dict[str, str] = {}
@@ -206,34 +231,27 @@ class Registry:
                 owners[option] = plugin
 
 
-def _call_hook(impl: pluggy.HookImpl, hook: str, **arguments: object) -> Any:
-    """What a hook returns, called with those of the arguments that it declares."""
-    try:
-        return impl.function(*(arguments[name] for name in impl.argnames))
-    except InputError:
-        raise
-    except Exception as error:
-        what = f"{hook} raised {type(error).__name__}: {error}"
-        raise PluginError(f"plugin '{impl.plugin_name}': {what}", impl.plugin_name) from error
-
-
-def _hook_classes(impl: pluggy.HookImpl, hook: str) -> list[Any]:
-    """The classes that a hook returns. PluginError for anything else."""
-    base = BASE_CLASSES[hook]
-    returned = _call_hook(impl, hook)
-    classes = list(returned) if isinstance(returned, Iterable) else [returned]
-    for kind in classes:
-        if not (isinstance(kind, type) and issubclass(kind, base) and hasattr(kind, "name")):
-            what = f"{hook} returned {kind!r}, not a {base.__name__} class with a name"
-            raise PluginError(f"plugin '{impl.plugin_name}': {what}", impl.plugin_name)
-    return classes
+def _require_known_hooks(plugin: str, package: str | None, module: object) -> None:
+    """PluginError for functions of a plugin that have the name of a hook, but are none."""
+    known = [name for name in dir(hooks) if name.startswith("jukebox_")]
+    source = describe_plugin(plugin, package)
+    for name in dir(module):
+        function = getattr(module, name)
+        if not name.startswith("jukebox_") or not inspect.isroutine(function):
+            continue
+        if name not in known:
+            error = unknown_name("hook", name, known)
+            raise PluginError(f"plugin {source}: {error.message}", plugin, error.hint)
+        if not hasattr(function, "jukebox_impl"):
+            message = f"plugin {source}: {name} is not marked as a hook"
+            raise PluginError(message, plugin, "write @hookimpl above it")
 
 
 def load_installed(warn: Callable[[str], None]) -> Registry:
     """The registry of all entry points in the group `jukebox`.
 
-    `JUKEBOX_BLOCK=a,b` in the environment leaves plugins out. A plugin that fails to import is left
-    out too; `warn` is called with a line about it.
+    `JUKEBOX_BLOCK=a,b` in the environment leaves plugins out. A plugin that is broken is left out
+    too; `warn` is called with a line about it.
     """
     blocked = blocked_plugins()
     plugins: dict[str, object] = {}
@@ -251,7 +269,7 @@ def load_installed(warn: Callable[[str], None]) -> Registry:
             warn(_load_failure(point, error))
             continue
         found.append(_plugin_info(point))
-    return Registry(plugins, found)
+    return Registry(plugins, found, warn)
 
 
 def blocked_plugins() -> set[str]:

@@ -79,9 +79,19 @@ def method_error(part: object, method: str, problem: str, name: str | None = Non
     point = find_entry_point(type(part).__module__, name)
     plugin = point.name if point else name
     package = point.dist.name if point and point.dist else None
-    source = f" (package {package})" if package else ""
     called = method if plugin == name else f"{name}.{method}"
-    return PluginError(f"plugin '{plugin}'{source}: {called}() {problem}", plugin, _advice(package))
+    return hook_error(plugin, package, f"{called}() {problem}")
+
+
+def hook_error(plugin: str, package: str | None, problem: str) -> PluginError:
+    """The error for a plugin that broke the contract, of a package if that is known."""
+    source = describe_plugin(plugin, package)
+    return PluginError(f"plugin {source}: {problem}", plugin, _advice(package))
+
+
+def describe_plugin(plugin: str, package: str | None) -> str:
+    """`'energy' (package jukebox-energy)`, or `'energy'` if no package is known."""
+    return f"'{plugin}' (package {package})" if package else f"'{plugin}'"
 
 
 def _advice(package: str | None) -> str | None:
