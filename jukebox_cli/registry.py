@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -19,8 +18,11 @@ from jukebox_cli.interfaces import hooks
 from jukebox_cli.interfaces.command_options import option_flag
 from jukebox_cli.interfaces.conditioner import Conditioner
 from jukebox_cli.interfaces.contract import (
+    CORE_PACKAGE,
     ENTRY_POINT_GROUP,
     PluginError,
+    blocked_hint,
+    blocked_plugins,
     describe_plugin,
     hook_error,
     plugin_errors,
@@ -209,11 +211,11 @@ class Registry:
 
     def _collect(self, hook: str) -> dict[str, Any]:
         classes: dict[str, Any] = {}
+        owners: dict[str, str] = {}
         for plugin, kind in self._classes.get(hook, []):
             if kind.name in classes:
-                both = f"'{self._owners[classes[kind.name]]}' and '{plugin}'"
-                raise PluginError(f"plugins {both} both define '{kind.name}'", plugin)
-            classes[kind.name] = kind
+                raise self._clash(owners[kind.name], plugin, f"'{kind.name}'")
+            classes[kind.name], owners[kind.name] = kind, plugin
         return dict(sorted(classes.items()))
 
     def _require_unique_options(self) -> None:
@@ -224,11 +226,18 @@ class Registry:
             plugin = self._owners[kind]
             for option in (f.name for f in fields(options)):
                 if option in owners or option in CORE_FLAGS:
-                    other = f"'{owners[option]}'" if option in owners else "jukebox itself"
-                    both = f"plugins '{plugin}' and {other}"
-                    message = f"{both} both define the option {option_flag(option)}"
-                    raise PluginError(message, plugin)
+                    what = f"the option {option_flag(option)}"
+                    raise self._clash(owners.get(option), plugin, what)
                 owners[option] = plugin
+
+    def _clash(self, first: str | None, second: str, what: str) -> PluginError:
+        """The error for two plugins that define the same, or for one and the core (None). Its hint
+        is about one that others wrote."""
+        names = [first, second] if first else [second]
+        sources = [describe_plugin(name, self._package(name)) for name in names]
+        both = " and ".join([*sources, *([] if first else ["jukebox itself"])])
+        others = [name for name in names if self._package(name) != CORE_PACKAGE]
+        return PluginError(f"plugins {both} both define {what}", (others or names)[-1])
 
 
 def _require_known_hooks(plugin: str, package: str | None, module: object) -> None:
@@ -270,17 +279,6 @@ def load_installed(warn: Callable[[str], None]) -> Registry:
             continue
         found.append(_plugin_info(point))
     return Registry(plugins, found, warn)
-
-
-def blocked_plugins() -> set[str]:
-    """The plugins that the environment switches off."""
-    names = os.environ.get("JUKEBOX_BLOCK", "").split(",")
-    return {name.strip() for name in names if name.strip()}
-
-
-def blocked_hint(name: str) -> str:
-    """What to do about a plugin that is needed and switched off."""
-    return f"JUKEBOX_BLOCK={name} switches it off: leave that out"
 
 
 def _plugin_info(point: EntryPoint) -> PluginInfo:

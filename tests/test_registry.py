@@ -17,7 +17,7 @@ from jukebox_cli.cli import app as app_module
 from jukebox_cli.cli import build_app
 from jukebox_cli.cli.console import print_warning
 from jukebox_cli.interfaces.contract import PluginError
-from jukebox_cli.registry import CORE_FLAGS, Registry, load_installed
+from jukebox_cli.registry import CORE_FLAGS, PluginInfo, Registry, load_installed
 from jukebox_cli.sampling.request import build_request
 from support.plugins import Mood, Noise, Plain, block_hint, plugin_with
 from support.results import refusal
@@ -96,6 +96,28 @@ def test_two_plugins_with_one_option_are_refused() -> None:
             "plugins 'bolt' and 'acme' both define the option --mood",
         )
         assert hint in (block_hint("acme"), block_hint("bolt"))
+
+
+@pytest.mark.parametrize("name", ["acme", "zest"])  # before and after the name of the other
+def test_a_clash_with_a_first_party_plugin_asks_to_switch_off_the_other(name: str) -> None:
+    @dataclass(frozen=True)
+    class Louder(Noise):
+        name: ClassVar[str] = "louder"
+
+    names = {"samplers": "jukebox-cli", name: "acme-music"}
+    found = [PluginInfo(plugin, plugin, package, "1") for plugin, package in names.items()]
+    plugins = {"samplers": plugin_with(Noise), name: plugin_with(Louder)}
+    message, hint = refusal(lambda: Registry(plugins, found))
+    assert message in (
+        f"plugins 'samplers' (package jukebox-cli) and '{name}' (package acme-music) "
+        "both define the option --noise",
+        f"plugins '{name}' (package acme-music) and 'samplers' (package jukebox-cli) "
+        "both define the option --noise",
+    )
+    assert hint == block_hint(name)
+    message, hint = refusal(lambda: Registry(plugins | {name: plugin_with(Noise)}, found))
+    assert message.endswith(" both define 'noise'")
+    assert hint == block_hint(name)
 
 
 def test_an_option_of_the_core_is_refused() -> None:

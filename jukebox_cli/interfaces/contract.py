@@ -8,6 +8,7 @@ permission, no memory), which are shown as they are.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import EntryPoint, entry_points
@@ -100,6 +101,17 @@ def _advice(package: str | None) -> str | None:
     if package == CORE_PACKAGE:
         return "please report it; `jukebox --traceback ...` shows where"
     return f"report it to the authors of {package}; `jukebox --traceback ...` shows where"
+
+
+def blocked_plugins() -> set[str]:
+    """The plugins that the environment switches off."""
+    names = os.environ.get("JUKEBOX_BLOCK", "").split(",")
+    return {name.strip() for name in names if name.strip()}
+
+
+def blocked_hint(name: str) -> str:
+    """What to do about a plugin that is needed and switched off."""
+    return f"JUKEBOX_BLOCK={name} switches it off: leave that out"
 
 
 def find_entry_point(module: str, name: str) -> EntryPoint | None:

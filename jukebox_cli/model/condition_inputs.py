@@ -13,10 +13,15 @@ import numpy as np
 from jukebox_cli.config.schema import ModelConfig, Options
 from jukebox_cli.interfaces.command_options import option_flag
 from jukebox_cli.interfaces.conditioner import Conditioner, PriorShape, Song, Window
-from jukebox_cli.interfaces.contract import method_error, plugin_errors
+from jukebox_cli.interfaces.contract import (
+    blocked_hint,
+    blocked_plugins,
+    method_error,
+    plugin_errors,
+)
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.model.plugin_calls import encode_song, require_same_shapes, stack_songs
-from jukebox_cli.registry import Registry, blocked_hint, blocked_plugins
+from jukebox_cli.registry import Registry
 from jukebox_cli.storage.model import Model
 
 #: Arrays by conditioner and argument name, each with a leading batch axis.

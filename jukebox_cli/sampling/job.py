@@ -10,9 +10,10 @@ from typing import Any
 from jukebox_cli.config.token_grid import TokenGrid
 from jukebox_cli.interfaces.command_options import option_flag
 from jukebox_cli.interfaces.conditioner import Song
+from jukebox_cli.interfaces.contract import blocked_plugins
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.interfaces.sampler import Sampler
-from jukebox_cli.registry import Registry, blocked_plugins
+from jukebox_cli.registry import Registry
 from jukebox_cli.sampling.windows import (
     SegmentWindows,
     TokenWindow,
