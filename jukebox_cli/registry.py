@@ -260,12 +260,16 @@ def load_installed(warn: Callable[[str], None]) -> Registry:
     """The registry of all entry points in the group `jukebox`.
 
     `JUKEBOX_BLOCK=a,b` in the environment leaves plugins out. A plugin that is broken is left out
-    too; `warn` is called with a line about it.
+    too. `warn` is called with a line about it, and about a blocked name that no plugin has.
     """
     blocked = blocked_plugins()
     plugins: dict[str, object] = {}
     found = []
-    for point in sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda point: point.name):
+    points = sorted(entry_points(group=ENTRY_POINT_GROUP), key=lambda point: point.name)
+    for name in sorted(blocked - {point.name for point in points}):
+        error = unknown_name("plugin", name, [point.name for point in points])
+        warn(f"JUKEBOX_BLOCK: {error.message}; {error.hint}")
+    for point in points:
         if point.name in blocked:
             continue
         if point.name in plugins:
