@@ -25,6 +25,7 @@ from jukebox_cli.interfaces.contract import (
     blocked_plugins,
     describe_plugin,
     hook_error,
+    load_failure,
     plugin_errors,
 )
 from jukebox_cli.interfaces.errors import InputError
@@ -109,10 +110,17 @@ class Registry:
         """Versions of the packages that the plugins come from, by package."""
         return {info.package: info.version for info in self.found}
 
-    def package_of(self, module: str) -> str:
-        """The package whose entry point names a module or the package around it, else `-`."""
-        packages = (i.package for i in self.found if f"{module}.".startswith(f"{i.module}."))
-        return next(packages, "-")
+    def package_of(self, plugin: str) -> str | None:
+        """The package that a plugin comes from, if known."""
+        return self._found[plugin].package if plugin in self._found else None
+
+    def plugin_of(self, kind: type) -> str:
+        """The plugin that a conditioner or sampler class comes from."""
+        return self._owners[kind]
+
+    def plugins_with(self, hook: str) -> list[str]:
+        """The plugins that have a hook, sorted."""
+        return sorted(impl.plugin_name for impl in self._hook_impls(hook))
 
     def packages_of(self, names: Iterable[str]) -> dict[str, str]:
         """Package and version, such as `jukebox-energy 0.1`, by the name of the conditioner that
@@ -162,14 +170,14 @@ class Registry:
         """Call the hook `jukebox_commands` of every plugin."""
         for impl in self._hook_impls("jukebox_commands"):
             try:
-                call_hook(impl, "jukebox_commands", self._package(impl.plugin_name), app=app)
+                call_hook(impl, "jukebox_commands", self.package_of(impl.plugin_name), app=app)
             except InputError as error:
                 self._raise_or_warn(error, "its commands are left out")
 
     def notify(self, run: Path, event: Mapping[str, Any]) -> None:
         """Call the hook `jukebox_event` of every plugin."""
         for impl in self._hook_impls("jukebox_event"):
-            package = self._package(impl.plugin_name)
+            package = self.package_of(impl.plugin_name)
             call_hook(impl, "jukebox_event", package, run=run, event=event)
 
     def _raise_or_warn(self, error: InputError, consequence: str) -> None:
@@ -182,13 +190,9 @@ class Registry:
         impls: list[pluggy.HookImpl] = getattr(self.manager.hook, hook).get_hookimpls()
         return impls[::-1]
 
-    def _package(self, plugin: str) -> str | None:
-        """The package that a plugin comes from, if known."""
-        return self._found[plugin].package if plugin in self._found else None
-
     def _add_plugin(self, name: str, plugin: object) -> None:
         """Register a plugin, and collect its classes. PluginError if it is broken."""
-        package = self._package(name)
+        package = self.package_of(name)
         _require_known_hooks(name, package, plugin)
         try:
             self.manager.register(plugin, name)
@@ -234,9 +238,9 @@ class Registry:
         """The error for two plugins that define the same, or for one and the core (None). Its hint
         is about one that others wrote."""
         names = [first, second] if first else [second]
-        sources = [describe_plugin(name, self._package(name)) for name in names]
+        sources = [describe_plugin(name, self.package_of(name)) for name in names]
         both = " and ".join([*sources, *([] if first else ["jukebox itself"])])
-        others = [name for name in names if self._package(name) != CORE_PACKAGE]
+        others = [name for name in names if self.package_of(name) != CORE_PACKAGE]
         return PluginError(f"plugins {both} both define {what}", (others or names)[-1])
 
 
@@ -279,7 +283,7 @@ def load_installed(warn: Callable[[str], None]) -> Registry:
         try:
             plugins[point.name] = point.load()
         except Exception as error:
-            warn(_load_failure(point, error))
+            warn(load_failure(point, error))
             continue
         found.append(_plugin_info(point))
     return Registry(plugins, found, warn)
@@ -288,11 +292,3 @@ def load_installed(warn: Callable[[str], None]) -> Registry:
 def _plugin_info(point: EntryPoint) -> PluginInfo:
     package, version = (point.dist.name, point.dist.version) if point.dist else ("-", "-")
     return PluginInfo(point.name, point.module, package, version)
-
-
-def _load_failure(point: EntryPoint, error: Exception) -> str:
-    package = point.dist.name if point.dist else point.value
-    return (
-        f"plugin '{point.name}' of {package} cannot be loaded and is left out: "
-        f"{type(error).__name__}: {error}"
-    )

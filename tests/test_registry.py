@@ -55,8 +55,10 @@ def test_first_party_plugins_are_found_by_entry_point(registry: Registry) -> Non
     assert [*registry.samplers][:2] == ["guidance", "temperature"]
     assert [*registry.samplers][-1] == "greedy"
     assert registry.versions["jukebox-cli"]
-    assert registry.package_of("jukebox_plugins.artist") == "jukebox-cli"
-    assert registry.package_of("somewhere.else") == "-"
+    assert registry.package_of("artist") == "jukebox-cli"
+    assert registry.package_of("nosuch") is None
+    assert registry.plugin_of(registry.samplers["top-k"]) == "samplers"
+    assert {"lyrics", "report"} <= set(registry.plugins_with("jukebox_commands"))
 
 
 def test_two_conditioners_of_one_name_are_refused() -> None:

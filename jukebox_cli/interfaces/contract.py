@@ -103,6 +103,15 @@ def _advice(package: str | None) -> str | None:
     return f"report it to the authors of {package}; `jukebox --traceback ...` shows where"
 
 
+def load_failure(point: EntryPoint, error: Exception) -> str:
+    """The warning about a plugin that could not be imported."""
+    package = point.dist.name if point.dist else point.value
+    return (
+        f"plugin '{point.name}' of {package} cannot be loaded and is left out: "
+        f"{type(error).__name__}: {error}"
+    )
+
+
 def blocked_plugins() -> set[str]:
     """The plugins that the environment switches off."""
     names = os.environ.get("JUKEBOX_BLOCK", "").split(",")
