@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -43,13 +43,10 @@ def plan_extension(
     Raises InputError if `out` is another run, or if an incomplete run was to be copied.
     """
     is_copy = out is not None and out.resolve() != job.run.path.resolve()
-    is_incomplete = any(job.incomplete_items(level) for level in _begun_levels(job))
-    if is_copy and is_incomplete:
-        hint = f"finish it first: `jukebox upsample {job.run.path}`"
-        raise InputError(f"{job.run.path} is incomplete", hint)
-    if is_incomplete or (
-        not is_copy and audio and any(map(job.run.is_longer_than_audio, job.items))
-    ):
+    incomplete = {i for level in _begun_levels(job) for i in job.incomplete_items(level)}
+    if is_copy and incomplete:
+        raise InputError(f"{job.run.path} is incomplete", _finish_hint(job, incomplete))
+    if incomplete or (not is_copy and audio and any(map(job.run.is_longer_than_audio, job.items))):
         return job
     run = Run(out) if out is not None and is_copy else job.run
     conditions = read_conditions(job.registry, options, Path())
@@ -102,6 +99,13 @@ def extend(job: Job, more: Job) -> None:
         more.run.write_item(item, more.specs[item])
     seconds = [round(more.num_samples(i) / more.config.sample_rate, 3) for i in items]
     more.log_event("continue", items=items, seconds=seconds)
+
+
+def _finish_hint(job: Job, incomplete: Set[int]) -> str:
+    """What to do to copy a run of which some items are incomplete."""
+    hint = f"finish it first: `jukebox upsample {job.run.path}`"
+    complete = ",".join(str(item) for item in job.items if item not in incomplete)
+    return f"{hint}; or copy what is complete: --only {complete}" if complete else hint
 
 
 def _begun_levels(job: Job) -> list[int]:

@@ -111,7 +111,7 @@ def test_an_incomplete_run_is_finished_first(job: Job, tmp_path: Path) -> None:
     assert plan(job) is job
     assert refusal(plan, job, tmp_path / "copy") == (
         f"{job.run.path} is incomplete",
-        f"finish it first: `jukebox upsample {job.run.path}`",
+        f"finish it first: `jukebox upsample {job.run.path}`; or copy what is complete: --only 0",
     )
 
 
