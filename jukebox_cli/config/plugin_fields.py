@@ -63,7 +63,7 @@ def _refused(
     condition = str(message).removeprefix(f"{name} ")
     if condition.startswith("must "):
         return InputError(f"{label(name)} {condition}, not {_shown(values[name])}", hint)
-    if str(message).startswith(name):
+    if name in str(message):
         return InputError(f"{what}: {message}", hint)
     return InputError(f"{label(name)} {_shown(values[name])}: {message}", hint)
 
