@@ -131,8 +131,12 @@ def _merge_conditions(
     those of options to the working folder.
 
     Each is read alone. If that fails, a conditioner that has values of both reads them together:
-    some values are only valid together.
+    some values are only valid together. An empty option is that of a script whose variable is not
+    set: it must not take away what the preset has.
     """
+    for empty in empty_options(options, source.preset.song):
+        hint = f"leave it out; --set song.{empty}=null makes the song without it"
+        raise InputError(f"{option_flag(empty)} is empty, but the preset has one", hint)
     kept = {key: value for key, value in source.preset.song.items() if key not in options}
     try:
         return _read(registry, kept, source.folder) | _read(registry, options, Path())
@@ -144,6 +148,12 @@ def _merge_conditions(
         except InputError:
             key = _faulty_key(registry, kept, source.folder, error)
             raise source.with_origin(error, "song", key) if key else error from None
+
+
+def empty_options(options: Mapping[str, Any], song: Mapping[str, Any]) -> list[str]:
+    """The options that are empty texts where a song has a value."""
+    empty = [key for key, value in options.items() if isinstance(value, str) and not value.strip()]
+    return [key for key in empty if song.get(key)]
 
 
 def _read(registry: Registry, values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
