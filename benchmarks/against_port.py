@@ -13,7 +13,7 @@ import argparse
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,9 +27,12 @@ from transformers.models.deprecated.jukebox import modeling_jukebox as port
 from transformers.utils import logging
 
 from jukebox_cli.config.schema import PriorConfig
+from jukebox_cli.engine.footprint import weight_bytes
+from jukebox_cli.engine.machine import read_bandwidth
 from jukebox_cli.engine.native import NativeEngine, NativePrior
 from jukebox_cli.interfaces.sampler import SamplingParameters
 from jukebox_cli.model.conditioning import Conditioning
+from jukebox_cli.model.loader import is_large
 from jukebox_cli.model.prior import Prior
 
 CODEBOOK_SIZE = 2048
@@ -200,17 +203,16 @@ def measure_shape(shape: Shape, rounds: int) -> list[Row]:
             tasks[_case("native", precision, batch, count)] = speed
     rows = measure_in_turns(tasks, rounds, "tokens/s")
     torch.set_num_threads(max(threads))
-    named = [Row(f"{shape.name}: {row.name}", *_rest(row)) for row in rows]
-    equal = single_row(f"{shape.name}: greedy tokens equal", "", both.greedy_tokens_are_equal())
-    return [*named, *_ratios(shape, {row.name: row.value for row in rows}, threads), equal]
+    speeds = {row.name: row.value for row in rows}
+    equal = single_row("greedy tokens equal", "", both.greedy_tokens_are_equal())
+    rows += [*_ratios(shape, speeds, threads), equal]
+    if is_large(both.prior):
+        rows += _shares_of_the_read_limit(both, speeds, threads)
+    return [replace(row, name=f"{shape.name}: {row.name}") for row in rows]
 
 
 def _case(program: str, precision: str, batch: int, num_threads: int) -> str:
     return f"{program}, {precision}, batch {batch}, threads {num_threads}"
-
-
-def _rest(row: Row) -> tuple[float, str, float, float, int]:
-    return row.value, row.unit, row.lowest, row.highest, row.count
 
 
 def _ratios(shape: Shape, speeds: Mapping[str, float], threads: Sequence[int]) -> list[Row]:
@@ -221,12 +223,30 @@ def _ratios(shape: Shape, speeds: Mapping[str, float], threads: Sequence[int]) -
 
     return [
         single_row(
-            f"{shape.name}: native {precision} over port, batch {batch}",
+            f"native {precision} over port, batch {batch}",
             "x",
             best("native", precision, batch) / best("port", "fp32", batch),
         )
         for precision, batch in shape.cases
     ]
+
+
+def _shares_of_the_read_limit(
+    both: Comparison, speeds: Mapping[str, float], threads: Sequence[int]
+) -> list[Row]:
+    """For one row: the bytes of weights that are read, over what the memory gives."""
+    cpu = torch.device("cpu")
+    limits = {count: read_bandwidth(cpu, count) for count in threads}
+    rows = [
+        single_row(f"read limit, threads {count}", "GB/s", limit / 1e9)
+        for count, limit in limits.items()
+    ]
+    for precision in (precision for precision, batch in both.shape.cases if batch == 1):
+        read = weight_bytes(both.prior, precision)
+        for count, limit in limits.items():
+            of_limit = speeds[_case("native", precision, 1, count)] * read / limit
+            rows.append(single_row(f"share of it, {precision}, threads {count}", "", of_limit))
+    return rows
 
 
 def parse_arguments() -> argparse.Namespace:

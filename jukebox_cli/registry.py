@@ -35,9 +35,9 @@ from jukebox_cli.interfaces.sampler import Sampler
 #: Options of the commands that also take the options of plugins.
 CORE_FLAGS = frozenset(
     [
-        *("preset", "model", "out", "seconds", "items", "only", "seed", "until", "device", "batch"),
-        *("engine", "precision", "dry_run", "dry-run", "set", "overrides", "json", "as_json"),
-        *("quiet", "audio", "prime", "run", "help", "ctx"),
+        *("preset", "model", "out", "seconds", "items", "only", "seed", "set", "overrides"),
+        *("until", "stream", "dry_run", "dry-run", "audio", "prime", "run"),
+        *("device", "engine", "precision", "batch", "json", "as_json", "quiet", "help", "ctx"),
     ]
 )
 

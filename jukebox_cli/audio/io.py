@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -176,6 +178,28 @@ def write_audio(path: Path, blocks: Iterable[Audio], sample_rate: int) -> None:
         finally:
             if sink.error:
                 raise sink.error
+
+
+def to_int16(block: Audio) -> np.ndarray:
+    """The 16-bit samples that `write_audio` would write to a WAV file, to the bit: int16 (N,)."""
+    import soundfile
+
+    data = BytesIO()
+    # libsndfile rounds in its own way
+    with soundfile.SoundFile(data, "w", 8000, 1, "PCM_16", "LITTLE", "RAW") as sound:
+        sound.write(np.clip(block, -1.0, 1.0))
+    return np.frombuffer(data.getvalue(), "<i2")
+
+
+def wav_header(num_samples: int, sample_rate: int) -> bytes:
+    """The header of a mono 16-bit WAV file of so many samples, as `write_audio` writes it.
+
+    Sizes that don't fit into 32 bits are the largest that do, which players take for unknown.
+    """
+    num_bytes, largest = 2 * num_samples, 0xFFFFFFFF
+    riff = struct.pack("<4sI4s", b"RIFF", min(36 + num_bytes, largest), b"WAVE")
+    form = struct.pack("<4sIHHIIHH", b"fmt ", 16, 1, 1, sample_rate, 2 * sample_rate, 2, 16)
+    return riff + form + struct.pack("<4sI", b"data", min(num_bytes, largest))
 
 
 def _write_blocks(

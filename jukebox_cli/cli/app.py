@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import re
 import signal
 import sys
@@ -21,6 +20,7 @@ from jukebox_cli.cli import (
     generate,
     model,
     plan,
+    play,
     plugin,
     preset,
     run,
@@ -31,6 +31,7 @@ from jukebox_cli.cli import (
 )
 from jukebox_cli.cli.console import (
     Exit,
+    discard_stdout,
     exit_code,
     print_error,
     print_warning,
@@ -43,7 +44,7 @@ from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.registry import Registry, load_installed
 
 #: Modules with commands, in the order of `jukebox --help`.
-COMMANDS = (generate, continue_, upsample, decode, tokenize, plan, bench)
+COMMANDS = (generate, continue_, upsample, decode, play, tokenize, plan, bench)
 GROUPS = (run, model, preset, plugin, examples)
 
 
@@ -184,18 +185,13 @@ def _flush_stdout() -> None:
     try:
         sys.stdout.flush()
     except BrokenPipeError:
-        _discard_stdout()
+        discard_stdout()
         raise
     except OSError as error:
         raise _stdout_error(error) from None
 
 
 def _stdout_error(error: OSError) -> InputError:
-    _discard_stdout()
+    discard_stdout()
     message = f"can't write to the standard output: {error.strerror}"
     return InputError(message, "free some space, or redirect it elsewhere")
-
-
-def _discard_stdout() -> None:
-    """Drops what is buffered: Python would try to write it again at exit."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

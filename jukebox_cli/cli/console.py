@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import IntEnum
+from io import UnsupportedOperation
 from typing import TYPE_CHECKING, Any
 
 from jukebox_cli.interfaces.errors import InputError, InputWarning
@@ -33,6 +35,10 @@ class Exit(IntEnum):
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM was received; handled like Ctrl-C, with an exit code of its own."""
+
+
+class PlayerClosed(KeyboardInterrupt):
+    """What reads the standard output has ended; handled like Ctrl-C."""
 
 
 def raise_terminated(signal_number: int, frame: object) -> None:
@@ -108,6 +114,12 @@ def format_bytes(count: int) -> str:
     if count >= 1e9:
         return f"{count / 1e9:.1f} GB"
     return f"{count / 1e6:.0f} MB" if count >= 1e7 else f"{count / 1e6:.1f} MB"
+
+
+def discard_stdout() -> None:
+    """Drops what is buffered for stdout: Python would try to write it again at exit."""
+    with suppress(UnsupportedOperation):  # where it is no file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager

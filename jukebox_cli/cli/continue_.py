@@ -16,8 +16,8 @@ from jukebox_cli.cli.options import (
     ComputeOptions,
     OutputOptions,
     RequestOptions,
+    ResultOptions,
     Until,
-    UntilFlag,
     validate_out,
 )
 from jukebox_cli.interfaces.errors import InputError
@@ -67,7 +67,7 @@ def continue_(
     ctx: typer.Context,
     *,
     options: ContinueOptions,
-    until: UntilFlag = Until.audio,
+    result: ResultOptions,
     compute: ComputeOptions,
     output: OutputOptions,
     plugins: PluginOptions,
@@ -83,10 +83,10 @@ def continue_(
     if (options.run is None) == (options.audio is None):
         raise InputError("continue needs a RUN or --audio, and not both", "see --help")
     if options.run is not None:
-        job = _extend_run(ctx.obj, options.run, options, plugins, compute, until, output)
+        job = _extend_run(ctx.obj, options.run, options, plugins, compute, result, output)
     elif options.audio is not None:
-        job = _continue_recording(ctx.obj, options.audio, options, plugins, compute, until)
-    complete_job(job, until, output)
+        job = _continue_recording(ctx.obj, options.audio, options, plugins, compute, result, output)
+    complete_job(job, result, output)
 
 
 def _extend_run(
@@ -95,7 +95,7 @@ def _extend_run(
     options: ContinueOptions,
     plugins: PluginOptions,
     compute: ComputeOptions,
-    until: Until,
+    result: ResultOptions,
     output: OutputOptions,
 ) -> Job:
     """Extends a run or a copy of it; the new tokens are not sampled yet."""
@@ -106,11 +106,11 @@ def _extend_run(
     job = reopen_job(path, registry, options.only, options.model)
     _validate_run_options(options, plugins)
     seed = None if options.seed is None else validate_seed(options.seed)
-    with_audio = until is Until.audio
+    with_audio = result.until is Until.audio
     extended = plan_extension(
         job, options.seconds, plugins.conditions, seed, options.out, with_audio
     )
-    prepared = prepare_job(extended, compute, until)
+    prepared = prepare_job(extended, compute, result, output)
     if extended is job:
         print_note(
             "the run is incomplete: this finishes it; run the same command again to extend it",
@@ -138,7 +138,8 @@ def _continue_recording(
     options: ContinueOptions,
     plugins: PluginOptions,
     compute: ComputeOptions,
-    until: Until,
+    result: ResultOptions,
+    output: OutputOptions,
 ) -> Job:
     """Makes a run that begins with a recording; the tokens after it are not sampled yet."""
     from jukebox_cli.sampling.continuation import from_recording, prime_with_recording
@@ -152,6 +153,6 @@ def _continue_recording(
         require_positive("--prime", options.prime)
     model = find_model(request.model)
     job = from_recording(request, model, registry, audio, options.prime, options.out)
-    job = prepare_job(job, compute, until)
+    job = prepare_job(job, compute, result, output)
     prime_with_recording(job, audio)
     return job

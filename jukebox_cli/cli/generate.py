@@ -13,8 +13,7 @@ from jukebox_cli.cli.options import (
     ComputeOptions,
     OutputOptions,
     RequestOptions,
-    Until,
-    UntilFlag,
+    ResultOptions,
 )
 from jukebox_cli.cli.plan import print_plan
 from jukebox_cli.registry import Registry
@@ -29,7 +28,7 @@ def generate(
     ctx: typer.Context,
     *,
     request: RequestOptions,
-    until: UntilFlag = Until.audio,
+    result: ResultOptions,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Only say what it takes, as `jukebox plan` does."),
@@ -42,9 +41,9 @@ def generate(
     from jukebox_cli.sampling.run_setup import create_run
 
     started = time.perf_counter()
-    job = new_job(ctx.obj, request, plugins, compute, until)
+    job = new_job(ctx.obj, request, plugins, compute, result, output)
     if dry_run:
-        print_plan(job, until, started, output)
+        print_plan(job, result.until, started, output)
         return
     create_run(job)
-    complete_job(job, until, output)
+    complete_job(job, result, output)

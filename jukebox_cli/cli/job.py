@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from jukebox_cli.cli.console import print_note, print_result, progress
 from jukebox_cli.cli.option_groups import PluginOptions
-from jukebox_cli.cli.options import ComputeOptions, OutputOptions, RequestOptions, Until
+from jukebox_cli.cli.options import (
+    ComputeOptions,
+    OutputOptions,
+    RequestOptions,
+    ResultOptions,
+    Until,
+)
+from jukebox_cli.cli.stream import stream_audio, validate_stream
 from jukebox_cli.registry import Registry
 
 if TYPE_CHECKING:
@@ -35,24 +42,31 @@ def build_request(registry: Registry, options: RequestOptions, plugins: PluginOp
     )
 
 
-def prepare_job(job: Job, compute: ComputeOptions, until: Until) -> Job:
-    """The job with compute options, validated: raises InputError if it can't be sampled. Writes
-    nothing."""
+def prepare_job(
+    job: Job, compute: ComputeOptions, result: ResultOptions, output: OutputOptions
+) -> Job:
+    """The job with compute options, validated: raises InputError if it can't be sampled, or not
+    be streamed. Writes nothing."""
     from jukebox_cli.sampling.checks import validate_job
 
+    if result.stream:
+        validate_stream(job.items, result, output)
     job = with_compute_options(job, compute)
-    validate_job(job, until.value)
+    validate_job(job, result.until.value)
     return job
 
 
 def with_compute_options(job: Job, compute: ComputeOptions) -> Job:
-    """The job with compute options."""
+    """The job with compute options. Raises InputError for slices that can't be."""
+    from jukebox_cli.sampling.slice_plans import parse_parallel
+
     return replace(
         job,
         device=compute.device.value,
         engine=compute.engine.value,
         precision=compute.precision.value,
         batch_size=compute.batch,
+        parallel=parse_parallel(compute.parallel),
     )
 
 
@@ -61,7 +75,8 @@ def new_job(
     options: RequestOptions,
     plugins: PluginOptions,
     compute: ComputeOptions,
-    until: Until,
+    result: ResultOptions,
+    output: OutputOptions,
 ) -> Job:
     """The validated job of `generate`, on a run that may be there. Writes nothing. Raises
     InputError if it can't be done."""
@@ -69,7 +84,8 @@ def new_job(
 
     wanted = build_request(registry, options, plugins)
     name = _default_name(options.preset, plugins.conditions, registry)
-    return prepare_job(start_job(wanted, registry, options.out, name), compute, until)
+    job = start_job(wanted, registry, options.out, name)
+    return prepare_job(job, compute, result, output)
 
 
 def _default_name(preset: str | None, conditions: Mapping[str, Any], registry: Registry) -> str:
@@ -82,16 +98,27 @@ def _default_name(preset: str | None, conditions: Mapping[str, Any], registry: R
     return "".join(c if c.isalnum() else "-" for c in words.lower()) or "song"
 
 
-def complete_job(job: Job, until: Until, output: OutputOptions) -> None:
-    """Samples and decodes what is missing in the run; prints the run's folder, or JSON."""
+def complete_job(job: Job, result: ResultOptions, output: OutputOptions) -> None:
+    """Samples and decodes what is missing in the run. Prints the run's folder, or JSON; of a
+    stream, the audio."""
     from jukebox_cli.sampling import pipeline
     from jukebox_cli.sampling.stages import job_stages
 
-    with progress(output.quiet, stages=job_stages(job, until.value)) as bar:
-        pipeline.complete_run(replace(job, progress=bar), until.value)
-    audio = [str(job.run.audio_file(i)) for i in job.items] if until is Until.audio else []
+    with progress(output.quiet, stages=job_stages(job, result.until.value)) as bar:
+        job = replace(job, progress=bar)
+        if result.stream:
+            stream_audio(job, result.stream)
+        else:
+            pipeline.complete_run(job, result.until.value)
+    with_audio = result.until is Until.audio
+    audio = [str(job.run.audio_file(i)) for i in job.items] if with_audio else []
     for path in audio:
         print_note(f"wrote {path}", output.quiet or output.as_json)
+    if not result.stream:
+        _print_run(job, audio, output)
+
+
+def _print_run(job: Job, audio: list[str], output: OutputOptions) -> None:
     data = {
         "run": str(job.run.path),
         "items": list(job.items),

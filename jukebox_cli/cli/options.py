@@ -61,6 +61,13 @@ class Format(str, Enum):
     mp3 = "mp3"
 
 
+class StreamFormat(str, Enum):
+    """What is written to the standard output while a song is made."""
+
+    pcm = "pcm"
+    wav = "wav"
+
+
 def validate_out(path: Path | None) -> Path | None:
     """The path. Raises InputError for `-`, because a folder can't be written to stdout."""
     if path == Path("-"):
@@ -123,6 +130,14 @@ Overrides = Annotated[
 UntilFlag = Annotated[
     Until, typer.Option(help="Stop after the top level's tokens, all tokens, or the audio.")
 ]
+StreamFlag = Annotated[
+    StreamFormat | None,
+    typer.Option(
+        help="Write the audio to stdout while it is made, for a player: as WAV, or as raw 16-bit "
+        "little-endian mono.",
+        show_default=False,
+    ),
+]
 DeviceFlag = Annotated[Device, typer.Option(help="Device to compute on.")]
 EngineFlag = Annotated[
     Engine, typer.Option(help="What computes: native is fastest on a CPU, torch runs everywhere.")
@@ -136,6 +151,15 @@ PrecisionFlag = Annotated[
 ]
 Batch = Annotated[
     int, typer.Option(min=1, help="Items sampled at the same time. Does not affect the tokens.")
+]
+Parallel = Annotated[
+    str | None,
+    typer.Option(
+        help="Slices of each song sampled at the same time, below the top level: faster on a GPU "
+        "or with a large model, with other tokens than one after another; auto takes as many as "
+        "pay.",
+        metavar="N|auto",
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress and no messages.")]
@@ -164,12 +188,21 @@ class RequestOptions:
 
 @dataclass(frozen=True)
 class ComputeOptions:
-    """Device, precision and batch size."""
+    """Device, precision, batch size and slices."""
 
     device: DeviceFlag = Device.auto
     engine: EngineFlag = Engine.auto
     precision: PrecisionFlag = Precision.auto
     batch: Batch = 16
+    parallel: Parallel = None
+
+
+@dataclass(frozen=True)
+class ResultOptions:
+    """How far a run is made, and whether its audio is streamed."""
+
+    until: UntilFlag = Until.audio
+    stream: StreamFlag = None
 
 
 @dataclass(frozen=True)

@@ -16,6 +16,7 @@ from jukebox_cli.cli.options import (
     ComputeOptions,
     OutputOptions,
     RequestOptions,
+    ResultOptions,
     Until,
     UntilFlag,
 )
@@ -47,7 +48,8 @@ def plan(
     Takes the options of `generate`, samples for a moment, and writes nothing.
     """
     started = time.perf_counter()
-    print_plan(new_job(ctx.obj, request, plugins, compute, until), until, started, output)
+    job = new_job(ctx.obj, request, plugins, compute, ResultOptions(until), output)
+    print_plan(job, until, started, output)
 
 
 def print_plan(job: Job, until: Until, started: float, output: OutputOptions) -> None:

@@ -11,9 +11,8 @@ from jukebox_cli.cli.options import (
     ModelName,
     Only,
     OutputOptions,
+    ResultOptions,
     RunFolder,
-    Until,
-    UntilFlag,
 )
 from jukebox_cli.registry import Registry
 
@@ -29,7 +28,7 @@ def upsample(
     run: RunFolder,
     only: Only = None,
     model: ModelName = None,
-    until: UntilFlag = Until.audio,
+    result: ResultOptions,
     compute: ComputeOptions,
     output: OutputOptions,
 ) -> None:
@@ -37,4 +36,4 @@ def upsample(
     from jukebox_cli.sampling.run_setup import reopen_job
 
     job = reopen_job(run, ctx.obj, only, model)
-    complete_job(prepare_job(job, compute, until), until, output)
+    complete_job(prepare_job(job, compute, result, output), result, output)

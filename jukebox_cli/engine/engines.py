@@ -23,8 +23,9 @@ from jukebox_cli.model.prior import Prior
 class EngineWindow(Protocol):
     """One window of a batch: its conditions, and the keys and values of its positions so far."""
 
-    #: the first position whose keys and values are not there yet
-    next_position: int
+    @property
+    def next_position(self) -> int:
+        """The first position whose keys and values are not there yet."""
 
     def logits(self, position: int) -> Tensor:
         """Logits (R, K + V) of the next position, which is `position`. The token before it is read

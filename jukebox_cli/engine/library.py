@@ -15,6 +15,8 @@ from functools import cache
 from importlib import import_module
 from typing import Any
 
+from jukebox_cli.interfaces.errors import InputError
+
 #: Chooses the kernels by name, e.g. to compare them: one of `kernel_names`.
 KERNELS_VARIABLE = "JUKEBOX_KERNELS"
 
@@ -133,8 +135,10 @@ def has_fast_kernels() -> bool:
 
 
 def chosen_kernels() -> str | None:
-    """The kernels to compute with: those that the environment names, else the fastest."""
+    """The kernels to compute with: those that the environment names, else the fastest; None if the
+    library is not installed. InputError for an unknown name."""
     names, wanted = kernel_names(), os.environ.get(KERNELS_VARIABLE)
-    if wanted in names:
-        return wanted
-    return names[0] if names else None
+    if names and wanted and wanted not in names:
+        what = f"{KERNELS_VARIABLE}: no kernels '{wanted}' for this CPU"
+        raise InputError(what, f"known are: {', '.join(names)}")
+    return wanted or names[0] if names else None

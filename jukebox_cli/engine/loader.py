@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import torch
 
 from jukebox_cli.engine.engines import Engine, TorchEngine
+from jukebox_cli.engine.item_threads import ItemThreads
 from jukebox_cli.engine.native import NativeEngine, NativePrior
 from jukebox_cli.model.loader import is_large, load_prior, load_prior_for_packing
 from jukebox_cli.model.prior import Prior
@@ -29,12 +30,18 @@ class LoadedPrior:
 
 
 def load_engine(
-    model: Model, level: int, registry: Registry, device: torch.device, settings: ComputeSettings
+    model: Model,
+    level: int,
+    registry: Registry,
+    device: torch.device,
+    settings: ComputeSettings,
+    item_threads: int = 1,
 ) -> LoadedPrior:
     """The prior of a level, on a device, with the engine of some settings.
 
-    A small prior on a CPU gets one thread: sharing its small products takes longer. InputError if
-    weights are missing or do not fit.
+    A position of a small prior on a CPU is computed by one thread: sharing its small products takes
+    longer. The native engine shares out the items of a batch among `item_threads` instead.
+    InputError if weights are missing or do not fit.
     """
     if settings.engine == "torch":
         prior = load_prior(model, level, registry, device, settings.precision)
@@ -42,8 +49,11 @@ def load_engine(
     prior = load_prior_for_packing(model, level, registry)
     num_threads = _num_threads(prior)
     engine = NativeEngine(NativePrior(prior, settings.precision, num_threads))
-    prior.transformer.to("meta")  # frees them
-    return LoadedPrior(prior, engine, num_threads)
+    share_items = item_threads > 1 and not is_large(prior)
+    prior.transformer.to("meta")  # frees its weights
+    return LoadedPrior(
+        prior, ItemThreads(engine, item_threads) if share_items else engine, num_threads
+    )
 
 
 def _num_threads(prior: Prior) -> int:

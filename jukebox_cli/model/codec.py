@@ -6,7 +6,7 @@ over the whole, and a file of any length takes the same memory.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -16,8 +16,11 @@ from torch import nn
 from jukebox_cli.audio.io import Audio
 from jukebox_cli.model.vqvae import VQVAE
 
-#: Samples that one pass of a network reads or writes, without the overlap.
+#: Samples that one pass of the encoders reads, without the overlap.
 CHUNK_SAMPLES = 1 << 16
+
+#: Samples that one pass of a decoder writes at least.
+MIN_DECODER_CHUNK = 1 << 13
 
 
 class ReceptiveField(NamedTuple):
@@ -69,26 +72,56 @@ def encode(
     return [np.concatenate(t) if t else np.zeros(0, np.int64) for t in tokens]
 
 
-@torch.inference_mode()
 def decode(
     vqvae: VQVAE,
     level: int,
     tokens: np.ndarray,
     num_samples: int | None = None,
-    chunk_samples: int = CHUNK_SAMPLES,
+    chunk_samples: int | None = None,
 ) -> Iterator[Audio]:
-    """Tokens (T,) of one level -> blocks of audio, `num_samples` in total (default: all)."""
+    """Tokens (T,) of one level -> blocks of audio, `num_samples` in total (default: all).
+
+    chunk_samples: of a block, but for the last; by default `decoder_chunk`.
+    """
+    length = len(tokens) * vqvae.config.hop_lengths[level]
+    total = length if num_samples is None else num_samples
+    return decode_stream(vqvae, level, len(tokens), lambda count: tokens, total, chunk_samples)
+
+
+@torch.inference_mode()
+def decode_stream(
+    vqvae: VQVAE,
+    level: int,
+    num_tokens: int,
+    wait_for: Callable[[int], np.ndarray],
+    num_samples: int,
+    chunk_samples: int | None = None,
+) -> Iterator[Audio]:
+    """As `decode`, for tokens that are still sampled: the same blocks, to the bit.
+
+    A block is decoded as soon as its tokens and those in the receptive field after it are there.
+
+    num_tokens: how many there will be.
+    wait_for: returns the tokens (T,) so far, when there are at least so many.
+    """
     network, hop_length = vqvae.level(level), vqvae.config.hop_lengths[level]
     before, after = receptive_field(network.decoder)
-    remaining = len(tokens) * hop_length if num_samples is None else num_samples
-    size = max(1, chunk_samples // hop_length)
-    for start in range(0, len(tokens), size):
-        first = max(0, start - before)
-        codes = torch.from_numpy(tokens[first : start + size + after].astype(np.int64))
+    size = max(1, (chunk_samples or decoder_chunk(vqvae, level)) // hop_length)
+    remaining = num_samples
+    for start in range(0, num_tokens, size):
+        first, end = max(0, start - before), min(start + size + after, num_tokens)
+        codes = torch.from_numpy(wait_for(end)[first:end].astype(np.int64))
         audio = network.decode(codes[None].to(vqvae.device))[0, 0].float().cpu().numpy()
         block = audio[(start - first) * hop_length :][: min(size * hop_length, remaining)]
         remaining -= len(block)
         yield block
+
+
+def decoder_chunk(vqvae: VQVAE, level: int) -> int:
+    """Samples that one pass of a decoder writes: few, so that a stream begins early, but so many
+    that the overlap is at most an eighth more work."""
+    overlap = sum(receptive_field(vqvae.level(level).decoder)) * vqvae.config.hop_lengths[level]
+    return max(MIN_DECODER_CHUNK, 8 * overlap)
 
 
 class ChunkWithContext(NamedTuple):

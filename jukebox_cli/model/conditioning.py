@@ -116,6 +116,15 @@ class Conditioning:
         prefix = None if self.prefix is None else self.prefix.item(item)
         return Conditioning(**of_item, prefix=prefix)
 
+    def rows(self, index: Tensor) -> Conditioning:
+        """The conditions of some items (N,) int64 of the batch, without an auxiliary loss."""
+        tensors = {name: getattr(self, name) for name in _BATCHED_FIELDS}
+        selected: dict[str, Any] = {
+            name: None if t is None else t[index] for name, t in tensors.items()
+        }
+        prefix = None if self.prefix is None else replace(self.prefix, ids=self.prefix.ids[index])
+        return Conditioning(**selected, prefix=prefix)
+
     def to_dtype(self, dtype: torch.dtype) -> Conditioning:
         """The conditions with everything that meets the prior's activations converted."""
         tensors = {name: getattr(self, name) for name in _ACTIVATION_FIELDS}

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from math import prod
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from jukebox_cli.config.schema import ModelConfig
 from jukebox_cli.interfaces.conditioner import Conditioner
@@ -138,8 +139,28 @@ def build_prior(
     vqvae, shape = config.vqvae, prior_shape(config, level)
     networks = {name: make_module(conditioner, shape) for name, conditioner in conditioners.items()}
     strides = vqvae.strides[level + 1] if level + 1 < vqvae.num_levels else None
-    with torch.device("meta") if on_meta else nullcontext():
+    with _no_memory() if on_meta else nullcontext():
         return Prior(config.priors[level], vqvae.codebook_size, networks, strides)
+
+
+@contextmanager
+def _no_memory() -> Iterator[None]:
+    """Within the block, modules get weights without memory, and don't draw them."""
+    with torch.device("meta"), _NoInitialization():
+        yield
+
+
+class _NoInitialization(TorchFunctionMode):
+    """Leaves out drawing weights and scaling them: on the meta device, arithmetic imports torch's
+    compiler, which takes longer than importing torch."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        arguments = kwargs or {}
+        if func is nn.init.normal_:
+            return arguments["tensor"]
+        if func is torch.Tensor.mul and isinstance(args[1], float):
+            return args[0]
+        return (torch.empty if func is torch.randn else func)(*args, **arguments)
 
 
 def load_weights(module: nn.Module, weights: dict[str, Tensor], model: Model) -> None:

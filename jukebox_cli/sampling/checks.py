@@ -31,13 +31,14 @@ def validate_job(job: Job, until: str = "audio") -> None:
 
 
 def _require_compute_settings(job: Job, until: str) -> None:
-    """Raises InputError for a device, engine or precision that is not there."""
+    """Raises InputError for a device, engine or precision that is not there, or for other slices
+    than a level was begun with."""
     is_begun = any(segment.compute for spec in job.specs.values() for segment in spec.segments)
     is_default = job.device in ("auto", "cpu") and job.engine == job.precision == "auto"
-    if is_begun or not is_default:
-        from jukebox_cli.sampling.compute import with_compute_settings
+    if is_begun or not is_default or job.parallel:
+        from jukebox_cli.sampling.compute import with_settings
 
-        with_compute_settings(job, job.incomplete_levels(until))
+        with_settings(job, job.incomplete_levels(until))
 
 
 def _validate_conditions(job: Job) -> None:

@@ -10,6 +10,7 @@ from functools import cache
 from jukebox_cli.engine.choice import choose_settings
 from jukebox_cli.model.devices import pick_device
 from jukebox_cli.sampling.job import Job
+from jukebox_cli.sampling.slice_plans import with_slice_plans
 from jukebox_cli.sampling.windows import SegmentWindows
 from jukebox_cli.storage.segments import ComputeSettings
 
@@ -40,15 +41,21 @@ def with_compute_settings(job: Job, levels: Sequence[int]) -> Job:
     return replace(job, specs=specs)
 
 
-def record_compute_settings(job: Job, levels: Sequence[int]) -> Job:
-    """As `with_compute_settings`, and writes the files of the items that change."""
-    return job.write_specs(with_compute_settings(job, levels).specs)
+def with_settings(job: Job, levels: Sequence[int]) -> Job:
+    """The job with compute settings and slices for every segment that is incomplete at `levels`.
+    Writes nothing. Raises InputError for what is not possible."""
+    return with_slice_plans(with_compute_settings(job, levels), levels)
+
+
+def record_settings(job: Job, levels: Sequence[int]) -> Job:
+    """As `with_settings`, and writes the files of the items that change."""
+    return job.write_specs(with_settings(job, levels).specs)
 
 
 def _wanted(job: Job, level: int, item: int, part: SegmentWindows) -> tuple[str, str]:
     """The engine and precision to ask for: those of the job, or what the segment was begun with."""
     recorded = part.segment.compute_settings(level)
-    begun = part.first < job.num_sampled_tokens(level, item)
+    begun = job.is_begun(level, item, part)
     if recorded is None or not begun or job.engine not in ("auto", recorded.engine):
         return job.engine, job.precision
     return recorded.engine, recorded.precision if job.precision == "auto" else job.precision

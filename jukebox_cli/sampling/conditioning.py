@@ -26,11 +26,13 @@ def audio_window(shape: PriorShape, window: TokenWindow, num_samples: int) -> Wi
 
 
 class ConditionedItem(NamedTuple):
-    """An item, what it is conditioned on, and its length in samples."""
+    """An item, what it is conditioned on, its length in samples, and the token that windows count
+    from."""
 
     item: int
     song: Song
     num_samples: int
+    first: int = 0
 
 
 class SongConditioner:
@@ -56,6 +58,7 @@ class SongConditioner:
     def _item_conditioning(self, item: ConditionedItem, window: TokenWindow) -> Conditioning:
         from jukebox_cli.model.conditioning import arrays_to_device
 
+        window = window.moved(item.first)
         device = self.prior.position_embedding.device
         audio = audio_window(self.shape, window, item.num_samples)
         arrays = encode_window(self.conditioners, [item.song], audio, self.shape)
@@ -83,6 +86,8 @@ class SongConditioner:
     def _read_upper(self, item: int, count: int) -> np.ndarray:
         """The tokens of the level above, as soon as there are at least `count`."""
         level, run = self.level + 1, self.job.run
+        if self.job.live_tokens:
+            return self.job.live_tokens.wait_for(level, item, count)
         while len(self.upper_tokens.get(item, ())) < count:
             if run.num_tokens(level, item) >= count:
                 tokens = run.read_tokens(level, item)

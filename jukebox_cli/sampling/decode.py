@@ -1,14 +1,26 @@
-"""Tokens -> audio files."""
+"""Tokens -> audio files, and the samples of an item while it is made."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.sampling.job import Advance, Job
 from jukebox_cli.sampling.stages import decode_stage
+
+if TYPE_CHECKING:
+    from jukebox_cli.model.vqvae import VQVAE
+
+#: One thread decodes mini forty times as fast as it is played. More only wait for each other where
+#: the cores are busy, and would round differently.
+DECODER_THREADS = 1
+
+#: Takes a block of 16-bit samples (N,) int16, mono.
+Play = Callable[[np.ndarray], None]
 
 
 def decode_items(job: Job, level: int = 0, suffix: str = "wav") -> list[str]:
@@ -31,21 +43,76 @@ def decode_items(job: Job, level: int = 0, suffix: str = "wav") -> list[str]:
 
 def _decode(job: Job, items: Sequence[int], level: int, suffix: str) -> None:
     from jukebox_cli.audio.io import write_audio
+    from jukebox_cli.engine.loader import torch_threads
     from jukebox_cli.model import codec
-    from jukebox_cli.model.devices import pick_device
-    from jukebox_cli.model.loader import load_vqvae
 
-    vqvae = load_vqvae(job.model, pick_device(job.device))
-    advance = job.progress(decode_stage(level), 0, sum(job.num_samples(item) for item in items))
+    vqvae, advance = _load_decoder(job, items, level)
     for item in items:
         tokens = job.run.read_tokens(level, item)
         assert tokens is not None
         blocks = codec.decode(vqvae, level, tokens, job.num_samples(item))
         path = job.run.audio_file(item, level, suffix)
-        write_audio(path, _with_progress(blocks, advance), vqvae.config.sample_rate)
+        with torch_threads(DECODER_THREADS):
+            write_audio(path, _with_progress(blocks, advance), vqvae.config.sample_rate)
+
+
+def decode_live(job: Job, play: Play, finish: Callable[[], None]) -> None:
+    """Writes the audio file of the job's item while its tokens are sampled into `live_tokens`, and
+    passes its samples to `play`: those of the file, each block as soon as it is decoded.
+
+    finish: called after the last block and before the file is complete; returns when all tokens
+        are written. A file that is older than its tokens would not count.
+    """
+    from jukebox_cli.audio.io import write_audio
+    from jukebox_cli.engine.loader import torch_threads
+    from jukebox_cli.model import codec
+
+    (item,), live = job.items, job.live_tokens
+    assert live
+    vqvae, advance = _load_decoder(job, job.items, 0)
+
+    def wait_for(count: int) -> np.ndarray:
+        return live.wait_for(0, item, count)
+
+    num_tokens, num_samples = job.num_tokens(0, item), job.num_samples(item)
+    blocks = codec.decode_stream(vqvae, 0, num_tokens, wait_for, num_samples)
+    played = _played(_with_progress(blocks, advance), play, finish)
+    with torch_threads(DECODER_THREADS):
+        write_audio(job.run.audio_file(item), played, vqvae.config.sample_rate)
+    job.log_event("decoded", level=0, items=[item], format="wav")
+
+
+def play_audio_file(path: Path, play: Play) -> None:
+    """Passes the samples of a file to `play`. Raises InputError as `audio.io.open_audio`."""
+    from jukebox_cli.audio.io import BLOCK_SIZE, open_audio
+
+    with open_audio(path) as file:
+        while len(block := file.read(BLOCK_SIZE, dtype="int16")):
+            play(block)
+
+
+def _load_decoder(job: Job, items: Sequence[int], level: int) -> tuple[VQVAE, Advance]:
+    """The codec, and the progress bar of decoding items."""
+    from jukebox_cli.model.devices import pick_device
+    from jukebox_cli.model.loader import load_vqvae
+
+    vqvae = load_vqvae(job.model, pick_device(job.device))
+    total = sum(job.num_samples(item) for item in items)
+    return vqvae, job.progress(decode_stage(level), 0, total)
 
 
 def _with_progress(blocks: Iterator[np.ndarray], advance: Advance) -> Iterator[np.ndarray]:
     for block in blocks:
         yield block
         advance(len(block))
+
+
+def _played(
+    blocks: Iterator[np.ndarray], play: Play, finish: Callable[[], None]
+) -> Iterator[np.ndarray]:
+    from jukebox_cli.audio.io import to_int16
+
+    for block in blocks:
+        play(to_int16(block))
+        yield block
+    finish()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 from jukebox_cli.config.token_grid import TokenGrid
 from jukebox_cli.interfaces.command_options import option_flag
@@ -14,6 +14,7 @@ from jukebox_cli.interfaces.contract import blocked_plugins
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.interfaces.sampler import Sampler
 from jukebox_cli.registry import Registry
+from jukebox_cli.sampling.live_tokens import LiveTokens
 from jukebox_cli.sampling.windows import (
     SegmentWindows,
     TokenWindow,
@@ -40,8 +41,12 @@ class Job:
     """Some items of a run that are sampled and decoded, and how that is computed.
 
     specs: what was asked for of each item, also of those that are not on disk yet.
-    wait_for_upper: called again and again while another process samples the level above; None if
-        that level must be complete.
+    parallel: how many slices of an item are sampled at the same time at each level below the top;
+        None keeps what a run has recorded, and else samples from beginning to end.
+    item_threads: among how many threads the items of a batch are shared out; None: all cores.
+    wait_for_upper: called again and again while another process samples the level above.
+    live_tokens: where threads of this process that sample other levels leave and find tokens.
+        With neither, the level above must be complete.
     """
 
     run: Run
@@ -54,8 +59,11 @@ class Job:
     engine: str = "auto"
     precision: str = "auto"
     batch_size: int = 16
+    parallel: int | Literal["auto"] | None = None
+    item_threads: int | None = None
     progress: StartProgress = no_progress
     wait_for_upper: Callable[[], None] | None = None
+    live_tokens: LiveTokens | None = None
 
     @property
     def grid(self) -> TokenGrid:
@@ -144,6 +152,11 @@ class Job:
         hint = f"install {packages or 'the plugin that has it'}, which the run was made with"
         blocked = ", ".join(sorted(blocked_plugins()))
         return f"{hint}; JUKEBOX_BLOCK switches off {blocked}" if blocked else hint
+
+    def is_begun(self, level: int, item: int, part: SegmentWindows) -> bool:
+        """Whether any tokens of a segment are sampled at a level, maybe only in slices."""
+        is_sampled = part.first < self.num_sampled_tokens(level, item)
+        return is_sampled or self.run.slice_files(level, item, part.number).exist()
 
     def log_event(self, kind: str, **details: Any) -> None:
         """Writes a line into the run's log, and passes it to plugins."""

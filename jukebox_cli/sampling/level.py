@@ -10,17 +10,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jukebox_cli.interfaces.errors import InputError
-from jukebox_cli.sampling.conditioning import ConditionedItem, SongConditioner
 from jukebox_cli.sampling.job import Advance, Job
+from jukebox_cli.sampling.rows import Row, make_row, sample_rows
+from jukebox_cli.sampling.slices import sample_slices, sliced_items
 from jukebox_cli.sampling.stages import level_stage
 from jukebox_cli.sampling.weights import require_same_weights
 from jukebox_cli.sampling.windows import SegmentWindows
-from jukebox_cli.storage.token_files import MAX_VOCAB_SIZE
 
 if TYPE_CHECKING:
     from jukebox_cli.engine.loader import LoadedPrior
-    from jukebox_cli.model.prior import Prior
-    from jukebox_cli.sampling.sampler import LevelSampler, PartialTokens
     from jukebox_cli.storage.segments import ComputeSettings
 
     LoadPrior = Callable[[ComputeSettings], LoadedPrior]
@@ -38,28 +36,52 @@ def sample_level(job: Job, level: int) -> None:
     _require_upper_level(job, level, items)
     job.run.require_recorded_tokens(level, [i for i in items if job.specs[i].prompt])
     require_same_weights(job, level, items)
-    from jukebox_cli.engine.loader import load_engine
-    from jukebox_cli.model.devices import pick_device
-    from jukebox_cli.sampling.compute import record_compute_settings
+    from jukebox_cli.sampling.compute import record_settings
 
-    job = record_compute_settings(job, [level])
+    job = record_settings(job, [level])
+    load = _prior_loader(job, level)
+    load(_settings(job.missing_parts(level, items[0])[0], level))  # fails before progress is shown
     num_missing = sum(job.num_missing_tokens(level, item) for item in items)
-    total = sum(job.num_tokens(level, item) for item in items)
-    advance = job.progress(level_stage(level), total - num_missing, total)
+    advance = _start_progress(job, level, items)
     job.log_event("level", level=level, items=items)
     started = time.monotonic()
-    load = lru_cache(maxsize=1)(
-        partial(load_engine, job.model, level, job.registry, pick_device(job.device))
-    )
     for batch in _batches(job, level, items):
         _sample_batch(job, level, load, batch, advance)
     seconds = round(time.monotonic() - started, 2)
     job.log_event("sampled", level=level, tokens=num_missing, seconds=seconds)
 
 
+def _prior_loader(job: Job, level: int) -> LoadPrior:
+    """Loads the prior of a level for some compute settings, and keeps the last one."""
+    from jukebox_cli.engine.loader import available_cores, load_engine
+    from jukebox_cli.model.devices import pick_device
+
+    place = (job.model, level, job.registry, pick_device(job.device))
+    item_threads = job.item_threads or available_cores()
+    return lru_cache(maxsize=1)(partial(load_engine, *place, item_threads=item_threads))
+
+
+def _settings(part: SegmentWindows, level: int) -> ComputeSettings:
+    settings = part.segment.compute_settings(level)
+    assert settings, "recorded before a level is sampled"
+    return settings
+
+
+def _start_progress(job: Job, level: int, items: Sequence[int]) -> Advance:
+    """A progress bar of all tokens that are sampled, those of slices that are not kept included."""
+    done = sum(min(job.num_tokens(level, i), job.num_sampled_tokens(level, i)) for i in items)
+    total = sum(job.num_tokens(level, item) for item in items)
+    for item in items:
+        for part in job.missing_parts(level, item):
+            for sliced in sliced_items(job, level, {item: part}):
+                done += sliced.num_drawn()
+                total += sliced.num_extra_draws()
+    return job.progress(level_stage(level), done, total)
+
+
 def _require_upper_level(job: Job, level: int, items: Sequence[int]) -> None:
-    """Raises InputError if the level above is incomplete and no other process samples it."""
-    if level == job.top_level or job.wait_for_upper:
+    """Raises InputError if the level above is incomplete and nobody samples it meanwhile."""
+    if level == job.top_level or job.wait_for_upper or job.live_tokens:
         return
     for item in items:
         if job.num_missing_tokens(level + 1, item):
@@ -70,18 +92,23 @@ def _require_upper_level(job: Job, level: int, items: Sequence[int]) -> None:
 
 
 def _batches(job: Job, level: int, items: Sequence[int]) -> list[list[int]]:
-    """Items that can be sampled together: of one length, with the same windows, options and compute
-    settings. Their seeds and conditions may differ."""
-    alike: dict[object, list[int]] = {}
+    """Items that can be sampled together: of one length, with the same windows, slices, options and
+    compute settings. Their seeds and conditions may differ. Each slice is a row."""
+    alike: dict[tuple[int, str], list[int]] = {}
     for item in items:
         parts = job.missing_parts(level, item)
         settings = [part.segment.compute_settings(level) for part in parts]
         options = [sorted(part.segment.sampling[level].items()) for part in parts]
         windows = [part.windows for part in parts]
-        key = repr((settings, job.num_tokens(level, item), windows, options))
-        alike.setdefault(key, []).append(item)
-    size = job.batch_size
-    return [group[i : i + size] for group in alike.values() for i in range(0, len(group), size)]
+        slices = [part.segment.slice_plan(level) for part in parts]
+        num_rows = max(plan.count if plan else 1 for plan in slices)
+        key = repr((settings, job.num_tokens(level, item), windows, options, slices))
+        alike.setdefault((num_rows, key), []).append(item)
+    batches = []
+    for (num_rows, _), group in alike.items():
+        size = max(1, job.batch_size // num_rows)
+        batches += [group[i : i + size] for i in range(0, len(group), size)]
+    return batches
 
 
 def _sample_batch(
@@ -92,9 +119,7 @@ def _sample_batch(
 
     parts = [job.missing_parts(level, item) for item in items]
     for segment in zip(*parts, strict=True):  # what each item has of one segment
-        settings = segment[0].segment.compute_settings(level)
-        assert settings, "recorded before a level is sampled"
-        loaded = load(settings)
+        loaded = load(_settings(segment[0], level))
         with torch_threads(loaded.num_threads):
             _sample_segment(job, level, loaded, dict(zip(items, segment, strict=True)), advance)
 
@@ -102,52 +127,24 @@ def _sample_batch(
 def _sample_segment(
     job: Job, level: int, loaded: LoadedPrior, parts: dict[int, SegmentWindows], advance: Advance
 ) -> None:
-    from jukebox_cli.sampling.sampler import LevelSampler, ProgressCallbacks, sample_windows
+    from jukebox_cli.sampling.sampler import LevelSampler
 
-    first, prior = next(iter(parts.values())), loaded.prior
+    first = next(iter(parts.values()))
     samplers = job.make_samplers(level, first.segment)
-    sampler = LevelSampler(level, prior, samplers, loaded.engine)
-    batch = [_partial_tokens(job, level, item, part.segment.seed) for item, part in parts.items()]
-
-    def save() -> None:
-        for each in batch:
-            _save(job, level, prior, each)
-
-    try:
-        conditioner = SongConditioner(job, level, prior, _conditioned_items(parts, sampler))
-        callbacks = ProgressCallbacks(advance, save)
-        sample_windows(sampler, batch, first.windows, conditioner, callbacks)
-    finally:
-        save()
+    sampler = LevelSampler(level, loaded.prior, samplers, loaded.engine)
+    if sliced := sliced_items(job, level, parts):
+        sample_slices(job, sampler, sliced, advance)
+    else:
+        rows = [_item_row(job, level, item, part) for item, part in parts.items()]
+        sample_rows(job, sampler, rows, first.windows, advance)
 
 
-def _partial_tokens(job: Job, level: int, item: int, seed: int) -> PartialTokens:
+def _item_row(job: Job, level: int, item: int, part: SegmentWindows) -> Row:
     """An item's tokens as far as they are on disk, with room for the rest."""
-    from jukebox_cli.sampling.sampler import PartialTokens
 
-    known = job.run.read_tokens(level, item)
-    known = np.zeros(0, np.int64) if known is None else known
-    tokens = np.zeros(job.num_tokens(level, item), np.int64)
-    tokens[: len(known)] = known
-    return PartialTokens(item, seed, tokens, len(known))
+    def write(tokens: np.ndarray, vocab_size: int | None) -> None:
+        job.run.write_tokens(level, item, tokens, job.model.config.vqvae, vocab_size)
 
-
-def _conditioned_items(
-    parts: dict[int, SegmentWindows], sampler: LevelSampler
-) -> list[ConditionedItem]:
-    """The items with their conditions; with guidance once more, without any."""
-    items = [
-        ConditionedItem(item, part.segment.conditions, part.num_samples)
-        for item, part in parts.items()
-    ]
-    unconditional = [each._replace(song={}) for each in items] if sampler.guidance_samplers else []
-    return [*items, *unconditional]
-
-
-def _save(job: Job, level: int, prior: Prior, partial: PartialTokens) -> None:
-    """Writes the tokens of an item that are known so far."""
-    incomplete = partial.num_done < len(partial.tokens)
-    # an incomplete window may hold characters of the prefix, which are numbered after the codes
-    vocab_size = MAX_VOCAB_SIZE if prior.config.prefix_length and incomplete else None
-    tokens = partial.tokens[: partial.num_done]
-    job.run.write_tokens(level, partial.item, tokens, job.model.config.vqvae, vocab_size)
+    known, length = job.run.read_tokens(level, item), job.num_tokens(level, item)
+    publish = partial(job.live_tokens.publish, level, item) if job.live_tokens else None
+    return make_row(part, item, known, length, write, publish=publish)

@@ -58,8 +58,8 @@ class LevelTask:
             self.engine,
             self.precision,
             self.batch_size,
-            progress,
-            wait_for_upper,
+            progress=progress,
+            wait_for_upper=wait_for_upper,
         )
 
 

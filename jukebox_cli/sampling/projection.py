@@ -7,6 +7,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from jukebox_cli.sampling.job import Job
+from jukebox_cli.sampling.slice_plans import rows_per_item
+from jukebox_cli.sampling.slices import sliced_items
 from jukebox_cli.sampling.windows import TokenWindow
 
 if TYPE_CHECKING:
@@ -83,7 +85,7 @@ def project(
     finished = finish_times(list(times.values()), parallel=cores > 1)
     work = sum(time.stages.total for time in times.values())
     sampled = start + max([work / cores, *(ends[-1] for ends in finished if ends)])
-    first = finished[-1][0] if finished and finished[-1] else 0.0
+    first = _first_tokens(list(times.values())[-1], finished[-1]) if finished else 0.0
     decoding, first_decoding = _decode_seconds(job, decode)
     stages = sum((time.stages for time in times.values()), StageSeconds(load=start))
     return Projection(
@@ -92,6 +94,12 @@ def project(
         stages + decoding,
         {level: time.stages.total for level, time in times.items()},
     )
+
+
+def _first_tokens(level: LevelTime, finished: Sequence[float]) -> float:
+    """When a level has its first tokens that are kept."""
+    times = (time for each, time in zip(level.windows, finished, strict=True) if each.end)
+    return next(times, 0.0)
 
 
 def _decode_seconds(job: Job, decode: DecodeSpeed | None) -> tuple[StageSeconds, StageSeconds]:
@@ -112,14 +120,16 @@ def level_time(job: Job, speed: LevelSpeed, worker_start: float = 0.0) -> LevelT
     """What the missing tokens of a level take, in a worker that takes so long to start."""
     level, items = speed.level, job.incomplete_items(speed.level)
     stages, windows = StageSeconds(load=worker_start + speed.load), []
-    for number, at in enumerate(range(0, len(items), job.batch_size)):
-        batch = items[at : at + job.batch_size]
-        batch_speed = speed_of(speed, len(batch))
+    rows = rows_per_item(job, level)
+    size = max(1, job.batch_size // rows)
+    for number, at in enumerate(range(0, len(items), size)):
+        batch = items[at : at + size]
+        batch_speed = speed_of(speed, rows * len(batch))
         num_sampled = job.num_sampled_tokens(level, batch[0])
-        for window in _missing_windows(job, level, batch[0], num_sampled):
+        for window, end in _missing_windows(job, level, batch[0], num_sampled):
             seconds = _window_seconds(batch_speed, window)
             upper_end = _upper_end(job, level, batch[0], window)
-            windows.append(TimedWindow(number, window.end, upper_end, seconds.total))
+            windows.append(TimedWindow(number, end, upper_end, seconds.total))
             stages += seconds
     return LevelTime(stages, tuple(windows))
 
@@ -133,12 +143,23 @@ def speed_of(speed: LevelSpeed, batch: int) -> BatchSpeed:
     return max(speed.speeds, key=lambda each: each.batch).scaled(batch)
 
 
-def _missing_windows(job: Job, level: int, item: int, num_sampled: int) -> Iterator[TokenWindow]:
-    """The windows that an item lacks; of one that is half sampled, the rest."""
+def _missing_windows(
+    job: Job, level: int, item: int, num_sampled: int
+) -> Iterator[tuple[TokenWindow, int]]:
+    """The windows that an item lacks, those of the last slice for all slices; of one that is half
+    sampled, the rest. Each with the end of the tokens that are known after it, 0 if that is in a
+    slice."""
     for part in job.segment_windows(level, item):
+        for sliced in sliced_items(job, level, {item: part} if part.end > num_sampled else {}):
+            start = sliced.layout.start(sliced.layout.plan.count - 1)
+            *windows, seam = sliced.windows()
+            yield from ((window.moved(start), 0) for window in windows)
+            yield seam.moved(start), part.end
+            num_sampled = part.end
         for window in part.windows:
             if window.end > num_sampled:
-                yield window._replace(sample_from=max(window.sample_from, num_sampled))
+                begin = max(window.sample_from, num_sampled)
+                yield window._replace(sample_from=begin), window.end
 
 
 def _window_seconds(speed: BatchSpeed, window: TokenWindow) -> StageSeconds:

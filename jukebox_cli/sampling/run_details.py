@@ -75,11 +75,13 @@ def _segment_lines(segment: Mapping[str, Any], registry: Registry) -> Iterator[s
     for label, text in _describe_conditions(segment["conditions"], registry).items():
         yield f"  {label}: {text}"
     levels: Sequence[Mapping[str, Any]] = segment["sampling"]
-    for level, (options, hop_fraction) in enumerate(
-        zip(levels, segment["hop_fraction"], strict=True)
+    plans = segment["slices"] or [None] * len(levels)
+    for level, (options, hop_fraction, plan) in enumerate(
+        zip(levels, segment["hop_fraction"], plans, strict=True)
     ):
         named = "".join(f", {name} {value}" for name, value in options.items())
-        yield f"  level {level}: hop_fraction {hop_fraction:g}{named}"
+        slices = f", {plan['count']} slices" if plan else ""
+        yield f"  level {level}: hop_fraction {hop_fraction:g}{named}{slices}"
 
 
 def _origin(segment: Mapping[str, Any]) -> str:

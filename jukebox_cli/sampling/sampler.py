@@ -44,12 +44,14 @@ class WindowConditioner(Protocol):
 
 @dataclass
 class PartialTokens:
-    """The tokens of one item at one level, of which the first `num_done` are known."""
+    """The tokens of one item at one level, of which the first `num_done` are known; or those of a
+    slice of it, which begins at token `first`. Windows count from there."""
 
     item: int
     seed: int
     tokens: np.ndarray  # int64 (total,)
     num_done: int
+    first: int = 0
 
 
 @dataclass(frozen=True)
@@ -90,10 +92,12 @@ class LevelSampler:
 
 @dataclass(frozen=True)
 class ProgressCallbacks:
-    """`on_tokens(n)` after `every` positions, and `save()` at most once per `save_interval`."""
+    """`on_tokens(n)` after `every` positions, then `publish()` if others wait for the tokens, and
+    `save()` at most once per `save_interval`."""
 
     on_tokens: Callable[[int], None] = lambda _: None
     save: Callable[[], None] = lambda: None
+    publish: Callable[[], None] | None = None
     save_interval: float = 5.0  # seconds
     every: int = 32  # positions between looks at the clock
 
@@ -106,7 +110,7 @@ def sample_windows(
     conditioner: WindowConditioner,
     callbacks: ProgressCallbacks,
 ) -> None:
-    """Samples what the items of a batch, of equal length, lack of some windows.
+    """Samples what the items (or slices) of a batch, of equal length, lack of some windows.
 
     Saves after each window and now and then within one. However it is interrupted, `batch` then
     holds all that was sampled; saving that is up to the caller.
@@ -157,6 +161,9 @@ class WindowSampler:
                     position = self._sample(position, end)
                 callbacks.on_tokens(self._num_new(reported, position))
                 reported = position
+                if callbacks.publish:
+                    self._store(position)
+                    callbacks.publish()
                 if monotonic() - saved_at > callbacks.save_interval:
                     self._store(position)
                     callbacks.save()
@@ -227,7 +234,7 @@ class WindowSampler:
 def _uniform_numbers(level: int, batch: Sequence[PartialTokens], window: TokenWindow) -> Tensor:
     """The uniform numbers of the positions that a window samples: float64 (B, T - P)."""
     numbers = [
-        uniform_numbers(item.seed, item.item, level, window.sample_from, window.end)
+        uniform_numbers(item.seed, item.item, level, *window.moved(item.first)[1:])
         for item in batch
     ]
     return torch.from_numpy(np.stack(numbers).astype(np.float64))

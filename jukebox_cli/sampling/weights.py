@@ -26,7 +26,7 @@ def record_prior_fingerprints(job: Job, levels: Sequence[int]) -> Job:
 def _with_current_weights(job: Job, level: int, item: int, spec: ItemSpec) -> ItemSpec:
     fingerprint = job.model.prior_fingerprint(level)
     for part in job.segment_windows(level, item) if fingerprint else ():
-        if job.num_sampled_tokens(level, item) <= part.first:
+        if not job.is_begun(level, item, part):
             segment = spec.segments[part.number]
             changed = segment.with_prior_fingerprint(level, str(fingerprint))
             spec = spec.with_segment(part.number, changed)
@@ -39,7 +39,7 @@ def require_same_weights(job: Job, level: int, items: Sequence[int]) -> None:
     for item in items:
         num_sampled = job.num_sampled_tokens(level, item)
         for part in job.segment_windows(level, item):
-            begun = part.first < num_sampled < part.end
+            begun = num_sampled < part.end and job.is_begun(level, item, part)
             if begun and _has_other_weights(job, level, part.segment.prior_fingerprints[level]):
                 raise InputError(
                     f"item {item} of {job.run.path} was begun at level {level} with other weights "

@@ -15,11 +15,15 @@ from jukebox_cli.storage.segments import ItemSpec, Segment
 
 
 class TokenWindow(NamedTuple):
-    """A window of a level, in tokens from the beginning of the item."""
+    """A window of a level, in tokens from the beginning of the item, or of a slice of it."""
 
     start: int
     sample_from: int  # the first token to sample; those before it are the prompt
     end: int  # after the last token to sample
+
+    def moved(self, by: int) -> TokenWindow:
+        """The window so many tokens later."""
+        return TokenWindow(self.start + by, self.sample_from + by, self.end + by)
 
 
 def token_windows(
@@ -52,6 +56,7 @@ class SegmentWindows:
     num_samples: int  # length of the item as far as this segment
     first: int  # the segment's first token
     end: int  # after its last token
+    total: int  # tokens of the item as far as this segment, its last partial token included
     windows: tuple[TokenWindow, ...]
 
 
@@ -74,7 +79,7 @@ def segment_windows(
         windows = token_windows(total, context_length, fraction, first, ratio)
         if segment.prompt is None:
             clipped = tuple(_clip(windows, end))
-            found.append(SegmentWindows(segment, number, end_sample, first, end, clipped))
+            found.append(SegmentWindows(segment, number, end_sample, first, end, total, clipped))
     return found
 
 

@@ -13,6 +13,7 @@ from jukebox_cli.config.yaml_files import dump_yaml
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.storage.files import FileCache, append_jsonl, load_own_config, write_text
 from jukebox_cli.storage.segments import ItemSpec, read_item_spec, write_item_spec
+from jukebox_cli.storage.slice_files import SliceFiles, slice_files_pattern
 from jukebox_cli.storage.token_files import read_token_file, write_token_file
 
 if TYPE_CHECKING:
@@ -154,9 +155,14 @@ class Run:
         write_token_file(self.token_file(level, item), level, tokens, codec, vocab_size)
 
     def delete_tokens(self, item: int) -> None:
-        """Deletes an item's tokens at every level."""
-        for path in (self.path / "tokens").glob(f"level-*/{self.token_file(0, item).name}"):
-            path.unlink()
+        """Deletes an item's tokens at every level, complete or in slices."""
+        for pattern in (self.token_file(0, item).name, slice_files_pattern(item)):
+            for path in (self.path / "tokens").glob(f"level-*/{pattern}"):
+                path.unlink()
+
+    def slice_files(self, level: int, item: int, segment: int) -> SliceFiles:
+        """The files of an item's slices at a level while they are sampled."""
+        return SliceFiles(self.token_file(level, item).parent, level, item, segment)
 
     def delete_items(self) -> None:
         """Deletes the files and tokens of all items: what an interrupted command left behind."""

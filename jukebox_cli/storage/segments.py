@@ -56,11 +56,30 @@ class ComputeSettings:
 
 
 @dataclass(frozen=True)
+class SlicePlan:
+    """How a level is cut into slices of one length that are sampled at the same time.
+
+    Another plan gives other tokens. Numbers of tokens are multiples of the tokens per token of the
+    level above.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    count: int  # of slices
+    start: int  # the first token of the first slice; what is known from there on is its prompt
+    warmup: int  # tokens that a slice shares with the one before, which keeps them
+    seam: int  # tokens after these that are sampled again, with the slice before as their prompt
+
+    def __post_init__(self) -> None:
+        if self.count < 2 or self.start < 0 or self.warmup < 1 or self.seam < 1:
+            raise ValueError("slices must be 2 or more, and warmup and seam 1 token or more")
+
+
+@dataclass(frozen=True)
 class Segment:
     """A stretch of an item, from `first_sample` to the next segment or the end of the item.
 
-    `sampling`, `hop_fraction`, `prior_fingerprints` and `compute` have one entry per level, level 0
-    first.
+    `sampling`, `hop_fraction`, `prior_fingerprints`, `compute` and `slices` have one entry per
+    level, level 0 first.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -73,6 +92,8 @@ class Segment:
     prior_fingerprints: tuple[str | None, ...]
     #: what each level is sampled with; None before it is begun
     compute: tuple[ComputeSettings | None, ...] = ()
+    #: the slices that each level is sampled in; None where it is sampled from beginning to end
+    slices: tuple[SlicePlan | None, ...] = ()
     parent: Parent | None = None
     prompt: Prompt | None = None
 
@@ -82,8 +103,9 @@ class Segment:
         if not len(self.sampling) == len(self.hop_fraction) == len(self.prior_fingerprints):
             fields = "sampling, hop_fraction and prior_fingerprints"
             raise ValueError(f"{fields} must have one entry for each level")
-        if self.compute and len(self.compute) != len(self.sampling):
-            raise ValueError("compute must have one entry for each level")
+        for name in ("compute", "slices"):
+            if getattr(self, name) and len(getattr(self, name)) != len(self.sampling):
+                raise ValueError(f"{name} must have one entry for each level")
         if not all(0 < fraction <= 1 for fraction in self.hop_fraction):
             raise ValueError("hop_fraction must be more than 0 and at most 1")
 
@@ -102,6 +124,16 @@ class Segment:
         compute = list(self.compute or [None] * len(self.sampling))
         compute[level] = settings
         return replace(self, compute=tuple(compute))
+
+    def slice_plan(self, level: int) -> SlicePlan | None:
+        """The slices that a level is sampled in; None if it is from beginning to end."""
+        return self.slices[level] if self.slices else None
+
+    def with_slice_plan(self, level: int, plan: SlicePlan | None) -> Segment:
+        """A copy in which a level is sampled in these slices."""
+        slices = list(self.slices or [None] * len(self.sampling))
+        slices[level] = plan
+        return replace(self, slices=tuple(slices) if any(slices) else ())
 
 
 @dataclass(frozen=True)
@@ -148,7 +180,7 @@ class ItemSpec:
         """This item made `num_samples` long by one more segment: the last one with `changes`."""
         added = replace(
             self.segments[-1],
-            **{"parent": None, "prompt": None, "compute": (), **changes},
+            **{"parent": None, "prompt": None, "compute": (), "slices": (), **changes},
             first_sample=self.num_samples,
         )
         return ItemSpec(num_samples, (*self.segments, added))

@@ -112,6 +112,7 @@ def _first_command(summary: RunSummary, model: Model | None) -> Command:
         + _options(("--seed", str(first.segments[segment_index].seed)))
         + run.to_options(first.segments[segment_index].conditions)
         + _sampling_options(run, first.segments[segment_index], model)
+        + _parallel_option(first.segments[segment_index])
         + _until_option(summary)
         + _options(("--out", _folder(summary)))
     )
@@ -264,7 +265,13 @@ def _continue_command(summary: RunSummary, item: RunItem, index: int) -> Command
     if segment.seed != before.seed:
         options += _options(("--seed", str(segment.seed)))
     options += run.to_options(segment.conditions, before.conditions)
-    return ("continue", _folder(summary)), options
+    return ("continue", _folder(summary)), options + _parallel_option(segment)
+
+
+def _parallel_option(segment: Segment) -> CommandOptions:
+    """`--parallel` with the most slices of any level: a shorter one takes what it has room for."""
+    count = max((plan.count for plan in segment.slices if plan), default=1)
+    return _options(("--parallel", str(count))) if count > 1 else CommandOptions()
 
 
 def _options(*options: tuple[str, str | None]) -> CommandOptions:

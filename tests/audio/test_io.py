@@ -20,6 +20,8 @@ from jukebox_cli.audio.io import (
     read_crop,
     resample_stream,
     stream_audio,
+    to_int16,
+    wav_header,
     write_audio,
 )
 from support.results import refusal
@@ -204,3 +206,18 @@ def test_a_full_disk_is_an_error() -> None:
         assert sink.write(b"y") == 0
     assert sink.error is not None
     assert sink.error.errno == errno.ENOSPC
+
+
+def test_16_bit_samples_and_the_header_are_those_of_a_file(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    values = [0.0, 1.0, -1.0, 1.5, -2.0, 1e-6, -1e-6, 0.5 / 32768, -0.5 / 32768]
+    audio = np.concatenate([values, rng.uniform(-1.1, 1.1, 10_000)]).astype(np.float32)
+    path = tmp_path / "a.wav"
+    write_audio(path, [audio], 22050)
+    expected = wav_header(len(audio), 22050) + to_int16(audio).tobytes()
+    assert path.read_bytes() == expected
+
+
+def test_a_length_beyond_32_bits_is_the_largest_there_is() -> None:
+    header = wav_header(1 << 32, 22050)
+    assert (header[4:8], header[40:44]) == (b"\xff" * 4, b"\xff" * 4)

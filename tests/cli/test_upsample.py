@@ -10,11 +10,12 @@ import pytest
 
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.registry import Registry
+from jukebox_cli.sampling import sampler
 from jukebox_cli.sampling.level import sample_level
 from jukebox_cli.sampling.run_setup import reopen_job
 from jukebox_cli.storage.model import Model
 from jukebox_cli.storage.run import Run
-from support.command_line import GENERATE, Jukebox, Refused, stdout_of, truncate
+from support.command_line import GENERATE, Jukebox, Refused, stdout_of, stop_at, truncate
 from support.run_files import all_tokens
 
 
@@ -190,3 +191,35 @@ def test_an_item_without_its_file_is_an_error(place: Path, refused: Refused) -> 
     (place / "run/items/item-01.json").unlink()
     error, hint = "run has no item 1", "it has 0"
     refused("upsample", "run", "--only", 1, error=error, hint=hint)
+
+
+def test_a_number_of_slices_that_cannot_be_is_an_error(refused: Refused) -> None:
+    error = "--parallel must be 1 or more, or auto, not 'all'"
+    refused("upsample", "run", "--parallel", "all", error=error, hint="try --parallel auto")
+    refused(
+        *GENERATE,
+        "--parallel",
+        "0",
+        error=error.replace("'all'", "'0'"),
+        hint="try --parallel auto",
+    )
+
+
+def test_a_level_is_finished_in_the_slices_that_it_was_begun_in(
+    place: Path, jukebox: Jukebox, refused: Refused, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = ("generate", "--model", "models/tiny", "--seconds", 0.1, "--engine", "torch")
+    assert jukebox(*long, "--parallel", 2, "--out", "whole").code == 0
+    assert jukebox(*long, "--out", "sliced", "--until", "top").code == 0
+    stop_at(monkeypatch, sampler, "draw_tokens", 100 + 80)  # level 1 has no room for two slices
+    assert jukebox("upsample", "sliced", "--engine", "torch", "--parallel", 2).code == 130
+    assert "level 0: " in jukebox("run", "show", "sliced").out
+    assert ", 2 slices" in jukebox("run", "show", "sliced").out
+    refused(
+        *("upsample", "sliced", "--parallel", "1"),
+        error="item 0 of sliced was begun at level 0 in 2 slices, not in one slice",
+        hint="leave out --parallel to finish it, or choose another --out",
+    )
+    assert jukebox("upsample", "sliced").code == 0
+    assert all_tokens(Path("sliced")) == all_tokens(Path("whole"))
+    assert jukebox("upsample", "sliced", "--parallel", 1).code == 0  # there is nothing to do

@@ -218,3 +218,29 @@ def test_blocks_are_decoded_lazily(recorder: Recorder) -> None:
     assert len(recorder.lengths) == 1
     assert [len(block) for block in decoded] == [chunk] * 11 + [80]
     assert max(recorder.lengths) <= field.before + chunk // 4 + field.after < 500
+
+
+def test_tokens_are_decoded_as_soon_as_their_receptive_field_is_there() -> None:
+    vqvae = make_vqvae()
+    tokens = np.random.default_rng(0).integers(0, 8, 100)
+    hop_length = vqvae.config.hop_lengths[0]
+    after = codec.receptive_field(vqvae.level(0).decoder).after
+    waits: list[int] = []
+
+    def wait_for(count: int) -> np.ndarray:
+        waits.append(count)
+        return tokens[:count]  # the rest is not sampled yet
+
+    total, chunk = 100 * hop_length, 30 * hop_length
+    live = list(codec.decode_stream(vqvae, 0, 100, wait_for, total, chunk))
+    assert waits == [min(end + after, 100) for end in (30, 60, 90, 120)]
+    whole = list(codec.decode(vqvae, 0, tokens, chunk_samples=chunk))
+    assert all(np.array_equal(a, b) for a, b in zip(live, whole, strict=True))
+
+
+def test_the_overlap_of_decoder_chunks_is_at_most_an_eighth() -> None:
+    vqvae = make_vqvae()
+    for level, hop_length in enumerate(vqvae.config.hop_lengths):
+        overlap = sum(codec.receptive_field(vqvae.level(level).decoder)) * hop_length
+        chunk = codec.decoder_chunk(vqvae, level)
+        assert chunk >= max(8 * overlap, codec.MIN_DECODER_CHUNK)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -107,3 +109,17 @@ def test_a_precision_that_a_cpu_lacks_is_an_error_before_anything_is_written(
     )
     assert result == Result(2, "", error)
     assert not Path("run").exists()
+
+
+def test_loading_a_prior_does_not_import_torch_s_compiler(tiny: Model) -> None:
+    code = f"""
+import sys, torch
+from pathlib import Path
+from jukebox_cli.model.loader import load_prior
+from jukebox_cli.registry import load_installed
+from jukebox_cli.storage.model import Model
+load_prior(Model(Path({str(tiny.path)!r})), 0, load_installed(print), torch.device("cpu"))
+print("torch._dynamo" in sys.modules, "sympy" in sys.modules)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "False False\n"

@@ -50,11 +50,20 @@ def test_memory_grows_with_the_batch(job: Callable[..., Job]) -> None:
 
 
 def test_a_plan_measures_the_batch_that_is_sampled(job: Callable[..., Job]) -> None:
-    assert plan_job(job(), "top", perf_counter()).batch_size == 2
+    assert plan_job(job(), "top", perf_counter()).num_rows == {2: 2}
     found = plan_job(job(batch_size=1), "tokens", perf_counter())
-    assert (found.batch_size, list(found.levels)) == (1, [2, 1, 0])
+    assert (found.num_rows, list(found.levels)) == ({2: 1, 1: 1, 0: 1}, [2, 1, 0])
     assert found.projection.first_sound is None
     assert found.tokens_per_second(0) == found.levels[0].speeds[0].tokens_per_second
+
+
+def test_a_plan_measures_slices(job: Callable[..., Job]) -> None:
+    found = plan_job(job(parallel=3), "tokens", perf_counter())
+    assert found.num_rows == {2: 2, 1: 4, 0: 6}
+    assert [each.batch for each in found.levels[0].speeds] == [2, 4, 6]
+    assert found.tokens_per_second(0) == found.levels[0].speeds[2].tokens_per_second
+    # no room for both: one item after another
+    assert plan_job(job(parallel=3, batch_size=3), "tokens", perf_counter()).num_rows[0] == 3
 
 
 def test_levels_stay_loaded_if_they_are_sampled_in_parallel(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -20,8 +21,10 @@ from jukebox_cli.sampling.projection import (
     project,
     speed_of,
 )
+from jukebox_cli.sampling.slice_layout import SliceLayout
+from jukebox_cli.sampling.slice_plans import with_slice_plans
 from jukebox_cli.storage.model import Model
-from jukebox_cli.storage.segments import ComputeSettings
+from jukebox_cli.storage.segments import ComputeSettings, SlicePlan
 from support.jobs import make_job
 
 #: 0.5 s of conditions a window, 0.01 s a position of the prompt, 0.1 s a position.
@@ -121,3 +124,19 @@ def test_processes_of_other_levels_start_first(job: Callable[..., Job]) -> None:
     levels = {level: speed(level) for level in (2, 1, 0)}
     schedule = Schedule(worker_start=5.0, cores=99)
     assert project(job(), levels, None, schedule).stages.load == 3 * 2.0 + 2 * 5.0
+
+
+def test_slices_are_sampled_side_by_side(job: Callable[..., Job]) -> None:
+    settings = ComputeSettings("torch", "fp32")
+    base, specs = job(), {}
+    for item, spec in base.specs.items():
+        segment = spec.segments[0].with_compute_settings(0, settings)
+        specs[item] = spec.with_segment(0, segment)
+    sliced = with_slice_plans(replace(base, specs=specs, parallel=3), [0])
+    time = level_time(sliced, speed(0, BatchSpeed(3, 0.5, 0.01, 0.1)))
+    layout = SliceLayout(SlicePlan(3, 0, 34, 4), 400)
+    assert time.stages.sampling == pytest.approx(0.1 * (layout.length + 4))
+    assert [each.end for each in time.windows] == [0] * (len(time.windows) - 1) + [400]
+    assert max(each.upper_end for each in time.windows) == 200
+    projection = project(sliced, {0: speed(0, SPEED.scaled(3))}, DecodeSpeed(0.0, 0.0), Schedule())
+    assert projection.first_sound == pytest.approx(projection.total)

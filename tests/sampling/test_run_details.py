@@ -11,6 +11,7 @@ SEGMENT = {
     "conditions": {"genre": ["rock", "jazz"]},
     "sampling": [{}, {"top_k": 5}],
     "hop_fraction": [0.5, 0.125],
+    "slices": [],
     "parent": None,
     "prompt": None,
 }
@@ -19,6 +20,7 @@ SEGMENT = {
 def test_the_text_has_a_block_for_each_segment(registry: Registry) -> None:
     parent = {"run": "../y", "item": 2, "upto_sample": 12_000}
     more = {**SEGMENT, "seconds": [1.5, 2.0], "seed": 4, "conditions": {}, "parent": parent}
+    more["slices"] = [{"count": 4, "start": 0, "warmup": 32, "seam": 4}, None]
     item = {"item": 2, "seconds": 2.0, "progress": "tokens", "segments": [SEGMENT, more]}
     details = {"run": "runs/x", "model": "mini", "sample_rate": 8000, "items": [item]}
     assert run_text(details, registry).splitlines() == [
@@ -29,7 +31,7 @@ def test_the_text_has_a_block_for_each_segment(registry: Registry) -> None:
         "    level 0: hop_fraction 0.5",
         "    level 1: hop_fraction 0.125, top_k 5",
         "  1.5 to 2 s: seed 4, continues item 2 of ../y",
-        "    level 0: hop_fraction 0.5",
+        "    level 0: hop_fraction 0.5, 4 slices",
         "    level 1: hop_fraction 0.125, top_k 5",
     ]
 

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from math import inf, nan
 from typing import ClassVar
 
 import pytest
 import torch
+from jukebox_plugins.samplers import Greedy, Guidance, MinP, Temperature, TopK, TopP
 from torch import Tensor
 
-from jukebox_cli.interfaces.sampler import GuidanceSampler, Sampler
+from jukebox_cli.interfaces.contract import PluginError
+from jukebox_cli.interfaces.sampler import GuidanceSampler, Sampler, SamplingParameters
 from jukebox_cli.sampling.rng import draw_tokens
 from jukebox_cli.sampling.sampler_calls import (
     LogitMaxima,
     apply_samplers,
+    fuse_samplers,
     raise_for_invalid_logits,
 )
 from support.results import refusal
@@ -44,11 +47,73 @@ class Difference(GuidanceSampler):
         return self.scale * (cond_logits - uncond_logits)
 
 
+@dataclass(frozen=True)
+class Fused(Sampler):
+    """Says that it does what some parameters do."""
+
+    name: ClassVar[str] = "fused"
+    does: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def parameters(self) -> Mapping[str, float]:
+        return self.does
+
+    def __call__(self, logits: Tensor, history: Tensor) -> Tensor:
+        return logits
+
+
+@dataclass(frozen=True)
+class Broken(Fused):
+    name: ClassVar[str] = "broken"
+
+    @property
+    def parameters(self) -> Mapping[str, float]:
+        raise KeyError("no")
+
+
 def test_guidance_runs_first_and_samplers_in_order() -> None:
     pair = torch.cat([LOGITS, torch.ones_like(LOGITS)])
     chain = [Change(lambda x: x + 1), Change(lambda x: x * 10)]
     result = apply_samplers(chain, [Difference(2.0)], pair, HISTORY)
     torch.testing.assert_close(result, (2 * (LOGITS - 1) + 1) * 10)
+
+
+@pytest.mark.parametrize(
+    ("samplers", "expected"),
+    [
+        ([], SamplingParameters()),
+        ([Temperature(0.9)], SamplingParameters(temperature=0.9)),
+        ([Temperature(None), TopP(0.5)], SamplingParameters(top_p=0.5)),
+        (
+            [Guidance(2.0), Temperature(0.9), TopK(5), TopP(0.8), MinP(0.1), Greedy(True)],
+            SamplingParameters(2.0, 0.9, 5, 0.8, 0.1, True),
+        ),
+        ([Fused({"temperature": 2.0}), TopK(3)], SamplingParameters(temperature=2.0, top_k=3)),
+        ([Fused({"top_k": 3, "min_p": 0.5})], SamplingParameters(top_k=3, min_p=0.5)),
+        # not all of them, or not in the order of an engine's own sampling
+        ([Change()], None),
+        ([Temperature(0.9), Change(), TopK(5)], None),
+        ([Guidance(2.0), Difference()], None),
+        ([TopK(5), Temperature(0.9)], None),
+        ([TopP(0.8), TopK(5)], None),
+        ([MinP(0.1), TopP(0.8)], None),
+        ([Greedy(True), MinP(0.1)], None),
+        ([Temperature(0.9), Temperature(0.9)], None),  # twice
+        ([Fused({"temperature": 2.0}), Temperature(0.9)], None),
+        ([Fused({"min_p": 0.5, "top_k": 3})], None),
+        ([Fused({"top_k": 3, "min_p": 0.5}), TopP(0.8)], None),  # which belongs between the two
+    ],
+)
+def test_samplers_are_fused_if_an_engine_has_all_of_them_in_their_order(
+    samplers: list[Sampler], expected: SamplingParameters | None
+) -> None:
+    assert fuse_samplers(samplers) == expected
+
+
+def test_an_error_in_a_samplers_parameters_names_it() -> None:
+    with pytest.raises(PluginError) as caught:
+        fuse_samplers([Broken()])
+    assert caught.value.message.startswith("plugin 'broken': parameters")
 
 
 def test_without_samplers_the_logits_are_those_of_the_prior() -> None:

@@ -39,7 +39,7 @@ class Interruption:
         self, working: Sequence[PartialTokens], seconds: float = 1e9, every: int = 1
     ) -> ProgressCallbacks:
         self.working = working
-        return ProgressCallbacks(self.advance, self.save, seconds, every)
+        return ProgressCallbacks(self.advance, self.save, None, seconds, every)
 
     def advance(self, count: int) -> None:
         self.reports += count > 0

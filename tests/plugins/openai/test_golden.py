@@ -14,7 +14,9 @@ import numpy as np
 import pytest
 import torch
 
+from jukebox_cli.engine.native import NativeWindow
 from jukebox_cli.interfaces.conditioner import Window
+from jukebox_cli.interfaces.sampler import SamplingParameters
 from jukebox_cli.model.condition_inputs import load_conditioners, prior_shape
 from jukebox_cli.model.loader import load_prior
 from jukebox_cli.registry import Registry
@@ -24,6 +26,7 @@ from jukebox_cli.sampling.request import Request
 from jukebox_cli.sampling.run_setup import new_config, new_item
 from jukebox_cli.storage.run import Run, RunConfig
 from jukebox_cli.storage.segments import ItemSpec, Prompt
+from support.engines import native_steps, needs_native_engine, pack
 from support.golden import CPU, LEVELS, VARIANTS, Golden, import_golden
 
 WITH_LYRICS = ("5b_lyrics", "1b_lyrics")
@@ -116,6 +119,29 @@ def test_greedy_tokens_of_a_window_are_equal(golden: Golden, level: int, primed:
     assert torch.equal(torch.where(tokens < prior.codebook_size, tokens, 0), expected)
 
 
+@needs_native_engine
+@pytest.mark.parametrize("primed", [False, True])
+@pytest.mark.parametrize("level", LEVELS)
+@torch.inference_mode()
+def test_the_native_engine_has_close_logits_and_equal_greedy_tokens(
+    golden: Golden, level: int, primed: bool
+) -> None:
+    prior, conditions = golden.priors[level], golden.conditions(level)
+    tokens, weights = golden[f"prior.{level}.z"], pack(prior)
+    logits = golden.order_logits(prior, native_steps(weights, conditions, tokens))
+    expected = golden[f"prior.{level}.logits"][:, -tokens.shape[1] :]
+    torch.testing.assert_close(logits, expected, **CLOSE)
+    prompt, length = prior.config.context_length // 3 if primed else 0, tokens.shape[1]
+    sampled = tokens.clone()
+    window = NativeWindow(weights, conditions, sampled, len(tokens))
+    window.prefill(prompt)
+    sample_from, uniform = torch.full((len(tokens),), prompt), torch.zeros(len(tokens), length)
+    greedy = SamplingParameters(greedy=True)
+    assert window.sample(prompt, length, sample_from, uniform.double(), greedy) == length
+    expected = golden[f"prior.{level}.greedy" + ("_primed" if primed else "")]
+    assert torch.equal(torch.where(sampled < prior.codebook_size, sampled, 0), expected)
+
+
 @torch.inference_mode()
 def test_the_alignment_head_attends_to_the_same_characters(golden_with_lyrics: Golden) -> None:
     golden = golden_with_lyrics
@@ -135,8 +161,11 @@ def whole_song(golden: Golden, config: RunConfig, item: int, num_primed: int) ->
     return ItemSpec(num_primed, (prompt,)).extended(samples)
 
 
+@pytest.mark.parametrize("engine", ["torch", pytest.param("native", marks=needs_native_engine)])
 @pytest.mark.parametrize("mode", ["ancestral", "primed"])
-def test_a_whole_song_is_equal_token_for_token(golden: Golden, tmp_path: Path, mode: str) -> None:
+def test_a_whole_song_is_equal_token_for_token(
+    golden: Golden, tmp_path: Path, mode: str, engine: str
+) -> None:
     """All levels, window after window, through the code of the commands."""
     vqvae = golden.model.config.vqvae
     hop_fraction = tuple(golden.info["hop_fraction"])
@@ -145,7 +174,9 @@ def test_a_whole_song_is_equal_token_for_token(golden: Golden, tmp_path: Path, m
     config = new_config(golden.model, golden.registry, request)
     num_primed = golden.info["prime_samples"] if mode == "primed" else 0
     specs = {item: whole_song(golden, config, item, num_primed) for item in (0, 1)}
-    job = Job(Run(tmp_path / "run"), golden.model, golden.registry, (0, 1), config, specs)
+    job = Job(
+        Run(tmp_path / "run"), golden.model, golden.registry, (0, 1), config, specs, engine=engine
+    )
     for item, spec in specs.items():
         job.run.write_item(item, spec)
     for level in LEVELS:

@@ -295,3 +295,8 @@ def test_numbers_are_listed_as_only_takes_them(items: list[int], text: str) -> N
 
     assert format_number_list(items) == text
     assert parse_number_list(text) == tuple(items)
+
+
+def test_slices_are_reproduced(jukebox: Jukebox, tiny: Model, reproduced: Reproduced) -> None:
+    run = generate(jukebox, tiny, "--parallel", 3, "--seed", 2)
+    assert "--seed 2 --parallel 3 --out song" in " ".join(reproduced(run).split())
