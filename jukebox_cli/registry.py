@@ -37,7 +37,8 @@ CORE_FLAGS = frozenset(
     [
         *("preset", "model", "out", "seconds", "items", "only", "seed", "set", "overrides"),
         *("until", "stream", "dry_run", "dry-run", "audio", "prime", "run"),
-        *("device", "engine", "precision", "batch", "json", "as_json", "quiet", "help", "ctx"),
+        *("device", "engine", "precision", "batch", "parallel", "json", "as_json", "quiet"),
+        *("help", "ctx"),
     ]
 )
 

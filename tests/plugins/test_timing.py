@@ -76,7 +76,9 @@ def test_values_outside_the_range_are_clamped() -> None:
     assert per_token(timing, module, Window(16_000, 8_000, 8_000)).isfinite().all()
 
 
-@pytest.mark.parametrize(("total", "text"), [(90.5, "90.5"), (90.0, "90.0"), (999_999.0, "999999.0")])
+@pytest.mark.parametrize(
+    ("total", "text"), [(90.5, "90.5"), (90.0, "90.0"), (999_999.0, "999999.0")]
+)
 def test_values_are_written_as_an_option(total: float, text: str) -> None:
     options = Timing().to_options({"total": total})
     assert options == CommandOptions((("--total", text),))
