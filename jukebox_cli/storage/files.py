@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from mmap import ACCESS_READ, mmap
@@ -16,11 +16,12 @@ from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from jukebox_cli.config.schema import FORMAT, FormatError
-from jukebox_cli.config.yaml_files import read_text
+from jukebox_cli.config.yaml_files import read_text, read_yaml, validate_config
 from jukebox_cli.interfaces.errors import InputError
 
 T = TypeVar("T")
 
+RESTORE_HINT = "restore it from a copy, or make it again"
 
 _DISK_HINTS = {
     errno.ENOSPC: "free some space and run the same command again to resume",
@@ -96,6 +97,22 @@ def _ends_with_newline(path: Path) -> bool:
         return file.read() == b"\n"
 
 
+def load_own_config(kind: type[T], path: Path, keys: Sequence[str]) -> T:
+    """The config in a YAML file that this program wrote.
+
+    Raises InputError for a file that is damaged, such as empty or without one of `keys`, of another
+    format, or with unknown keys or bad values.
+    """
+    if not read_text(path).strip():
+        raise InputError(f"{path} is damaged: it is empty", RESTORE_HINT)
+    data = read_yaml(path, RESTORE_HINT)
+    require_format(data.get("format", FORMAT), path)
+    config = validate_config(kind, data, path)
+    if missing := [key for key in keys if key not in data]:
+        raise InputError(f"{path} is damaged: it has no '{missing[0]}'", RESTORE_HINT)
+    return config
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """The mapping in a JSON file. Raises InputError if the file is missing or damaged."""
     return parse_json(read_text(path), path)
@@ -106,8 +123,8 @@ def parse_json(text: str, path: Path) -> dict[str, Any]:
     try:
         data = json.loads(text)
     except json.JSONDecodeError as error:
-        hint = "restore it from a copy, or make it again"
-        raise InputError(f"{path}:{error.lineno}: damaged: {error.msg}", hint) from None
+        message = f"{path}:{error.lineno}: damaged: {error.msg}"
+        raise InputError(message, RESTORE_HINT) from None
     if not isinstance(data, dict):
         raise InputError(f"{path}: damaged: not a mapping", "restore it from a copy")
     return data
@@ -117,7 +134,7 @@ def require_format(found: object, path: Path) -> None:
     """Raises InputError if `found`, the format that `path` names, is not the one written here."""
     number = int(text) if (text := str(found)).isdecimal() else None
     if number is None:
-        raise InputError(f"{path} names no format", "restore it from a copy, or make it again")
+        raise InputError(f"{path} names no format", RESTORE_HINT)
     if number != FORMAT:
         error = FormatError(number)
         raise InputError(f"{path}: {error}", error.hint)
@@ -136,8 +153,8 @@ def corruption_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        hint = "restore it from a copy, or make it again"
-        raise InputError(f"{path} is damaged: {type(error).__name__}: {error}", hint) from None
+        message = f"{path} is damaged: {type(error).__name__}: {error}"
+        raise InputError(message, RESTORE_HINT) from None
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:
