@@ -6,12 +6,15 @@ PYTEST := $(VENV)/bin/python -m pytest
 # Test functions may leave out types of fixtures
 MYPY_TESTS := --explicit-package-bases --allow-untyped-defs --allow-incomplete-defs \
 	--allow-untyped-calls --allow-untyped-decorators --no-warn-return-any
-SOURCES := $(shell find jukebox_cli plugins presets examples -type f -not -name '*.pyc')
+SOURCES := setup.py $(shell find jukebox_cli plugins presets examples -type f \
+	-not -name '*.pyc' -not -name '*.so')
+NATIVE := setup.py $(wildcard jukebox_cli/engine/native/*)
 
-.PHONY: help song test test-all lint format map bench clean
+.PHONY: help song build test test-all lint format map bench clean
 
 help:
 	@echo 'make song      a first song, in runs/rock'
+	@echo 'make build     compiles the native engine anew if its sources changed; test does so too'
 	@echo 'make test      the tests without the slow ones, on all cores'
 	@echo 'make test-all  all tests, with the branch coverage of the core'
 	@echo 'make lint      style and types; make format: fixes the style'
@@ -22,6 +25,8 @@ help:
 
 song: $(VENV)/installed
 	$(VENV)/bin/jukebox generate --preset rock.yaml --out runs/rock
+
+build: $(VENV)/with-tests
 
 # One thread per process: small tensors gain nothing from more, and the processes share the cores
 test: $(VENV)/with-tests
@@ -53,15 +58,16 @@ clean:
 $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
-# An editable installation, once there is one, is up to date by itself
+# An editable installation, once there is one, is up to date by itself, but for the native engine
 $(VENV)/installed: $(SOURCES) pyproject.toml constraints.txt | $(VENV)/bin/python
-	rm -rf build
-	test -e $(VENV)/with-tests || test -e $(VENV)/with-tools || $(PIP) .
+	if test -e $(VENV)/with-tests || test -e $(VENV)/with-tools; \
+	then $(VENV)/bin/python setup.py -q build_ext --inplace; \
+	else rm -rf build; $(PIP) .; fi
 	touch $@
 
 # For songs that tests make and judge; without these the tests are skipped. tinysoundfont names a sound card
 # library that rendering does not need, and pyworld may want a compiler.
-$(VENV)/with-tests: pyproject.toml constraints.txt | $(VENV)/bin/python
+$(VENV)/with-tests: $(NATIVE) pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) -e '.[test]'
 	-$(PIP) --no-deps tinysoundfont
 	-$(PIP) pyworld mir_eval

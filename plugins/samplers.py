@@ -17,6 +17,11 @@ def _set_only(**fields: float | None) -> Mapping[str, float]:
     return {name: value for name, value in fields.items() if value is not None}
 
 
+#: The largest guidance scale. Beyond it the conditional logits decide alone, and at some scale
+#: the logits are no longer finite numbers (in fp16 early).
+MAX_GUIDANCE = 100.0
+
+
 @dataclass(frozen=True)
 class Guidance(GuidanceSampler):
     """Classifier-free guidance: extrapolate from the unconditional to the conditional logits.
@@ -34,8 +39,8 @@ class Guidance(GuidanceSampler):
     ] = None
 
     def __post_init__(self) -> None:
-        if self.guidance is not None and not 0 <= self.guidance < float("inf"):
-            raise ValueError("must be 0 or more")
+        if self.guidance is not None and not 0 <= self.guidance <= MAX_GUIDANCE:
+            raise ValueError(f"must be from 0 to {MAX_GUIDANCE:g}", "try 3")
 
     @property
     def needs_unconditional(self) -> bool:
@@ -63,7 +68,8 @@ class Temperature(Sampler):
 
     def __post_init__(self) -> None:
         if self.temperature is not None and not 0.001 <= self.temperature < float("inf"):
-            raise ValueError("must be 0.001 or more (for the most likely token use --greedy)")
+            hint = "for the most likely token use --greedy"
+            raise ValueError("must be 0.001 or more", hint)
 
     @property
     def parameters(self) -> Mapping[str, float]:

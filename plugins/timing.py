@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     import numpy as np
     from torch import nn
 
+#: The longest song, as of `--seconds`. Positions in samples stay finite in float32.
+MAX_SECONDS = 1_000_000
+
 
 @dataclass(frozen=True)
 class Timing(Conditioner):
@@ -45,8 +48,9 @@ class Timing(Conditioner):
             total = float(inputs["total"])
         except (TypeError, ValueError):
             total = 0.0
-        if not 0 < total < float("inf"):
-            raise InputError(f"can't read total {inputs['total']!r}", "write seconds, such as 90")
+        if not 0 < total < MAX_SECONDS:
+            hint = f"write seconds, less than {MAX_SECONDS:,}, such as 90"
+            raise InputError(f"can't read total {inputs['total']!r}", hint)
         return {"total": total}
 
     def encode(self, song: Song, window: Window, shape: PriorShape) -> dict[str, np.ndarray]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ import torch
 from typer.testing import CliRunner
 
 from jukebox_cli.cli import build_app
+from jukebox_cli.engine import library
 from jukebox_cli.registry import Registry, load_installed
 from jukebox_cli.storage.model import Model
 from support import originals
@@ -82,3 +83,21 @@ def jukebox(registry: Registry) -> Callable[..., Result]:
         return Result(result.exit_code, result.stdout, result.stderr)
 
     return run
+
+
+@pytest.fixture
+def no_native_engine(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """An installation that was made without a compiler."""
+
+    def fail(name: str) -> None:
+        raise ModuleNotFoundError(f"No module named '{name}'", name=name)
+
+    def forget() -> None:
+        library.load.cache_clear()
+        library.kernel_names.cache_clear()
+
+    with monkeypatch.context() as patch:
+        patch.setattr(library, "import_module", fail)
+        forget()
+        yield
+    forget()

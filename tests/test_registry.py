@@ -17,7 +17,7 @@ from jukebox_cli.cli import app as app_module
 from jukebox_cli.cli import build_app
 from jukebox_cli.cli.console import print_warning
 from jukebox_cli.interfaces.contract import PluginError
-from jukebox_cli.registry import CORE_FLAGS, Registry, build_dataclass, load_installed
+from jukebox_cli.registry import CORE_FLAGS, PluginInfo, Registry, load_installed
 from jukebox_cli.sampling.request import build_request
 from support.plugins import Mood, Noise, Plain, block_hint, plugin_with
 from support.results import refusal
@@ -55,8 +55,10 @@ def test_first_party_plugins_are_found_by_entry_point(registry: Registry) -> Non
     assert [*registry.samplers][:2] == ["guidance", "temperature"]
     assert [*registry.samplers][-1] == "greedy"
     assert registry.versions["jukebox-cli"]
-    assert registry.package_of("jukebox_plugins.artist") == "jukebox-cli"
-    assert registry.package_of("somewhere.else") == "-"
+    assert registry.package_of("artist") == "jukebox-cli"
+    assert registry.package_of("nosuch") is None
+    assert registry.plugin_of(registry.samplers["top-k"]) == "samplers"
+    assert {"lyrics", "report"} <= set(registry.plugins_with("jukebox_commands"))
 
 
 def test_two_conditioners_of_one_name_are_refused() -> None:
@@ -96,6 +98,28 @@ def test_two_plugins_with_one_option_are_refused() -> None:
             "plugins 'bolt' and 'acme' both define the option --mood",
         )
         assert hint in (block_hint("acme"), block_hint("bolt"))
+
+
+@pytest.mark.parametrize("name", ["acme", "zest"])  # before and after the name of the other
+def test_a_clash_with_a_first_party_plugin_asks_to_switch_off_the_other(name: str) -> None:
+    @dataclass(frozen=True)
+    class Louder(Noise):
+        name: ClassVar[str] = "louder"
+
+    names = {"samplers": "jukebox-cli", name: "acme-music"}
+    found = [PluginInfo(plugin, plugin, package, "1") for plugin, package in names.items()]
+    plugins = {"samplers": plugin_with(Noise), name: plugin_with(Louder)}
+    message, hint = refusal(lambda: Registry(plugins, found))
+    assert message in (
+        f"plugins 'samplers' (package jukebox-cli) and '{name}' (package acme-music) "
+        "both define the option --noise",
+        f"plugins '{name}' (package acme-music) and 'samplers' (package jukebox-cli) "
+        "both define the option --noise",
+    )
+    assert hint == block_hint(name)
+    message, hint = refusal(lambda: Registry(plugins | {name: plugin_with(Noise)}, found))
+    assert message.endswith(" both define 'noise'")
+    assert hint == block_hint(name)
 
 
 def test_an_option_of_the_core_is_refused() -> None:
@@ -189,7 +213,7 @@ def test_a_warning_is_one_line_on_stderr(capsys: pytest.CaptureFixture[str]) -> 
     assert capsys.readouterr() == ("", "warning: plugin 'acme' is left out\n")
 
 
-@pytest.mark.parametrize("blocked", ["genre", " acme , genre,", "genre,nosuch"])
+@pytest.mark.parametrize("blocked", ["genre", " genre ,, "])
 def test_plugins_can_be_blocked_by_name(
     blocked: str, points: list[EntryPoint], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -202,6 +226,19 @@ def test_plugins_can_be_blocked_by_name(
         "no conditioner 'genre'",
         "JUKEBOX_BLOCK=genre switches it off: leave that out",
     )
+
+
+def test_blocking_a_plugin_that_is_not_there_is_a_warning(
+    points: list[EntryPoint], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    points.append(entry_point("timing", "jukebox_plugins.timing", "jukebox-cli"))
+    monkeypatch.setenv("JUKEBOX_BLOCK", "timing,gerne,x")
+    warnings: list[str] = []
+    assert list(load_installed(warnings.append).conditioners) == ["genre"]
+    assert warnings == [
+        "JUKEBOX_BLOCK: no plugin 'gerne'; did you mean 'genre'?",
+        "JUKEBOX_BLOCK: no plugin 'x'; known are: genre, timing",
+    ]
 
 
 def test_a_blocked_plugin_is_not_imported(
@@ -238,21 +275,21 @@ def test_a_conditioner_gets_its_fields() -> None:
         (
             "mood",
             {"most": 0},
-            "conditioner 'mood': most must be 1 or more",
-            "see `jukebox plugin list`",
+            "conditioner 'mood': most must be 1 or more, not 0",
+            "correct that value",
         ),
         (
             "mood",
             {"most": "x"},
             "conditioner 'mood': most: Input should be a valid integer, "
             "unable to parse string as an integer (got 'x')",
-            "see `jukebox plugin list`",
+            "correct that value",
         ),
         (
             "mood",
             {"names": [1]},
             "conditioner 'mood': names.0: Input should be a valid string (got 1)",
-            "see `jukebox plugin list`",
+            "correct that value",
         ),
     ],
 )
@@ -303,9 +340,8 @@ def test_an_invalid_sampler_option_is_refused(registry: Registry) -> None:
         "did you mean 'temperature'?",
     )
     assert refusal(lambda: registry.make_samplers({"top_k": "many"})) == (
-        "sampler 'top-k': top_k: Input should be a valid integer, "
-        "unable to parse string as an integer (got 'many')",
-        "see `jukebox plugin list`",
+        "top_k: Input should be a valid integer, unable to parse string as an integer (got 'many')",
+        "see `jukebox generate --help`",
     )
 
 
@@ -331,7 +367,3 @@ def test_paths_of_a_preset_are_relative_to_it_and_those_of_options_to_the_workin
         registry, str(tmp_path / "p.yaml"), [], conditions=options, sampler_options={}
     )
     assert request.song == {"words": str(tmp_path / "w.txt"), "tune": "mine.mid"}
-
-
-def test_fields_are_checked_for_any_dataclass() -> None:
-    assert build_dataclass(Noise, {"noise": 1}, "sampler 'noise'") == Noise(1.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -14,12 +14,25 @@ from typer.testing import CliRunner
 
 from jukebox_cli import registry as registry_module
 from jukebox_cli.cli import build_app
+from jukebox_cli.interfaces.hooks import hookimpl
 from jukebox_cli.interfaces.sampler import Sampler
-from jukebox_cli.registry import Registry
+from jukebox_cli.registry import PluginInfo, Registry
 from jukebox_cli.storage.files import read_jsonl
 from jukebox_cli.storage.model import Model
 from support.plugins import Mood, Noise, block_hint, plugin_of, plugin_with
 from support.results import refusal
+
+RAISED = "jukebox_samplers raised RuntimeError: no licence"
+
+
+def raising(error: Exception) -> Callable[[], Any]:
+    """A hook that raises an error."""
+
+    def hook() -> Any:
+        raise error
+
+    return hook
+
 
 # invalid hooks
 
@@ -74,6 +87,67 @@ def test_a_hook_that_returns_anything_but_classes_is_refused(result: Any) -> Non
         f"plugin 'acme': jukebox_samplers returned {result!r}, not a Sampler class with a name"
     )
     assert hint == block_hint("acme")
+
+
+@pytest.mark.parametrize(
+    ("plugin", "problem"),
+    [
+        (plugin_of(jukebox_samplers=raising(RuntimeError("no licence"))), RAISED),
+        (plugin_of(jukebox_conditioners=raising(OSError())), "jukebox_conditioners raised OSError"),
+        (
+            plugin_of(jukebox_samplers=lambda: ["noise"]),
+            "jukebox_samplers returned 'noise', not a Sampler class with a name",
+        ),
+        (plugin_of(jukebox_samplrs=lambda: []), "no hook 'jukebox_samplrs'"),
+        (
+            SimpleNamespace(jukebox_samplers=lambda: [Noise]),
+            "jukebox_samplers is not marked as a hook",
+        ),
+    ],
+)
+def test_a_broken_plugin_is_left_out_with_a_warning(plugin: object, problem: str) -> None:
+    warnings: list[str] = []
+    found = [PluginInfo(name, name, f"{name}-music", "1") for name in ("acme", "fine")]
+    plugins = {"acme": plugin, "fine": plugin_with(Mood, Noise)}
+    registry = Registry(plugins, found, warnings.append)
+    assert warnings == [f"plugin 'acme' (package acme-music): {problem}; the plugin is left out"]
+    assert [*registry.conditioners, *registry.samplers] == ["mood", "noise"]
+    assert registry.versions == {"fine-music": "1"}
+    assert CliRunner().invoke(build_app(registry), ["plugin", "list"]).exit_code == 0
+
+
+def test_a_plugin_with_a_wrong_argument_is_left_out_with_a_warning() -> None:
+    warnings: list[str] = []
+    plugin = plugin_of(jukebox_event=lambda run, evnet: None, jukebox_samplers=lambda: [Noise])
+    registry = Registry({"acme": plugin}, (), warnings.append)
+    assert len(warnings) == 1
+    assert "{'evnet'}" in warnings[0]
+    assert registry.samplers == {}
+    registry.notify(Path("x"), {"event": "level"})
+
+
+def test_commands_that_can_not_be_added_are_left_out_with_a_warning() -> None:
+    def add(app: typer.Typer) -> None:
+        raise KeyError("menu")
+
+    warnings: list[str] = []
+    plugin = SimpleNamespace(**vars(plugin_with(Noise)), jukebox_commands=hookimpl(add))
+    registry = Registry({"acme": plugin}, (), warnings.append)
+    app = build_app(registry)
+    assert warnings == [
+        "plugin 'acme': jukebox_commands raised KeyError: 'menu'; its commands are left out"
+    ]
+    assert "noise" in CliRunner().invoke(app, ["plugin", "list"]).stdout
+
+
+def test_errors_of_hooks_name_the_package() -> None:
+    plugin = plugin_of(jukebox_event=raising(RuntimeError("no network")))
+    registry = Registry({"acme": plugin}, [PluginInfo("acme", "acme", "acme-music", "1")])
+    assert refusal(registry.notify, Path("x"), {"event": "level"}) == (
+        "plugin 'acme' (package acme-music): jukebox_event raised RuntimeError: no network",
+        "report it to the authors of acme-music; `jukebox --traceback ...` shows where; or "
+        + block_hint("acme"),
+    )
 
 
 # calls of hooks

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from jukebox_cli.interfaces.errors import InputError
-from jukebox_cli.storage.files import atomic_write, require_utf8_name
+from jukebox_cli.interfaces.errors import InputError, require_utf8_name
+from jukebox_cli.storage.files import atomic_write
 
 if TYPE_CHECKING:
     import soundfile

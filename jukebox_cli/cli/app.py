@@ -41,10 +41,10 @@ from jukebox_cli.cli.console import (
     print_warnings_once,
 )
 from jukebox_cli.cli.groups import command_group
+from jukebox_cli.cli.installation import describe_installation
 from jukebox_cli.config.suggest import did_you_mean
-from jukebox_cli.interfaces.errors import InputError
+from jukebox_cli.interfaces.errors import InputError, utf8_name_error
 from jukebox_cli.registry import Registry, load_installed
-from jukebox_cli.storage.files import utf8_name_error
 
 #: Modules with commands, in the order of `jukebox --help`.
 COMMANDS = (generate, continue_, upsample, decode, play, tokenize, plan, bench)
@@ -140,10 +140,13 @@ def build_app(registry: Registry) -> typer.Typer:
     return app
 
 
-def _print_version(value: bool) -> None:
-    if value:
-        print(f"jukebox {__version__}")
-        raise typer.Exit
+def _print_version(ctx: typer.Context, value: bool) -> None:
+    if not value:
+        return
+    print(f"jukebox {__version__}")
+    if ctx.params.get("verbose"):
+        print("\n".join(describe_installation()))
+    raise typer.Exit
 
 
 def _root(
@@ -154,13 +157,22 @@ def _root(
         bool,
         typer.Option(
             "--version",
-            callback=_print_version,
-            is_eager=True,
+            callback=_print_version,  # not eager: --verbose is read first
             help="Print the version.",
+        ),
+    ] = False,
+    verbose: Annotated[
+        bool,
+        typer.Option(
+            "--verbose",
+            is_eager=True,
+            help="With --version: print what this installation computes with, too.",
         ),
     ] = False,
 ) -> None:
     """Options of all commands."""
+    if verbose:
+        raise InputError("--verbose needs --version", "use `jukebox --version --verbose`")
 
 
 def _add_training(app: typer.Typer, registry: Registry) -> None:

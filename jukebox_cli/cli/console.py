@@ -130,8 +130,8 @@ def discard_stdout() -> None:
 def progress(
     quiet: bool, unit: str = "tokens", stages: Sequence[Stage] = ()
 ) -> Iterator[StartProgress]:
-    """Yields a function that starts progress bars, with speed in `unit`s per second, and the time
-    left for all of `stages` and those that are started.
+    """Yields a function that starts progress bars, with speed in `unit` (a plural) per second, and
+    the time left for all of `stages` and those that are started.
 
     They are on stderr. If that is not a terminal, the start of each stage is a plain line.
     """
@@ -152,7 +152,9 @@ def progress(
 def _plain_lines(unit: str) -> StartProgress:
     def start(stage: str, done: int, total: int) -> Advance:
         already = f", {done:,} already done" if done else ""
-        print(f"{stage}: {total:,} {_unit_of(stage, unit)}{already}", file=sys.stderr)
+        units = _unit_of(stage, unit)
+        counted = units.removesuffix("s") if total == 1 else units
+        print(f"{stage}: {total:,} {counted}{already}", file=sys.stderr)
         return lambda count: None
 
     return start

@@ -18,6 +18,7 @@ from jukebox_cli.cli.options import (
     RequestOptions,
     ResultOptions,
     Until,
+    validate_out,
 )
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.registry import Registry
@@ -30,7 +31,21 @@ if TYPE_CHECKING:
 class ContinueOptions(RequestOptions):
     """What to continue, and how."""
 
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder for the new run: a copy of RUN, or that of --audio, which needs one.",
+            metavar="FOLDER",
+            callback=validate_out,
+        ),
+    ] = None
     seconds: Annotated[float, typer.Option(help="Seconds to add.")] = 10.0
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            help="Random seed.", show_default="the RUN's; with --audio the preset's, or 0"
+        ),
+    ] = None
     run: Annotated[
         Path | None,
         typer.Argument(metavar="[RUN]", help="The run to extend.", autocompletion=complete_runs),

@@ -34,7 +34,14 @@ def list_models(as_json: Json = False) -> None:
 
 def show(
     ctx: typer.Context,
-    name: Annotated[str, typer.Argument(metavar="NAME", autocompletion=complete_models)],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="A model: a folder, or a name from `jukebox model list`.",
+            autocompletion=complete_models,
+        ),
+    ],
     as_json: Json = False,
 ) -> None:
     """Show a model's levels, and the words that its conditioners know."""

@@ -14,8 +14,7 @@ from typing import Annotated
 import typer
 
 from jukebox_cli.cli.completion import complete_models, complete_presets, complete_runs
-from jukebox_cli.interfaces.errors import InputError
-from jukebox_cli.storage.files import require_utf8_name
+from jukebox_cli.interfaces.errors import InputError, require_utf8_name
 
 
 class Until(str, Enum):
@@ -101,16 +100,32 @@ ModelName = Annotated[
 ]
 Out = Annotated[
     Path | None,
-    typer.Option(help="Folder to write the run to.", metavar="FOLDER", callback=validate_out),
+    typer.Option(
+        help="Folder to write the run to.",
+        metavar="FOLDER",
+        show_default="runs/NAME, after the preset or the conditions",
+        callback=validate_out,
+    ),
 ]
-Seconds = Annotated[float | None, typer.Option(help="Length of the song, in seconds.")]
+Seconds = Annotated[
+    float | None,
+    typer.Option(help="Length of the song, in seconds.", show_default="the preset's, or 20"),
+]
 Items = Annotated[
-    int | None, typer.Option(help="Number of items, which are variations of the song.", metavar="N")
+    int | None,
+    typer.Option(
+        help="Number of items, which are variations of the song.",
+        metavar="N",
+        show_default="the preset's, or 1",
+    ),
 ]
 Only = Annotated[
-    str | None, typer.Option("--only", help="Only these items: 2, 0,2 or 4-7.", metavar="LIST")
+    str | None,
+    typer.Option(
+        "--only", help="Only these items: a list of numbers, such as 0,2,4-7.", metavar="LIST"
+    ),
 ]
-Seed = Annotated[int | None, typer.Option(help="Random seed.")]
+Seed = Annotated[int | None, typer.Option(help="Random seed.", show_default="the preset's, or 0")]
 Overrides = Annotated[
     list[str] | None,
     typer.Option(

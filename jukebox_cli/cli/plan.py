@@ -20,6 +20,7 @@ from jukebox_cli.cli.options import (
     Until,
     UntilFlag,
 )
+from jukebox_cli.interfaces.command_options import pluralize
 from jukebox_cli.registry import Registry
 
 if TYPE_CHECKING:
@@ -95,12 +96,12 @@ def projection_data(projection: Projection) -> dict[str, Any]:
 
 
 def _lines(data: dict[str, Any]) -> Iterator[str]:
-    count, audio = len(data["items"]), format_duration(data["audio_seconds"])
-    items = f"{count} item{'' if count == 1 else 's'} of {audio}"
+    audio = format_duration(data["audio_seconds"])
+    items = f"{pluralize(len(data['items']), 'item')} of {audio}"
     yield f"{data['run']}: {items}, in about {format_duration(data['seconds'])}"
     for level, each in data["levels"].items():
         settings = f"{each['engine']}, {each['precision']}"
-        speed = f"{each['tokens']:,} tokens at {each['tokens_per_second']:,.0f} tokens/s"
+        speed = f"{pluralize(each['tokens'], 'token')} at {each['tokens_per_second']:,.0f} tokens/s"
         yield f"level {level}: {speed} ({settings}), {format_duration(each['seconds'])}"
     yield from projection_lines(data)
     yield f"memory: {memory_text(data['memory'], data['device_memory'])}"

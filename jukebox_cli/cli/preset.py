@@ -67,7 +67,14 @@ def _lines(presets: Presets) -> list[str]:
 
 
 def show(
-    name: Annotated[str, typer.Argument(metavar="NAME", autocompletion=complete_presets)],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME",
+            help="A preset: a path, or a name from `jukebox preset list`.",
+            autocompletion=complete_presets,
+        ),
+    ],
 ) -> None:
     """Print a preset, as a starting point for your own."""
     from jukebox_cli.config.presets import find_preset

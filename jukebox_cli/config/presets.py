@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import resources
 from pathlib import Path
 
-from jukebox_cli.config.suggest import unknown_name
+from jukebox_cli.config.suggest import did_you_mean, unknown_name
 from jukebox_cli.interfaces.errors import InputError
 
 
@@ -26,6 +26,9 @@ def find_preset(name: str) -> Path:
     stem = name.removesuffix(".yaml")
     if stem in known:
         return Path(str(resources.files("jukebox_presets").joinpath(f"{stem}.yaml")))
-    if "/" in name or "\\" in name:
-        raise InputError(f"no preset file {name}", "check the path, or see `jukebox preset list`")
-    raise unknown_name("preset", stem, known)
+    if name and Path(name).is_dir():
+        raise InputError(f"{name} is a folder, not a preset", "name a file in it")
+    if not {"/", "\\"} & set(name) and not name.endswith(".yaml"):
+        raise unknown_name("preset", name, known)
+    hint = did_you_mean(stem, known) or "check the path, or see `jukebox preset list`"
+    raise InputError(f"no preset file {name}", hint)

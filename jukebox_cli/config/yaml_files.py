@@ -48,8 +48,9 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
-    """The mapping in a YAML file. Raises InputError with the line of a mistake."""
+def read_yaml(path: Path, hint: str = "see `jukebox preset show rock`") -> dict[str, Any]:
+    """The mapping in a YAML file. Raises InputError with the line of a mistake, and with `hint` for
+    a file that holds something else."""
     try:
         data = yaml.load(read_text(path), _UniqueKeyLoader)
     except yaml.MarkedYAMLError as error:
@@ -60,7 +61,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         reason = str(error).splitlines()[0]
         raise InputError(f"{path}: bad YAML: {reason}", YAML_HINT) from None
     if not isinstance(data, dict):
-        raise InputError(f"{path}: expected 'key: value' lines", "see `jukebox preset show rock`")
+        raise InputError(f"{path}: expected 'key: value' lines", hint)
     return data
 
 

@@ -19,6 +19,7 @@ from jukebox_cli.interfaces.errors import InputError
 
 #: Chooses the kernels by name, e.g. to compare them: one of `kernel_names`.
 KERNELS_VARIABLE = "JUKEBOX_KERNELS"
+_MODULE = "jukebox_cli.engine._kernels"
 
 
 class Config(ctypes.Structure):
@@ -87,13 +88,23 @@ _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
 }
 
 
+def missing_reason() -> str | None:
+    """Why the library is not there, as a clause; None if it is."""
+    try:
+        import_module(_MODULE)
+    except ModuleNotFoundError:
+        return "jukebox-cli was installed without a C++ compiler"
+    except ImportError as error:
+        return f"its library can't be loaded: {error}"
+    return None
+
+
 @cache
 def load() -> ctypes.CDLL | None:
     """The library; None if the package was installed without a compiler."""
-    try:
-        _kernels = import_module("jukebox_cli.engine._kernels")
-    except ImportError:
+    if missing_reason():
         return None
+    _kernels = import_module(_MODULE)
     assert _kernels.__file__
     library = ctypes.CDLL(_kernels.__file__)
     for name, (result, arguments) in _SIGNATURES.items():

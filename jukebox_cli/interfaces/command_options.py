@@ -46,12 +46,16 @@ class CommandOptions:
         )
 
 
+def option_flag(field: str) -> str:
+    """The option of a field: `--top-p` for `top_p`."""
+    return f"--{field.replace('_', '-')}"
+
+
 def command_option(field: str, value: object) -> tuple[str, str | None]:
     """The option for a field: `--top-p 0.9`; for a bool the switch `--greedy` or `--no-greedy`."""
-    name = field.replace("_", "-")
     if isinstance(value, bool):
-        return (f"--{name}" if value else f"--no-{name}"), None
-    return f"--{name}", str(value)
+        return option_flag(field if value else f"no_{field}"), None
+    return option_flag(field), str(value)
 
 
 def default_options(conditioner: Conditioner, song: Song) -> CommandOptions:

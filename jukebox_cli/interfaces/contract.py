@@ -8,6 +8,7 @@ permission, no memory), which are shown as they are.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import EntryPoint, entry_points
@@ -79,9 +80,19 @@ def method_error(part: object, method: str, problem: str, name: str | None = Non
     point = find_entry_point(type(part).__module__, name)
     plugin = point.name if point else name
     package = point.dist.name if point and point.dist else None
-    source = f" (package {package})" if package else ""
     called = method if plugin == name else f"{name}.{method}"
-    return PluginError(f"plugin '{plugin}'{source}: {called}() {problem}", plugin, _advice(package))
+    return hook_error(plugin, package, f"{called}() {problem}")
+
+
+def hook_error(plugin: str, package: str | None, problem: str) -> PluginError:
+    """The error for a plugin that broke the contract, of a package if that is known."""
+    source = describe_plugin(plugin, package)
+    return PluginError(f"plugin {source}: {problem}", plugin, _advice(package))
+
+
+def describe_plugin(plugin: str, package: str | None) -> str:
+    """`'energy' (package jukebox-energy)`, or `'energy'` if no package is known."""
+    return f"'{plugin}' (package {package})" if package else f"'{plugin}'"
 
 
 def _advice(package: str | None) -> str | None:
@@ -90,6 +101,26 @@ def _advice(package: str | None) -> str | None:
     if package == CORE_PACKAGE:
         return "please report it; `jukebox --traceback ...` shows where"
     return f"report it to the authors of {package}; `jukebox --traceback ...` shows where"
+
+
+def load_failure(point: EntryPoint, error: Exception) -> str:
+    """The warning about a plugin that could not be imported."""
+    package = point.dist.name if point.dist else point.value
+    return (
+        f"plugin '{point.name}' of {package} cannot be loaded and is left out: "
+        f"{type(error).__name__}: {error}"
+    )
+
+
+def blocked_plugins() -> set[str]:
+    """The plugins that the environment switches off."""
+    names = os.environ.get("JUKEBOX_BLOCK", "").split(",")
+    return {name.strip() for name in names if name.strip()}
+
+
+def blocked_hint(name: str) -> str:
+    """What to do about a plugin that is needed and switched off."""
+    return f"JUKEBOX_BLOCK={name} switches it off: leave that out"
 
 
 def find_entry_point(module: str, name: str) -> EntryPoint | None:

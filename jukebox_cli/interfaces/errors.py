@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import errno
+from pathlib import Path
+
+#: What to do about a disk, or a share of it, that is full.
+FULL_DISK_HINT = "free some space and run the same command again to resume"
+
 
 class InputError(Exception):
     """An error that a person can fix: shown as one line and a hint, exit code 2.
@@ -21,3 +27,22 @@ class InputWarning(UserWarning):
 
     Shown as one line, once.
     """
+
+
+def is_full_disk(error: Exception) -> bool:
+    """Whether an error says that a disk, or a share of it, is full."""
+    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+
+
+def require_utf8_name(path: Path) -> None:
+    """Raises InputError for a path that is not UTF-8: JSON files and libraries can't take it."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise utf8_name_error(str(path)) from None
+
+
+def utf8_name_error(name: str) -> InputError:
+    """The InputError for a path that is not UTF-8, written as a shell takes it."""
+    name = name.encode(errors="surrogateescape").decode(errors="backslashreplace")
+    return InputError(f"not a name in UTF-8: $'{name}'", "rename that file or folder")

@@ -27,15 +27,15 @@ hookspec = pluggy.HookspecMarker("jukebox")
 def jukebox_conditioners() -> Sequence[type[Conditioner]]:  # type: ignore[empty-body]
     """Return conditioner classes.
 
-    Called once per process, when conditioners are first needed. Every field of a class's `Input`
-    becomes an option of `generate` and `continue` and a column of manifests. A class
-    takes effect in models that name it: under `conditioners:` of a prior in a training preset, or
-    added to a trained prior with `jukebox train prior --from MODEL --add NAME`.
+    Called once, at the start of every `jukebox` process. Every field of a class's `Input` becomes
+    an option of `generate` and `continue` and a column of manifests. A class takes effect in models
+    that name it: under `conditioners:` of a prior in a training preset, or added to a trained prior
+    with `jukebox train prior --from MODEL --add NAME`.
 
     :returns: subclasses of `Conditioner`, each with a `name` that no other conditioner has and
         option names that no conditioner, sampler or command has.
-    :raises: a clash is reported as a `PluginError` that names both plugins; an exception, or
-        anything else than such classes, as a `PluginError` that names this plugin.
+    :raises: a clash is reported as a `PluginError` that names both plugins. A plugin whose hook
+        raises an exception, or returns anything else than such classes, is left out with a warning.
     """
 
 
@@ -43,9 +43,9 @@ def jukebox_conditioners() -> Sequence[type[Conditioner]]:  # type: ignore[empty
 def jukebox_samplers() -> Sequence[type[Sampler]]:  # type: ignore[empty-body]
     """Return sampler classes.
 
-    Called once per process, when samplers are first needed. Every field of a class becomes an
-    option of `generate` and `continue`, and a key of `sampling: options:` in presets and models.
-    Samplers run in ascending `order`, those of equal order by name; see `Sampler`.
+    Called once, at the start of every `jukebox` process. Every field of a class becomes an option
+    of `generate` and `continue`, and a key of `sampling: options:` in presets and models. Samplers
+    run in ascending `order`, those of equal order by name; see `Sampler`.
 
     :returns: subclasses of `Sampler`, each with a `name` that no other sampler has and option
         names that no conditioner, sampler or command has.
@@ -58,7 +58,8 @@ def jukebox_commands(app: typer.Typer) -> None:
     """Add commands to the command line.
 
     Called once, at the start of every `jukebox` process, also for `--help`: import nothing heavy
-    before a command runs.
+    before a command runs. If it raises an exception, the plugin's commands are left out with a
+    warning.
 
     :param app: the `jukebox` app; use `@app.command()`. A command that has a parameter
         `ctx: typer.Context` finds the registry of all plugins in `ctx.obj`.
@@ -71,7 +72,7 @@ def jukebox_event(run: Path, event: Mapping[str, Any]) -> None:
 
     Called after the line is written, in the process that wrote it (levels can be sampled in worker
     processes): when items are continued, when a level begins and ends, when audio is written. The
-    command waits until it returns.
+    command waits until it returns, and fails with a `PluginError` if it raises an exception.
 
     :param run: the run's folder.
     :param event: the line, with at least `event` (its kind, such as "level") and `time` (seconds

@@ -11,11 +11,17 @@ from dataclasses import fields
 import numpy as np
 
 from jukebox_cli.config.schema import ModelConfig, Options
+from jukebox_cli.interfaces.command_options import option_flag
 from jukebox_cli.interfaces.conditioner import Conditioner, PriorShape, Song, Window
-from jukebox_cli.interfaces.contract import method_error, plugin_errors
+from jukebox_cli.interfaces.contract import (
+    blocked_hint,
+    blocked_plugins,
+    method_error,
+    plugin_errors,
+)
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.model.plugin_calls import encode_song, require_same_shapes, stack_songs
-from jukebox_cli.registry import Registry, blocked_hint, blocked_plugins
+from jukebox_cli.registry import Registry
 from jukebox_cli.storage.model import Model
 
 #: Arrays by conditioner and argument name, each with a leading batch axis.
@@ -99,6 +105,6 @@ def require_used_conditions(
     for name, conditioner in registry.conditioners.items():
         present = [field.name for field in fields(conditioner.Input) if field.name in song]
         if present and name not in used:
-            flag = "--" + present[0].replace("_", "-")
+            flag = option_flag(present[0])
             accepted = ", ".join(sorted(used)) or "no conditions"
             raise InputError(f"model '{model.name}' has no use for {flag}", f"it takes {accepted}")

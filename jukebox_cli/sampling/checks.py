@@ -21,11 +21,12 @@ def validate_job(job: Job, until: str = "audio") -> None:
     """Encodes the conditions of every window, and looks for the weights that are needed to get as
     far as `until` (top, tokens, audio).
 
-    Raises InputError for conditions that the model does not take, for missing weights, and for a
-    device or precision that is not there.
+    Raises InputError for conditions that the model does not take, for a run whose samplers are not
+    installed, for missing weights, and for a device or precision that is not there.
     """
     _validate_conditions(job)
     _require_weights(job, until)
+    _validate_samplers(job, until)
     _require_compute_settings(job, until)
 
 
@@ -50,6 +51,13 @@ def _validate_conditions(job: Job) -> None:
         for arrays in _encoded_windows(job, level, conditioners[level]):
             first = first or arrays
             require_same_arrays(conditioners[level], first, arrays)
+
+
+def _validate_samplers(job: Job, until: str) -> None:
+    for level in job.incomplete_levels(until):
+        for item in job.incomplete_items(level):
+            for part in job.missing_parts(level, item):
+                job.make_samplers(level, part.segment)
 
 
 def _encoded_windows(

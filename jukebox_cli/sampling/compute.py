@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from functools import cache
 
+from jukebox_cli.engine import library
 from jukebox_cli.engine.choice import choose_settings
 from jukebox_cli.model.devices import pick_device
 from jukebox_cli.sampling.job import Job
@@ -50,6 +51,13 @@ def with_settings(job: Job, levels: Sequence[int]) -> Job:
 def record_settings(job: Job, levels: Sequence[int]) -> Job:
     """As `with_settings`, and writes the files of the items that change."""
     return job.write_specs(with_settings(job, levels).specs)
+
+
+def missing_engine_reason(job: Job, until: str) -> str | None:
+    """Why torch samples what the job lacks, where the native engine would if it were installed."""
+    if job.engine != "auto" or not job.incomplete_levels(until):
+        return None
+    return library.missing_reason() if pick_device(job.device).type == "cpu" else None
 
 
 def _wanted(job: Job, level: int, item: int, part: SegmentWindows) -> tuple[str, str]:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from jukebox_cli.audio.manifest import read_conditions
-from jukebox_cli.interfaces.errors import InputError
+from jukebox_cli.interfaces.command_options import option_flag
+from jukebox_cli.interfaces.errors import InputError, InputWarning
 from jukebox_cli.model.condition_inputs import load_conditioners, require_used_conditions
 from jukebox_cli.registry import Registry
 from jukebox_cli.sampling.job import Job
-from jukebox_cli.sampling.request import Request
+from jukebox_cli.sampling.request import Request, empty_options
 from jukebox_cli.sampling.run_setup import (
     create_run_config,
     hash_recording,
@@ -44,16 +46,14 @@ def plan_extension(
     Raises InputError if `out` is another run, or if an incomplete run was to be copied.
     """
     is_copy = out is not None and out.resolve() != job.run.path.resolve()
-    is_incomplete = any(job.incomplete_items(level) for level in _begun_levels(job))
-    if is_copy and is_incomplete:
-        hint = f"finish it first: `jukebox upsample {job.run.path}`"
-        raise InputError(f"{job.run.path} is incomplete", hint)
-    if is_incomplete or (
-        not is_copy and audio and any(map(job.run.is_longer_than_audio, job.items))
-    ):
+    incomplete = {i for level in _begun_levels(job) for i in job.incomplete_items(level)}
+    if is_copy and incomplete:
+        raise InputError(f"{job.run.path} is incomplete", _finish_hint(job, incomplete))
+    if incomplete or (not is_copy and audio and any(map(job.run.is_longer_than_audio, job.items))):
         return job
     run = Run(out) if out is not None and is_copy else job.run
     conditions = read_conditions(job.registry, options, Path())
+    _warn_of_removed_conditions(job, options)
     added = round(seconds * job.config.sample_rate)
     specs = {item: _extended(job, item, added, conditions, seed, run) for item in job.items}
     if is_copy:
@@ -102,6 +102,20 @@ def extend(job: Job, more: Job) -> None:
         more.run.write_item(item, more.specs[item])
     seconds = [round(more.num_samples(i) / more.config.sample_rate, 3) for i in items]
     more.log_event("continue", items=items, seconds=seconds)
+
+
+def _warn_of_removed_conditions(job: Job, options: Mapping[str, Any]) -> None:
+    removed = {key for item in job.items for key in empty_options(options, job.song(item))}
+    for key in sorted(removed):
+        message = f"{option_flag(key)} is empty: the song goes on without it"
+        warnings.warn(InputWarning(message), stacklevel=3)
+
+
+def _finish_hint(job: Job, incomplete: Set[int]) -> str:
+    """What to do to copy a run of which some items are incomplete."""
+    hint = f"finish it first: `jukebox upsample {job.run.path}`"
+    complete = ",".join(str(item) for item in job.items if item not in incomplete)
+    return f"{hint}; or copy what is complete: --only {complete}" if complete else hint
 
 
 def _begun_levels(job: Job) -> list[int]:

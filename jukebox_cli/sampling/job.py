@@ -8,7 +8,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from jukebox_cli.config.token_grid import TokenGrid
+from jukebox_cli.interfaces.command_options import option_flag
 from jukebox_cli.interfaces.conditioner import Song
+from jukebox_cli.interfaces.contract import blocked_plugins
+from jukebox_cli.interfaces.errors import InputError
+from jukebox_cli.interfaces.sampler import Sampler
 from jukebox_cli.registry import Registry
 from jukebox_cli.sampling.live_tokens import LiveTokens
 from jukebox_cli.sampling.windows import (
@@ -19,7 +23,7 @@ from jukebox_cli.sampling.windows import (
 )
 from jukebox_cli.storage.model import Model
 from jukebox_cli.storage.run import Run, RunConfig
-from jukebox_cli.storage.segments import ItemSpec
+from jukebox_cli.storage.segments import ItemSpec, Segment
 
 #: Moves a progress bar on by so many steps.
 Advance = Callable[[int], None]
@@ -125,6 +129,29 @@ class Job:
         """The windows that an item's segments are sampled in."""
         context_length = self.model.config.priors[level].context_length
         return segment_windows(self.specs[item], level, self.grid, context_length)
+
+    def missing_parts(self, level: int, item: int) -> list[SegmentWindows]:
+        """The segments of an item that are not complete at a level."""
+        num_sampled = self.num_sampled_tokens(level, item)
+        return [part for part in self.segment_windows(level, item) if part.end > num_sampled]
+
+    def make_samplers(self, level: int, segment: Segment) -> list[Sampler]:
+        """The samplers of a segment at a level. Raises InputError if one is not installed."""
+        options = segment.sampling[level]
+        missing = [name for name in options if name not in self.registry.sampling_options]
+        if missing:
+            what = f"{self.run.path} is sampled with {option_flag(missing[0])}"
+            raise InputError(f"{what}, which no installed plugin has", self._missing_plugin_hint())
+        return self.registry.make_samplers(options)
+
+    def _missing_plugin_hint(self) -> str:
+        """What to install, of what the run was made with."""
+        versions, installed = self.config.versions, self.registry.versions
+        missing = [p for p in versions if p not in installed and p != "jukebox"]
+        packages = " or ".join(f"{package} {versions[package]}" for package in missing)
+        hint = f"install {packages or 'the plugin that has it'}, which the run was made with"
+        blocked = ", ".join(sorted(blocked_plugins()))
+        return f"{hint}; JUKEBOX_BLOCK switches off {blocked}" if blocked else hint
 
     def is_begun(self, level: int, item: int, part: SegmentWindows) -> bool:
         """Whether any tokens of a segment are sampled at a level, maybe only in slices."""

@@ -40,9 +40,7 @@ def sample_level(job: Job, level: int) -> None:
 
     job = record_settings(job, [level])
     load = _prior_loader(job, level)
-    load(
-        _settings(_missing_parts(job, level, items[0])[0], level)
-    )  # fails before progress is shown
+    load(_settings(job.missing_parts(level, items[0])[0], level))  # fails before progress is shown
     num_missing = sum(job.num_missing_tokens(level, item) for item in items)
     advance = _start_progress(job, level, items)
     job.log_event("level", level=level, items=items)
@@ -74,7 +72,7 @@ def _start_progress(job: Job, level: int, items: Sequence[int]) -> Advance:
     done = sum(min(job.num_tokens(level, i), job.num_sampled_tokens(level, i)) for i in items)
     total = sum(job.num_tokens(level, item) for item in items)
     for item in items:
-        for part in _missing_parts(job, level, item):
+        for part in job.missing_parts(level, item):
             for sliced in sliced_items(job, level, {item: part}):
                 done += sliced.num_drawn()
                 total += sliced.num_extra_draws()
@@ -98,7 +96,7 @@ def _batches(job: Job, level: int, items: Sequence[int]) -> list[list[int]]:
     compute settings. Their seeds and conditions may differ. Each slice is a row."""
     alike: dict[tuple[int, str], list[int]] = {}
     for item in items:
-        parts = _missing_parts(job, level, item)
+        parts = job.missing_parts(level, item)
         settings = [part.segment.compute_settings(level) for part in parts]
         options = [sorted(part.segment.sampling[level].items()) for part in parts]
         windows = [part.windows for part in parts]
@@ -113,19 +111,13 @@ def _batches(job: Job, level: int, items: Sequence[int]) -> list[list[int]]:
     return batches
 
 
-def _missing_parts(job: Job, level: int, item: int) -> list[SegmentWindows]:
-    """The segments of an item that are not complete at a level."""
-    num_sampled = job.num_sampled_tokens(level, item)
-    return [part for part in job.segment_windows(level, item) if part.end > num_sampled]
-
-
 def _sample_batch(
     job: Job, level: int, load: LoadPrior, items: Sequence[int], advance: Advance
 ) -> None:
     """Samples items that have the same windows, segment after segment."""
     from jukebox_cli.engine.loader import torch_threads
 
-    parts = [_missing_parts(job, level, item) for item in items]
+    parts = [job.missing_parts(level, item) for item in items]
     for segment in zip(*parts, strict=True):  # what each item has of one segment
         loaded = load(_settings(segment[0], level))
         with torch_threads(loaded.num_threads):
@@ -138,7 +130,7 @@ def _sample_segment(
     from jukebox_cli.sampling.sampler import LevelSampler
 
     first = next(iter(parts.values()))
-    samplers = job.registry.make_samplers(first.segment.sampling[level])
+    samplers = job.make_samplers(level, first.segment)
     sampler = LevelSampler(level, loaded.prior, samplers, loaded.engine)
     if sliced := sliced_items(job, level, parts):
         sample_slices(job, sampler, sliced, advance)

@@ -160,7 +160,7 @@ class MeasuredLevel:
         self.loaded = load_engine(job.model, level, job.registry, self.device, settings)
         synchronize(self.device)
         self.load_seconds = perf_counter() - start
-        samplers = job.registry.make_samplers(part.segment.sampling[level])
+        samplers = job.make_samplers(level, part.segment)
         self.sampler = LevelSampler(level, self.loaded.prior, samplers, self.loaded.engine)
         context_length = job.model.config.priors[level].context_length
         self.length = min(context_length, job.num_tokens(level, item))

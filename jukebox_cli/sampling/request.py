@@ -12,6 +12,7 @@ from jukebox_cli.audio.manifest import read_conditions
 from jukebox_cli.config.presets import find_preset
 from jukebox_cli.config.schema import ModelConfig, Options, SamplingConfig, SongPreset
 from jukebox_cli.config.yaml_files import load_config, origin_of
+from jukebox_cli.interfaces.command_options import option_flag
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.registry import Registry
 from jukebox_cli.sampling.items import select_items
@@ -130,8 +131,12 @@ def _merge_conditions(
     those of options to the working folder.
 
     Each is read alone. If that fails, a conditioner that has values of both reads them together:
-    some values are only valid together.
+    some values are only valid together. An empty option is that of a script whose variable is not
+    set: it must not take away what the preset has.
     """
+    for empty in empty_options(options, source.preset.song):
+        hint = f"leave it out; --set song.{empty}=null makes the song without it"
+        raise InputError(f"{option_flag(empty)} is empty, but the preset has one", hint)
     kept = {key: value for key, value in source.preset.song.items() if key not in options}
     try:
         return _read(registry, kept, source.folder) | _read(registry, options, Path())
@@ -143,6 +148,12 @@ def _merge_conditions(
         except InputError:
             key = _faulty_key(registry, kept, source.folder, error)
             raise source.with_origin(error, "song", key) if key else error from None
+
+
+def empty_options(options: Mapping[str, Any], song: Mapping[str, Any]) -> list[str]:
+    """The options that are empty texts where a song has a value."""
+    empty = [key for key, value in options.items() if isinstance(value, str) and not value.strip()]
+    return [key for key in empty if song.get(key)]
 
 
 def _read(registry: Registry, values: Mapping[str, Any], folder: Path) -> dict[str, Any]:
@@ -212,9 +223,17 @@ def resolve_sampling(
         hop_fractions.append(fraction)
         base = _at(request.sampling, level, _at(config.sampling.options, level, {}))
         merged = {**base, **request.sampler_options}
-        registry.make_samplers(merged)
+        registry.make_samplers(merged, partial(_option_name, request, level))
         options.append(merged)
     return tuple(hop_fractions), tuple(options)
+
+
+def _option_name(request: Request, level: int, name: str) -> str:
+    """What to call a sampling option in an error: `--top-p`, or its key if it was not given."""
+    if name in request.sampler_options:
+        return option_flag(name)
+    owner = "" if level < len(request.sampling) else "the model's "
+    return f"{owner}sampling.options.{level}.{name}"
 
 
 def _validate_hop_fraction(level: int, fraction: float) -> None:

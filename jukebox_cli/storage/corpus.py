@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from jukebox_cli.config.schema import FORMAT, validate_format
 from jukebox_cli.config.token_grid import TokenGrid
-from jukebox_cli.config.yaml_files import dump_yaml, read_yaml, validate_config
+from jukebox_cli.config.yaml_files import dump_yaml
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.storage.files import (
     append_jsonl,
@@ -21,8 +21,8 @@ from jukebox_cli.storage.files import (
     drop_partial_line,
     exclusive_lock,
     last_jsonl_row,
+    load_own_config,
     read_jsonl,
-    require_format,
     write_text,
 )
 
@@ -110,9 +110,8 @@ class Corpus:
         path = self.path / "corpus.yaml"
         if not path.is_file():
             raise InputError(f"{self.path} is not a corpus", "make one with `jukebox tokenize`")
-        data = read_yaml(path)
-        require_format(data.get("format", FORMAT), path)
-        return validate_config(CorpusConfig, data, path)
+        keys = [f.name for f in fields(CorpusConfig) if f.name != "format"]
+        return load_own_config(CorpusConfig, path, keys)
 
     @property
     def token_grid(self) -> TokenGrid:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from mmap import ACCESS_READ, mmap
@@ -16,15 +16,16 @@ from pathlib import Path
 from typing import Any, Generic, NamedTuple, TypeVar
 
 from jukebox_cli.config.schema import FORMAT, FormatError
-from jukebox_cli.config.yaml_files import read_text
-from jukebox_cli.interfaces.errors import InputError
+from jukebox_cli.config.yaml_files import read_text, read_yaml, validate_config
+from jukebox_cli.interfaces.errors import FULL_DISK_HINT, InputError
 
 T = TypeVar("T")
 
+RESTORE_HINT = "restore it from a copy, or make it again"
 
 _DISK_HINTS = {
-    errno.ENOSPC: "free some space and run the same command again to resume",
-    errno.EDQUOT: "free some space and run the same command again to resume",
+    errno.ENOSPC: FULL_DISK_HINT,
+    errno.EDQUOT: FULL_DISK_HINT,
     errno.EACCES: "change its permissions, or choose another folder",
     errno.EPERM: "change its permissions, or choose another folder",
     errno.EROFS: "choose another folder: this one is read-only",
@@ -40,12 +41,6 @@ _DISK_HINTS = {
 _NO_HARD_LINKS = (errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS)
 
 
-def full_disk_hint(error: OSError) -> str | None:
-    """What to do about a disk, or a share of it, that is full; None for other errors."""
-    is_full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-    return _DISK_HINTS[error.errno or 0] if is_full else None
-
-
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
     """Raises InputError, naming `path`, for the errors of a disk that a person can fix."""
@@ -56,20 +51,6 @@ def disk_errors(path: Path) -> Iterator[None]:
         if hint is None:
             raise
         raise InputError(f"can't write {path}: {os.strerror(error.errno or 0)}", hint) from error
-
-
-def require_utf8_name(path: Path) -> None:
-    """Raises InputError for a path that is not UTF-8: JSON files and libraries can't take it."""
-    try:
-        str(path).encode()
-    except UnicodeEncodeError:
-        raise utf8_name_error(str(path)) from None
-
-
-def utf8_name_error(name: str) -> InputError:
-    """The InputError for a path that is not UTF-8, written as a shell takes it."""
-    name = name.encode(errors="surrogateescape").decode(errors="backslashreplace")
-    return InputError(f"not a name in UTF-8: $'{name}'", "rename that file or folder")
 
 
 @contextmanager
@@ -152,6 +133,22 @@ def _ends_with_newline(path: Path) -> bool:
         return file.read() == b"\n"
 
 
+def load_own_config(kind: type[T], path: Path, keys: Sequence[str]) -> T:
+    """The config in a YAML file that this program wrote.
+
+    Raises InputError for a file that is damaged, such as empty or without one of `keys`, of another
+    format, or with unknown keys or bad values.
+    """
+    if not read_text(path).strip():
+        raise InputError(f"{path} is damaged: it is empty", RESTORE_HINT)
+    data = read_yaml(path, RESTORE_HINT)
+    require_format(data.get("format", FORMAT), path)
+    config = validate_config(kind, data, path)
+    if missing := [key for key in keys if key not in data]:
+        raise InputError(f"{path} is damaged: it has no '{missing[0]}'", RESTORE_HINT)
+    return config
+
+
 def read_json(path: Path) -> dict[str, Any]:
     """The mapping in a JSON file. Raises InputError if the file is missing or damaged."""
     return parse_json(read_text(path), path)
@@ -162,8 +159,8 @@ def parse_json(text: str, path: Path) -> dict[str, Any]:
     try:
         data = json.loads(text)
     except json.JSONDecodeError as error:
-        hint = "restore it from a copy, or make it again"
-        raise InputError(f"{path}:{error.lineno}: damaged: {error.msg}", hint) from None
+        message = f"{path}:{error.lineno}: damaged: {error.msg}"
+        raise InputError(message, RESTORE_HINT) from None
     if not isinstance(data, dict):
         raise InputError(f"{path}: damaged: not a mapping", "restore it from a copy")
     return data
@@ -173,7 +170,7 @@ def require_format(found: object, path: Path) -> None:
     """Raises InputError if `found`, the format that `path` names, is not the one written here."""
     number = int(text) if (text := str(found)).isdecimal() else None
     if number is None:
-        raise InputError(f"{path} names no format", "restore it from a copy, or make it again")
+        raise InputError(f"{path} names no format", RESTORE_HINT)
     if number != FORMAT:
         error = FormatError(number)
         raise InputError(f"{path}: {error}", error.hint)
@@ -192,8 +189,8 @@ def corruption_errors(path: Path) -> Iterator[None]:
     try:
         yield
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        hint = "restore it from a copy, or make it again"
-        raise InputError(f"{path} is damaged: {type(error).__name__}: {error}", hint) from None
+        message = f"{path} is damaged: {type(error).__name__}: {error}"
+        raise InputError(message, RESTORE_HINT) from None
 
 
 def read_jsonl(path: Path) -> list[dict[str, Any]]:

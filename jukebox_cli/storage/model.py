@@ -13,14 +13,14 @@ from pathlib import Path
 
 from jukebox_cli.config.schema import FORMAT, ModelConfig, Options
 from jukebox_cli.config.suggest import did_you_mean, unknown_name
-from jukebox_cli.config.yaml_files import dump_yaml, load_config
-from jukebox_cli.interfaces.errors import InputError
+from jukebox_cli.config.yaml_files import dump_yaml
+from jukebox_cli.interfaces.errors import InputError, require_utf8_name
 from jukebox_cli.storage.files import (
     FileCache,
     corruption_errors,
+    load_own_config,
     read_json,
     require_format,
-    require_utf8_name,
     write_text,
 )
 
@@ -43,7 +43,7 @@ class Model:
 
     @cached_property
     def config(self) -> ModelConfig:
-        return load_config(ModelConfig, self.path / "config.yaml")
+        return load_own_config(ModelConfig, self.path / "config.yaml", ["vqvae"])
 
     @property
     def name(self) -> str:

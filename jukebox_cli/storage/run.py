@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from jukebox_cli.config.schema import FORMAT, Options, VQVAEConfig, validate_format
-from jukebox_cli.config.yaml_files import dump_yaml, read_yaml, validate_config
-from jukebox_cli.interfaces.errors import InputError
+from jukebox_cli.config.yaml_files import dump_yaml
+from jukebox_cli.interfaces.errors import InputError, require_utf8_name
 from jukebox_cli.storage.files import (
     FileCache,
     append_jsonl,
     create_text,
-    require_format,
-    require_utf8_name,
+    load_own_config,
     write_text,
 )
 from jukebox_cli.storage.segments import (
@@ -84,9 +83,8 @@ class Run:
             there = "is not a run: it has no run.yaml" if self.path.exists() else "does not exist"
             raise InputError(f"{self.path} {there}", "make one with `jukebox generate --out`")
         path = self.path / "run.yaml"
-        data = read_yaml(path)
-        require_format(data.get("format", FORMAT), path)
-        return validate_config(RunConfig, data, path)
+        keys = [f.name for f in fields(RunConfig) if f.name not in ("format", "versions")]
+        return load_own_config(RunConfig, path, keys)
 
     def write_config(self, config: RunConfig) -> None:
         write_text(self.path / "run.yaml", dump_yaml(config))

@@ -96,17 +96,18 @@ class Lyrics(Conditioner):
         ] = None
 
     def __post_init__(self) -> None:
-        for name in ("max_characters", "width", "depth", "heads", "rows"):
-            if (value := getattr(self, name)) < 1:
-                raise ValueError(f"{name} must be 1 or more, not {value}")
+        has_encoder = self.form == "cross_attention"
+        sizes = ("width", "depth", "heads", "rows") if has_encoder else ()
+        for name in ("max_characters", *sizes):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be 1 or more")
         for name in ("prediction_loss_weight", "attention_loss_weight"):
-            if not 0 <= (value := getattr(self, name)) < float("inf"):
-                raise ValueError(f"{name} must be 0 or more, not {value}")
-        if self.form == "cross_attention" and self.max_characters % self.rows:
-            raise ValueError(
-                f"max_characters ({self.max_characters}) must be a multiple of rows ({self.rows})"
-            )
-        if self.form == "cross_attention" and int(self.attention_ratio * self.width) % self.heads:
+            if not 0 <= getattr(self, name) < float("inf"):
+                raise ValueError(f"{name} must be 0 or more")
+        if has_encoder and self.max_characters % self.rows:
+            hint = f"try {16 * self.rows}"
+            raise ValueError(f"max_characters must be a multiple of rows ({self.rows})", hint)
+        if has_encoder and int(self.attention_ratio * self.width) % self.heads:
             raise ValueError(f"attention_ratio * width must be a multiple of heads ({self.heads})")
 
     def read(self, inputs: Mapping[str, Any], folder: Path) -> Values:
@@ -120,7 +121,7 @@ class Lyrics(Conditioner):
         if _is_file_name(name) or _is_text_file(folder, name):
             text = read_text(folder / name)
         values = parse_lyrics(text)
-        if text.strip() and not values["lyrics"].strip():
+        if name and not values["lyrics"].strip():
             message = f"lyrics: there is nothing to sing in {name}"
             warnings.warn(InputWarning(message), stacklevel=2)
         return values

@@ -40,7 +40,7 @@ def load_instruments(
     midi: the file's path, relative to `folder`.
     Raises InputError for what is not a MIDI file and for a file without the notes.
     """
-    if not isinstance(midi, str):
+    if not isinstance(midi, str) or not midi.strip():
         raise InputError(f"can't read midi {midi!r}", "name a MIDI file")
     path = folder / midi
     parsed = _parse(path)
@@ -103,6 +103,8 @@ def parse_semitones(text: object) -> int:
 def _parse(path: Path) -> pretty_midi.PrettyMIDI:
     import pretty_midi
 
+    if path.is_dir():
+        raise InputError(f"{path} is a folder, not a MIDI file", "name a file in it")
     if not path.is_file():
         raise InputError(f"no file {path}", "check the path")
     try:

@@ -116,7 +116,7 @@ def python(package: Path, *words: object, **environment: str) -> subprocess.Comp
 def test_the_tests_of_the_guide_pass(package: Path) -> None:
     result = python(package, "-m", "pytest", "-q", "-p", "no:cacheprovider", "tests")
     assert result.returncode == 0, result.stdout
-    assert "5 passed" in result.stdout
+    assert "10 passed" in result.stdout
 
 
 def test_the_guides_modules_do_not_load_torch(package: Path) -> None:

@@ -134,9 +134,13 @@ def test_options_of_plugins_are_in_the_help(command: Command) -> None:
 
 def test_the_list_names_their_packages(command: Command) -> None:
     rows = json.loads(done(command("plugin", "list", "--json")))["plugins"]
-    mine = {row["name"]: row for row in rows if row["package"] == "jukebox-energy"}
-    assert mine["energy"]["options"] == "--energy"
-    assert mine["fresh"]["kind"] == "sampler"
+    mine = [row for row in rows if row["package"] == "jukebox-energy"]
+    assert [(row["kind"], row["name"], row["options"]) for row in mine] == [
+        ("conditioner", "energy", "--energy"),
+        ("sampler", "fresh", "--fresh"),
+        ("commands", "energy", ""),
+        ("events", "energy", ""),
+    ]
 
 
 def test_a_blocked_plugin_is_not_listed(command: Command) -> None:

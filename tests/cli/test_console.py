@@ -80,6 +80,16 @@ def test_stdout_has_the_run_and_stderr_the_progress(
     )
 
 
+@pytest.mark.parametrize(("unit", "one"), [("items", "1 item"), ("steps", "1 step")])
+def test_one_is_singular(unit: str, one: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with progress(False, unit) as bar:
+        bar("align", 0, 1)
+        bar("align", 0, 2000)
+        bar("decode 0", 0, 1)
+    err = capsys.readouterr().err
+    assert err == f"align: {one}\nalign: 2,000 {unit}\ndecode 0: 1 sample\n"
+
+
 def test_existing_tokens_are_reported(run: Path, jukebox: Jukebox) -> None:
     result = jukebox("continue", run, "--seconds", SECONDS, "--until", "top")
     assert result.err == "level 2: 50 tokens, 25 already done\n"

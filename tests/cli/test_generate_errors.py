@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 
 import pytest
+import yaml
 
 from jukebox_cli.storage.corpus import Corpus, CorpusConfig
 from support.command_line import (
@@ -19,6 +20,8 @@ from support.command_line import (
 )
 from support.disks import Disk
 from support.run_files import all_tokens
+
+OPTIONS_HINT = "see `jukebox generate --help`"
 
 
 @pytest.mark.usefixtures("no_gpu")
@@ -39,16 +42,13 @@ from support.run_files import all_tokens
         (("--genre", ",".join(["rock"] * 6)), "6 genres are too many", "give 5 at most"),
         (
             ("--temperature", 0),
-            "sampler 'temperature': must be 0.001 or more (for the most likely token use --greedy)",
-            "see `jukebox plugin list`",
+            "--temperature must be 0.001 or more, not 0",
+            "for the most likely token use --greedy",
         ),
-        (("--top-k", 0), "sampler 'top-k': must be 1 or more", "see `jukebox plugin list`"),
-        (
-            ("--top-p", 2),
-            "sampler 'top-p': must be more than 0 and at most 1",
-            "see `jukebox plugin list`",
-        ),
-        (("--min-p", -1), "sampler 'min-p': must be from 0 to 1", "see `jukebox plugin list`"),
+        (("--guidance", 3e37), "--guidance must be from 0 to 100, not 3e+37", "try 3"),
+        (("--top-k", 0), "--top-k must be 1 or more, not 0", OPTIONS_HINT),
+        (("--top-p", 2), "--top-p must be more than 0 and at most 1, not 2", OPTIONS_HINT),
+        (("--min-p", -1), "--min-p must be from 0 to 1, not -1", OPTIONS_HINT),
         (("--seed", -1), "--seed must be from 0 to 2^63 - 1, not -1", "try 1"),
         (("--seed", 2**63), f"--seed must be from 0 to 2^63 - 1, not {2**63}", "try 1"),
         (("--model", "tniy"), "no model 'tniy'", "did you mean 'tiny'?"),
@@ -131,6 +131,15 @@ def test_invalid_items_are_errors(
     refused(*GENERATE, *words, error=error, hint=hint)
 
 
+def test_an_invalid_sampling_option_of_a_model_is_an_error(place: Path, refused: Refused) -> None:
+    path = place / "models/tiny/config.yaml"
+    config = yaml.safe_load(path.read_text())
+    config["sampling"] = {"options": [{}, {}, {"top_k": 0}]}
+    path.write_text(yaml.safe_dump(config))
+    error = "the model's sampling.options.2.top_k must be 1 or more, not 0"
+    refused(*GENERATE, error=error, hint=OPTIONS_HINT)
+
+
 def test_out_can_not_be_stdout(refused: Refused) -> None:
     error, hint = "can't write to '-'", "name a folder or file, such as --out runs/song"
     for command in (
@@ -185,6 +194,11 @@ def test_an_unused_condition_is_an_error(place: Path, refused: Refused) -> None:
             "seed: 1\nsampling:\n  options: [{}, {}, {temp: 1}]\n",
             "p.yaml:3: no sampling option 'temp'",
             "did you mean 'temperature'?",
+        ),
+        (
+            "sampling:\n  options:\n  - {}\n  - {top_p: 2}\n",
+            "p.yaml:4: top_p must be more than 0 and at most 1, not 2",
+            OPTIONS_HINT,
         ),
     ],
 )

@@ -179,7 +179,7 @@ def test_weights_of_another_shape_are_an_error(
         (
             {"genre": {"names": [1]}},
             "conditioner 'genre': names.0: Input should be a valid string (got 1)",
-            "see `jukebox plugin list`",
+            "correct that value",
         ),
         (
             {"gerne": {}},

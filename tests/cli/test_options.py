@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 import typer
+from typer.testing import CliRunner
 
 from jukebox_cli.cli import build_app
 from jukebox_cli.cli.options import ComputeOptions, OutputOptions, RequestOptions, validate_out
 from jukebox_cli.registry import Registry
+from jukebox_cli.sampling.request import build_request
 from support.results import refusal
 
 
@@ -65,3 +67,39 @@ def test_out_is_a_path_and_never_stdout() -> None:
     assert validate_out(Path("runs/-")) == Path("runs/-")
     hint = "name a folder or file, such as --out runs/song"
     assert refusal(validate_out, Path("-")) == ("can't write to '-'", hint)
+
+
+@pytest.mark.parametrize(
+    ("command", "texts"),
+    [
+        (
+            "generate",
+            [
+                "[default: (runs/NAME, after the preset or the conditions)]",
+                "[default: (the preset's, or 20)]",
+                "[default: (the preset's, or 1)]",
+                "[default: (the preset's, or 0)]",
+                "Only these items: a list of numbers, such as 0,2,4-7.",
+            ],
+        ),
+        (
+            "continue",
+            [
+                "Folder for the new run: a copy of RUN, or that of --audio, which needs one.",
+                "[default: (the RUN's; with --audio the preset's, or 0)]",
+            ],
+        ),
+    ],
+)
+def test_the_help_says_the_defaults(
+    command: str, texts: list[str], registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    text = CliRunner().invoke(build_app(registry), [command, "--help"]).stdout
+    words = " ".join(text.replace("│", " ").split())
+    assert [each for each in texts if each not in words] == []
+
+
+def test_the_defaults_in_the_help_are_those_of_a_request(registry: Registry) -> None:
+    request = build_request(registry, None, [], conditions={}, sampler_options={})
+    assert (request.seconds, request.items, request.seed) == (20.0, (0,), 0)

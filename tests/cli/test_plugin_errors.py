@@ -205,3 +205,21 @@ def test_a_model_names_the_package_it_needs(
     )
     assert result.exit_code == 2
     assert not Path("run").exists()
+
+
+def test_a_run_names_the_package_it_needs(
+    here: Path, energetic: Model, generate: Callable[..., Result]
+) -> None:
+    from jukebox_plugins import artist, genre
+
+    assert generate("--odd", 1).code == 0
+    path = Path("run/run.yaml")
+    path.write_text(path.read_text().replace("versions:", "versions:\n  jukebox-odd: '2.0'"))
+    fake = SimpleNamespace(jukebox_conditioners=hookimpl(lambda: [Energy]))
+    registry = Registry({"artist": artist, "genre": genre, "energy": fake})
+    result = CliRunner().invoke(build_app(registry), ["upsample", "run"])
+    assert result.stderr == (
+        "error: run is sampled with --odd, which no installed plugin has\n\n"
+        "hint: install jukebox-odd 2.0, which the run was made with\n"
+    )
+    assert result.exit_code == 2

@@ -197,3 +197,24 @@ def test_show_works_without_the_model(runs: Path, jukebox: Jukebox) -> None:
 def test_show_refuses_what_is_not_a_run(refused: Refused) -> None:
     error, hint = "music is not a run: it has no run.yaml", "make one with `jukebox generate --out`"
     refused("run", "show", "music", error=error, hint=hint)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"), [("", "it is empty"), ("format: 2\n", "it has no 'model'")]
+)
+def test_a_damaged_run_is_an_error(text: str, problem: str, place: Path, refused: Refused) -> None:
+    (place / "run/run.yaml").write_text(text)
+    hint = "restore it from a copy, or make it again"
+    for words in (("run", "show", "run"), ("upsample", "run"), ("decode", "run")):
+        refused(*words, error=f"run/run.yaml is damaged: {problem}", hint=hint)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"), [("", "it is empty"), ("format: 2\n", "it has no 'vqvae'")]
+)
+def test_a_damaged_model_is_an_error(
+    text: str, problem: str, place: Path, refused: Refused
+) -> None:
+    (place / "models/tiny/config.yaml").write_text(text)
+    error = f"models/tiny/config.yaml is damaged: {problem}"
+    refused("model", "show", "tiny", error=error, hint="restore it from a copy, or make it again")

@@ -23,7 +23,7 @@ WORDS = ("--seconds", 2, "--seed", 3)
 def start(*words: object, **more: object) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-c", LISTENING + MAIN, *map(str, words)]
     pipe = subprocess.PIPE
-    return subprocess.Popen(command, stdout=pipe, stderr=pipe, **more)  # type: ignore[call-overload,no-any-return]
+    return subprocess.Popen(command, stdout=pipe, stderr=pipe, **more)  # type: ignore[call-overload]
 
 
 @pytest.fixture

@@ -109,13 +109,13 @@ LYRICS = "conditioner 'lyrics': "
             "correct --set lyrics.max_characters=-1",
         ),
         (
-            ["lyrics.max_characters=100", "lyrics.rows=0"],
+            ["lyrics.rows=0", "lyrics.heads=2"],
             LYRICS + "rows must be 1 or more, not 0",
-            "correct --set lyrics.max_characters=100 --set lyrics.rows=0",
+            "correct --set lyrics.rows=0 --set lyrics.heads=2",
         ),
         (
             ["lyrics.max_characters=33"],
-            LYRICS + "max_characters (33) must be a multiple of rows (32)",
+            LYRICS + "max_characters must be a multiple of rows (32), not 33",
             "correct --set lyrics.max_characters=33",
         ),
         (

@@ -24,7 +24,13 @@ def test_a_preset_is_found_by_path_and_by_name(tmp_path: Path) -> None:
     ("name", "message", "hint"),
     [
         ("mini-recpie", "no preset 'mini-recpie'", "did you mean 'mini-recipe'?"),
-        ("mini-recpie.yaml", "no preset 'mini-recpie'", "did you mean 'mini-recipe'?"),
+        ("mini-recpie.yaml", "no preset file mini-recpie.yaml", "did you mean 'mini-recipe'?"),
+        ("", "no preset ''", f"known are: {', '.join(preset_names())}"),
+        (
+            "missing.yaml",
+            "no preset file missing.yaml",
+            "check the path, or see `jukebox preset list`",
+        ),
         (
             "no/such.yaml",
             "no preset file no/such.yaml",
@@ -36,3 +42,15 @@ def test_a_missing_preset_is_refused(name: str, message: str, hint: str) -> None
     with pytest.raises(InputError) as caught:
         find_preset(name)
     assert (caught.value.message, caught.value.hint) == (message, hint)
+
+
+@pytest.mark.parametrize("name", ["dir.yaml", "dir.yaml/", "."])
+def test_a_folder_is_not_a_preset(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "dir.yaml").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(InputError) as caught:
+        find_preset(name)
+    error = (f"{name} is a folder, not a preset", "name a file in it")
+    assert (caught.value.message, caught.value.hint) == error

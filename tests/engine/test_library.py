@@ -13,23 +13,8 @@ from support.engines import each_kernels, needs_native_engine
 from support.results import refusal
 
 
-@pytest.fixture
-def not_installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The package as it is installed without a compiler."""
-
-    def fail(name: str) -> None:
-        raise ImportError(name)
-
-    caches = (library.load, library.kernel_names)
-    for each in caches:
-        each.cache_clear()
-    monkeypatch.setattr(library, "import_module", fail)
-    yield
-    for each in caches:
-        each.cache_clear()
-
-
-def test_without_the_library_there_are_no_kernels(not_installed: None) -> None:
+@pytest.mark.usefixtures("no_native_engine")
+def test_without_the_library_there_are_no_kernels() -> None:
     assert library.load() is None
     assert library.kernel_names() == ()
     assert library.chosen_kernels() is None

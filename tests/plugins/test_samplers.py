@@ -20,7 +20,7 @@ REGISTRY = load_installed(pytest.fail)
 # every sampler
 
 VALUES: dict[str, list[Any]] = {
-    "guidance": [0.0, 1.0, 3.0],
+    "guidance": [0.0, 1.0, 3.0, 100.0],
     "temperature": [0.001, 0.5, 1.0, 3.0],
     "top_k": [1, 3, 1000],
     "top_p": [1e-9, 0.5, 1.0],
@@ -87,27 +87,26 @@ def test_a_sampler_does_not_write_into_its_input(name: str, option: str, value: 
     assert torch.equal(before, logits())
 
 
-TEMPERATURE_ERROR = (
-    "sampler 'temperature': must be 0.001 or more (for the most likely token use --greedy)"
-)
+TEMPERATURE_HINT = "for the most likely token use --greedy"
+HELP_HINT = "see `jukebox generate --help`"
 
 
 @pytest.mark.parametrize(
-    ("option", "value", "message"),
+    ("option", "values", "condition", "hint"),
     [
-        *[("temperature", value, TEMPERATURE_ERROR) for value in (0, -1.0, nan, inf, 1e-9)],
-        *[("top_k", value, "sampler 'top-k': must be 1 or more") for value in (0, -3)],
-        *[
-            ("top_p", value, "sampler 'top-p': must be more than 0 and at most 1")
-            for value in (0, 1.5, -1, nan)
-        ],
-        *[("min_p", value, "sampler 'min-p': must be from 0 to 1") for value in (-0.1, 1.1, nan)],
-        *[("guidance", v, "sampler 'guidance': must be 0 or more") for v in (-1, nan, inf)],
+        ("temperature", (0.0, -1.0, nan, inf, 1e-9), "must be 0.001 or more", TEMPERATURE_HINT),
+        ("top_k", (0, -3), "must be 1 or more", HELP_HINT),
+        ("top_p", (0.0, 1.5, -1.0, nan), "must be more than 0 and at most 1", HELP_HINT),
+        ("min_p", (-0.1, 1.1, nan), "must be from 0 to 1", HELP_HINT),
+        ("guidance", (-1.0, 100.5, 3e37, nan, inf), "must be from 0 to 100", "try 3"),
     ],
 )
-def test_an_invalid_option_is_an_error(option: str, value: Any, message: str) -> None:
-    expected = (message, "see `jukebox plugin list`")
-    assert refusal(REGISTRY.make_samplers, {option: value}) == expected
+def test_an_invalid_option_is_an_error(
+    option: str, values: tuple[float, ...], condition: str, hint: str
+) -> None:
+    for value in values:
+        expected = (f"{option} {condition}, not {value:g}", hint)
+        assert refusal(REGISTRY.make_samplers, {option: value}) == expected
 
 
 # each sampler

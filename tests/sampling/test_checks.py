@@ -11,7 +11,7 @@ import pytest
 from jukebox_cli.registry import Registry
 from jukebox_cli.sampling.checks import validate_job
 from jukebox_cli.storage.model import Model
-from support.jobs import NUM_SAMPLES, make_job
+from support.jobs import CONFIG, NUM_SAMPLES, make_job
 from support.results import refusal
 
 
@@ -50,3 +50,20 @@ def test_needed_weights_that_are_missing_are_an_error(
     assert refusal(validate_job, job, until)[0] == f"model 'tiny' has {what}"
     if until != "top":
         validate_job(job, "top")
+
+
+def test_a_run_needs_the_samplers_that_it_was_begun_with(
+    tiny: Model, registry: Registry, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = replace(CONFIG, sampling=({}, {}, {"hush": 1.0}))
+    job = make_job(tmp_path / "run", tiny, registry, (0,), config=config)
+    what = f"{tmp_path / 'run'} is sampled with --hush, which no installed plugin has"
+    hint = "install the plugin that has it, which the run was made with"
+    assert refusal(validate_job, job) == (what, hint)
+    assert refusal(job.make_samplers, 2, job.specs[0].segments[0]) == (what, hint)
+    versions = {"jukebox": "0.1", **registry.versions, "jukebox-hush": "1.2", "acme": "3"}
+    job = replace(job, config=replace(job.config, versions=versions))
+    hint = "install jukebox-hush 1.2 or acme 3, which the run was made with"
+    assert refusal(validate_job, job) == (what, hint)
+    monkeypatch.setenv("JUKEBOX_BLOCK", "hush")
+    assert refusal(validate_job, job) == (what, f"{hint}; JUKEBOX_BLOCK switches off hush")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from jukebox_cli.interfaces.errors import InputWarning
 from jukebox_cli.registry import Registry
 from jukebox_cli.sampling.continuation import (
     extend,
@@ -106,12 +108,24 @@ def test_a_copy_that_was_interrupted_is_a_run_that_the_same_command_completes(
     assert [copy.levels_with_tokens(item) for item in (0, 1)] == [[2], [2]]
 
 
+def test_an_empty_condition_takes_it_away_with_a_warning(job: Job) -> None:
+    with pytest.warns(InputWarning) as caught:
+        more = plan(job, artist="")
+    assert [str(each.message) for each in caught] == [
+        "--artist is empty: the song goes on without it"
+    ]
+    assert more.song(0) == {**SONG, "artist": ""}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        plan(job, lyrics="")  # there are none
+
+
 def test_an_incomplete_run_is_finished_first(job: Job, tmp_path: Path) -> None:
     job.run.write_tokens(2, 1, np.zeros(3, np.int64), job.model.config.vqvae)
     assert plan(job) is job
     assert refusal(plan, job, tmp_path / "copy") == (
         f"{job.run.path} is incomplete",
-        f"finish it first: `jukebox upsample {job.run.path}`",
+        f"finish it first: `jukebox upsample {job.run.path}`; or copy what is complete: --only 0",
     )
 
 

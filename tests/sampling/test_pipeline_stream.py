@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,7 +37,7 @@ def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
 def job(tiny: Model, registry: Registry, tmp_path: Path) -> Callable[..., Job]:
     """`job(name)` is a job on a run of that name, whose item is written."""
 
-    def make(name: str, **changes: object) -> Job:
+    def make(name: str, **changes: Any) -> Job:
         made = make_job(tmp_path / name, tiny, registry, (1,))
         create_run(made)
         return replace(made, **changes)

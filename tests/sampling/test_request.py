@@ -75,6 +75,21 @@ def test_options_win(registry: Registry, preset: Path) -> None:
     assert found.song == {"genre": ["jazz"]}
 
 
+@pytest.mark.parametrize("empty", ["", "  "])
+def test_an_empty_option_does_not_take_away_what_the_preset_has(
+    empty: str, registry: Registry, preset: Path
+) -> None:
+    preset.write_text("song: {artist: Bo Marsh}\n")
+    assert refusal(lambda: request_of(registry, preset, conditions={"artist": empty})) == (
+        "--artist is empty, but the preset has one",
+        "leave it out; --set song.artist=null makes the song without it",
+    )
+    assert request_of(registry, preset, "song.artist=null").song == {}
+    assert request_of(registry, None, conditions={"artist": empty}).song == {"artist": ""}
+    preset.write_text("song: {artist: ''}\n")
+    assert request_of(registry, preset, conditions={"artist": empty}).song == {"artist": ""}
+
+
 def test_paths_of_a_preset_are_relative_to_it_and_those_of_options_to_the_working_folder(
     registry: Registry, preset: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from jukebox_cli.config.schema import Options
 from jukebox_cli.model.devices import pick_device
 from jukebox_cli.model.loader import load_prior
 from jukebox_cli.registry import Registry
@@ -18,6 +19,7 @@ from jukebox_cli.sampling import pipeline, sampler
 from jukebox_cli.sampling.compute import record_settings
 from jukebox_cli.sampling.conditioning import ConditionedItem, SongConditioner
 from jukebox_cli.sampling.job import Job
+from jukebox_cli.sampling.level import sample_level
 from jukebox_cli.sampling.level_process import LevelProcess
 from jukebox_cli.sampling.level_thread import LevelThread
 from jukebox_cli.sampling.run_summary import describe_progress
@@ -228,9 +230,9 @@ def test_a_seam_ends_after_the_longest_run_of_unchanged_tokens(
 
 def test_guidance_in_slices(job: JobMaker) -> None:
     def guided(base: Job) -> Job:
-        options = {"sampling": ({"guidance": 3.0},) * 3}
+        options: Options = {"guidance": 3.0}
         specs = {
-            item: spec.with_segment(0, replace(spec.segments[0], **options))
+            item: spec.with_segment(0, replace(spec.segments[0], sampling=(options,) * 3))
             for item, spec in base.specs.items()
         }
         return replace(base, specs=specs)
@@ -244,8 +246,8 @@ def test_a_segment_that_was_added_has_slices_of_its_own(middle: int, job: JobMak
     first = job((0,), num_samples=middle, parallel=None)
     before = complete(first)
     for (level, item), tokens in before.items():
-        kept = np.array(tokens[: first.grid.num_whole_tokens(level, middle)])
-        first.run.write_tokens(level, item, kept, first.model.config.vqvae)
+        whole = np.array(tokens[: first.grid.num_whole_tokens(level, middle)])
+        first.run.write_tokens(level, item, whole, first.model.config.vqvae)
     longer = replace(
         first,
         parallel=4,
@@ -289,7 +291,7 @@ def test_another_number_of_slices_than_it_was_begun_with_is_an_error(
 ) -> None:
     this_job = begun(job((0,), parallel=begun_with))
     pipeline.complete_run(this_job, "top")
-    pipeline.sample_level(this_job, 1)
+    sample_level(this_job, 1)
     with monkeypatch.context() as patch:
         stop_at(patch, sampler, "draw_tokens", 40)
         with pytest.raises(KeyboardInterrupt):

@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from jukebox_cli.config.schema import SongPreset
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.storage.files import (
     FileCache,
@@ -24,6 +25,7 @@ from jukebox_cli.storage.files import (
     drop_partial_line,
     exclusive_lock,
     last_jsonl_row,
+    load_own_config,
     read_json,
     read_jsonl,
     require_format,
@@ -287,3 +289,32 @@ def test_a_lock_is_released_after_an_error(tmp_path: Path) -> None:
         raise ValueError("x")
     with exclusive_lock(tmp_path):
         assert {path.name for path in tmp_path.iterdir()} == {".lock"}
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("", "is damaged: it is empty"),
+        ("\n \n", "is damaged: it is empty"),
+        ("format: 2\nseed: 1\n", "is damaged: it has no 'model'"),
+    ],
+)
+def test_a_yaml_file_of_the_program_that_is_not_complete_is_damaged(
+    text: str, error: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text(text)
+    hint = "restore it from a copy, or make it again"
+    assert refusal(load_own_config, SongPreset, path, ["seed", "model"]) == (
+        f"{path} {error}",
+        hint,
+    )
+
+
+def test_a_yaml_file_of_something_else_is_to_be_restored(tmp_path: Path) -> None:
+    path = tmp_path / "run.yaml"
+    path.write_text("- 1\n")
+    assert refusal(load_own_config, SongPreset, path, []) == (
+        f"{path}: expected 'key: value' lines",
+        "restore it from a copy, or make it again",
+    )

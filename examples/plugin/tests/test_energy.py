@@ -17,9 +17,10 @@ from jukebox_energy.conditioner import Energy, parse_energy
 from jukebox_energy.sampler import Fresh
 
 from jukebox_cli.api import InputError, PriorShape, Registry, Window, read_options
-from jukebox_cli.api.testing import run_command
+from jukebox_cli.api.testing import run_command, write_tiny_model
 
 SHAPE = PriorShape(width=8, context_length=4, hop_length=10, sample_rate=100)
+REGISTRY = Registry({"energy": jukebox_energy})
 FIRST, LAST = Window(0, 40, 80), Window(40, 40, 80)
 
 
@@ -113,8 +114,22 @@ def test_the_sampler_lowers_recent_tokens_of_each_row() -> None:
     shaped = Fresh(fresh=2.0)(logits, torch.tensor([[1, 1], [3, 0]]))
     assert shaped.tolist() == [[0, -2, 0, 0], [-2, 0, 0, -2]]
     assert torch.equal(Fresh(fresh=2.0)(logits, torch.zeros(2, 0, dtype=torch.long)), logits)
-    with pytest.raises(ValueError, match="must be 0 or more"):
-        Fresh(fresh=-1.0)
+
+
+@pytest.mark.parametrize("value", [-1.0, 101.0, 1e308, float("nan"), float("inf")])
+def test_values_out_of_range_are_refused(value: float, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="must be from 0 to 100"):
+        Fresh(fresh=value)
+    model = write_tiny_model(tmp_path / "tiny", REGISTRY)
+    words = ("generate", "--model", model.path, "--out", tmp_path / "run")
+    result = run_command(REGISTRY, *words, "--fresh", value)
+    error = f"error: --fresh must be from 0 to 100, not {value:g}\n\nhint: try 1\n"
+    assert (result.exit_code, result.stderr) == (2, error)
+
+
+def test_a_number_of_bins_out_of_range_is_refused() -> None:
+    with pytest.raises(ValueError, match="must be from 1 to 65536"):
+        Energy(num_bins=0)
 
 
 def test_louder_is_more_energy(tmp_path: Path) -> None:
@@ -124,13 +139,13 @@ def test_louder_is_more_energy(tmp_path: Path) -> None:
 
 def test_the_command_prints_a_manifest(tmp_path: Path) -> None:
     path = write(tmp_path / "song.wav", 0.1)
-    result = run_command(Registry({"energy": jukebox_energy}), "energy", path)
+    result = run_command(REGISTRY, "energy", path)
     assert result.exit_code == 0
     assert json.loads(result.stdout) == {"audio": str(path), "energy": measure_energy(path)}
 
 
 def test_the_event_hook_records_the_speed(tmp_path: Path) -> None:
-    hook = Registry({"energy": jukebox_energy}).manager.hook.jukebox_event
+    hook = REGISTRY.manager.hook.jukebox_event
     sampled = {"time": 0.0, "event": "sampled", "level": 2, "tokens": 64, "seconds": 0.5}
     for event in ({"time": 0.0, "event": "level", "level": 2}, sampled, sampled):
         hook(run=tmp_path, event=event)

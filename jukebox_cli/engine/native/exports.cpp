@@ -14,6 +14,10 @@
 #include "platform.h"
 #include "threads.h"
 
+#if defined(JUKEBOX_X86) && (defined(__GNUC__) || defined(__clang__))
+#include <cpuid.h>
+#endif
+
 using namespace jukebox;
 
 namespace {
@@ -32,9 +36,12 @@ bool has_avx512() {
   return has_avx2() && (info[1] & 1 << 16) && (_xgetbv(0) & 0xe6) == 0xe6;
 }
 #elif defined(JUKEBOX_X86)
+bool has_f16c() {  // `__builtin_cpu_supports` of older versions of clang does not know it
+  unsigned a, b, c, d;
+  return __get_cpuid(1, &a, &b, &c, &d) && c & bit_F16C;
+}
 bool has_avx2() {
-  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
-         __builtin_cpu_supports("f16c");
+  return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && has_f16c();
 }
 bool has_avx512() { return has_avx2() && __builtin_cpu_supports("avx512f"); }
 #endif

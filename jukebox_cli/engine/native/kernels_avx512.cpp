@@ -3,6 +3,10 @@
 #ifdef JUKEBOX_X86
 #include <immintrin.h>
 
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // GCC 12: its own header sets it off
+#endif
+
 // Everything below may use these instructions; nothing else may, so all other headers come before.
 #if defined(__clang__)
 #pragma clang attribute push(__attribute__((target("avx2,fma,f16c,avx512f"))), apply_to = function)

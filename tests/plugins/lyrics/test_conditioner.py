@@ -49,8 +49,10 @@ def test_a_file_with_any_suffix_is_read(tmp_path: Path) -> None:
 def test_a_file_without_lyrics_is_a_warning_and_no_lyrics_are_not(tmp_path: Path) -> None:
     (tmp_path / "empty.txt").write_text("[Chorus]\n")
     assert Lyrics().read({"lyrics": ""}, tmp_path)["lyrics"] == ""
-    with pytest.warns(InputWarning, match="lyrics: there is nothing to sing in empty.txt"):
-        Lyrics().read({"lyrics": "empty.txt"}, tmp_path)
+    (tmp_path / "none.lrc").touch()
+    for name in ("empty.txt", "none.lrc"):
+        with pytest.warns(InputWarning, match=f"lyrics: there is nothing to sing in {name}"):
+            assert Lyrics().read({"lyrics": name}, tmp_path)["lyrics"] == ""
 
 
 def test_lyrics_that_can_not_be_read_are_errors(tmp_path: Path) -> None:
@@ -66,14 +68,17 @@ def test_lyrics_that_can_not_be_read_are_errors(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"max_characters": 33}, "max_characters (33) must be a multiple of rows (32)"),
+        ({"max_characters": 33}, "max_characters must be a multiple of rows (32)"),
+        ({"max_characters": -1}, "max_characters must be 1 or more"),
+        ({"max_characters": 0, "form": "prefix"}, "max_characters must be 1 or more"),
+        ({"rows": 0}, "rows must be 1 or more"),
         ({"width": 20}, "attention_ratio * width must be a multiple of heads (4)"),
     ],
 )
 def test_sizes_that_do_not_fit_are_errors(fields: dict[str, Any], message: str) -> None:
-    with pytest.raises(ValueError, match="must be a multiple") as caught:
+    with pytest.raises(ValueError, match="must be ") as caught:
         Lyrics(**fields)
-    assert str(caught.value) == message
+    assert caught.value.args[0] == message
 
 
 # what a window sees

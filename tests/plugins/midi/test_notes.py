@@ -143,6 +143,17 @@ def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.parametrize("name", ["", "  "])
+def test_no_name_is_an_error(name: str, tmp_path: Path) -> None:
+    assert read_error(tmp_path, name) == (f"can't read midi {name!r}", "name a MIDI file")
+
+
+def test_a_folder_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "dir.mid").mkdir()
+    error = f"{tmp_path / 'dir.mid'} is a folder, not a MIDI file"
+    assert read_error(tmp_path, "dir.mid") == (error, "name a file in it")
+
+
 @pytest.mark.parametrize("where", range(14, 120, 3))
 def test_a_damaged_byte_is_an_input_error_at_most(tmp_path: Path, band: Path, where: int) -> None:
     damaged = bytearray(band.read_bytes())

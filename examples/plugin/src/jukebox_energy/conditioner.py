@@ -49,6 +49,10 @@ class Energy(Conditioner):
             str | None, "From 0 (calm) to 1 (full), a word, or a change such as 0.2..0.9."
         ] = None
 
+    def __post_init__(self) -> None:
+        if not 1 <= self.num_bins <= 65536:
+            raise ValueError("must be from 1 to 65536")
+
     def read(self, inputs: Mapping[str, Any], folder: Path) -> Values:
         value = inputs["energy"]
         parts = value if isinstance(value, (list, tuple)) else str(value).split("..")

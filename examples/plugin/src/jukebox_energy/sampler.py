@@ -23,8 +23,8 @@ class Fresh(Sampler):
     fresh: Annotated[float | None, "Make the last 16 tokens less likely; 1 is a little."] = None
 
     def __post_init__(self) -> None:
-        if self.fresh is not None and self.fresh < 0:
-            raise ValueError("must be 0 or more")
+        if self.fresh is not None and not 0 <= self.fresh <= 100:  # NaN is not in a range either
+            raise ValueError("must be from 0 to 100", "try 1")
 
     def __call__(self, logits: Tensor, history: Tensor) -> Tensor:
         import torch

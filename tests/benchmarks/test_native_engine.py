@@ -1,0 +1,57 @@
+"""benchmarks/against_port.py and precision_loss.py, on small models."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+
+import pytest
+import torch
+
+from jukebox_cli.model.loader import load_prior
+from jukebox_cli.registry import Registry
+from jukebox_cli.storage.corpus import Corpus
+from jukebox_cli.storage.model import Model
+from support.benchmark_scripts import value_of
+from support.engines import needs_native_engine
+
+pytestmark = needs_native_engine
+
+
+@pytest.mark.slow
+def test_both_programs_choose_the_same_tokens_and_are_timed() -> None:
+    pytest.importorskip("transformers")
+    import against_port
+
+    cases = (("fp32", 1), ("fp16", 3))
+    shape = against_port.Shape("small", 64, 3, 2, 4, 64, 40, cases)
+    rows = against_port.measure_shape(shape, rounds=1)
+    assert value_of(rows, "small: greedy tokens equal") == 1
+    for precision, batch in cases:
+        assert value_of(rows, f"small: native {precision} over port, batch {batch}") > 0
+
+
+@pytest.mark.slow
+def test_the_loss_is_that_of_the_prior(
+    tiny: Model, registry: Registry, tone: Path, tmp_path: Path
+) -> None:
+    import precision_loss
+
+    other = tmp_path / "other.wav"
+    other.write_bytes(tone.read_bytes())
+    manifest = tmp_path / "songs.csv"
+    manifest.write_text(f"audio\n{tone}\n{other}\n")
+    args = Namespace(songs=[manifest], work=tmp_path, model=str(tiny.path), windows=1)
+    rows = precision_loss.measure(args)
+    corpus = Corpus(tmp_path / "corpus")
+    for level in range(3):
+        prior = load_prior(tiny, level, registry, torch.device("cpu"), "fp32")
+        meter = precision_loss.LevelLoss(tiny, registry, corpus, level, 1)
+        ((conditions, tokens),) = meter._windows(prior, corpus.songs()[0])
+        with torch.inference_mode():
+            expected = float(prior.loss(tokens, conditions).bits)
+        measured = {name: value_of(rows, f"level {level}, {name}") for name in ("fp32", "int8")}
+        assert measured["fp32"] == pytest.approx(expected, abs=1e-3)
+        difference = value_of(rows, f"level {level}, int8 minus fp32: mean difference")
+        assert difference == pytest.approx(measured["int8"] - measured["fp32"])
+        assert difference != 0
