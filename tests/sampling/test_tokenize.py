@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -75,7 +76,7 @@ def test_a_song_that_another_process_adds_meanwhile_is_not_added_again(
     mine = [Recording(sound, {"artist": "me"}, row="songs.jsonl:1") for sound in sounds]
     others = [replace(each, song={"artist": "you"}) for each in mine[:1]]
     corpus, other = Corpus(tmp_path / "corpus"), Corpus(tmp_path / "corpus")
-    found = []
+    found: list[Any] = []
 
     def add_before(samples: int) -> None:
         if not found:

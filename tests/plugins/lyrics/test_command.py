@@ -70,7 +70,9 @@ def test_the_head_known_for_a_model_is_used(
 
 
 def test_a_model_lists_its_charset(singer: Path, jukebox: Jukebox) -> None:
-    assert "\nlyrics: a, b, e, f, g, o, r, w, y\n" in jukebox("model", "show", singer).out
+    assert (
+        "\nlyrics characters: a, b, e, f, g, o, r, w, y\n" in jukebox("model", "show", singer).out
+    )
 
 
 def test_head_and_items_can_be_chosen(run: Path, jukebox: Jukebox) -> None:
