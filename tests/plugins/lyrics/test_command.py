@@ -70,9 +70,8 @@ def test_the_head_known_for_a_model_is_used(
 
 
 def test_a_model_lists_its_charset(singer: Path, jukebox: Jukebox) -> None:
-    assert (
-        "\nlyrics characters: a, b, e, f, g, o, r, w, y\n" in jukebox("model", "show", singer).out
-    )
+    shown = jukebox("model", "show", singer).out
+    assert "\nlyrics characters: a, b, e, f, g, o, r, w, y\n" in shown
 
 
 def test_head_and_items_can_be_chosen(run: Path, jukebox: Jukebox) -> None:
