@@ -1,4 +1,4 @@
-"""benchmarks/against_port.py and precision_loss.py, on small models."""
+"""benchmarks/against_port.py, song_time.py and precision_loss.py, on small models."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from jukebox_cli.engine import library
 from jukebox_cli.model.loader import load_prior
 from jukebox_cli.registry import Registry
 from jukebox_cli.storage.corpus import Corpus
@@ -29,6 +30,21 @@ def test_both_programs_choose_the_same_tokens_and_are_timed() -> None:
     assert value_of(rows, "small: greedy tokens equal") == 1
     for precision, batch in cases:
         assert value_of(rows, f"small: native {precision} over port, batch {batch}") > 0
+
+
+@pytest.mark.slow
+def test_a_song_is_timed_by_kernels_and_by_length(
+    tiny: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import song_time
+
+    preset = tmp_path / "song.yaml"
+    preset.write_text(f"format: 2\nmodel: {tiny.path}\nseconds: 0.3\n")
+    monkeypatch.setattr(song_time, "SONG_SECONDS", 0.2)
+    rows = song_time.measure(Namespace(preset=str(preset), seconds=[0.3], rounds=1))
+    first = library.kernel_names()[0]
+    names = [f"0.2 s, {first}", f"first sound, {first}", "0.3 s", "0.3 s, peak memory"]
+    assert all(value_of(rows, name) > 0 for name in names)
 
 
 @pytest.mark.slow
