@@ -3,7 +3,6 @@
 Without a compiler the package installs without it, and computes with torch alone.
 """
 
-import sys
 from pathlib import Path
 
 from setuptools import Extension, setup
@@ -13,8 +12,6 @@ from setuptools.command.build_ext import build_ext
 NATIVE = Path("jukebox_cli/engine/native")
 #: Fused multiply-adds only where the source says so, so that every kernel rounds alike.
 GCC_FLAGS = ["-std=c++17", "-O3", "-ffp-contract=off", "-fno-math-errno", "-fvisibility=hidden"]
-if sys.platform == "darwin":
-    GCC_FLAGS += ["-faligned-allocation"]  # Pythons for macOS 10.9 lack it; torch needs macOS 11
 MSVC_FLAGS = ["/std:c++17", "/O2", "/fp:precise"]
 
 
