@@ -18,6 +18,7 @@ from jukebox_cli.registry import Registry
 from jukebox_cli.sampling.job import Advance, Job
 from jukebox_cli.sampling.level import sample_level
 from jukebox_cli.sampling.level_thread import LevelThread
+from jukebox_cli.sampling.live_tokens import LiveTokens
 from jukebox_cli.sampling.run_setup import create_run
 from jukebox_cli.storage.model import Model
 from support.engines import needs_native_engine
@@ -38,7 +39,7 @@ def job(tiny: Model, registry: Registry, tmp_path: Path) -> JobMaker:
         path = tmp_path / name
         made = make_job(path, tiny, registry, (0,), num_samples=num_samples, engine="native")
         create_run(made)
-        return replace(made, **changes)
+        return replace(made, **{"live_tokens": LiveTokens(made.run), **changes})
 
     return make
 

@@ -43,7 +43,7 @@ def numbered_corpus(path: Path, model: Model, lengths: list[int]) -> Corpus:
         top = np.arange(start, start + length)
         lower = np.arange(2 * start, 2 * (start + length))
         samples = length * corpus.config.hop_lengths[-1] - 3
-        corpus.append("", samples, {}, False, [lower, top])
+        corpus.append(f"song at {start}", samples, {}, False, [lower, top])
         start += length
     return corpus
 
