@@ -50,9 +50,9 @@ class Prefix:
             output_weight,
         )
 
-    def item(self, item: int) -> Prefix:
-        """The prefix of one item, with a batch axis of 1."""
-        return replace(self, ids=self.ids[item : item + 1])
+    def rows(self, index: Tensor | slice) -> Prefix:
+        """The prefix of some items of the batch, (N,) int64 or a range."""
+        return replace(self, ids=self.ids[index])
 
     def to_dtype(self, dtype: torch.dtype) -> Prefix:
         """The prefix with its floating-point tensors converted."""
@@ -109,20 +109,16 @@ class Conditioning:
 
     def item(self, item: int) -> Conditioning:
         """The conditions of one item, with a batch axis of 1 and without an auxiliary loss."""
-        tensors = {name: getattr(self, name) for name in _BATCHED_FIELDS}
-        of_item: dict[str, Any] = {
-            name: None if t is None else t[item : item + 1] for name, t in tensors.items()
-        }
-        prefix = None if self.prefix is None else self.prefix.item(item)
-        return Conditioning(**of_item, prefix=prefix)
+        return self.rows(slice(item, item + 1))
 
-    def rows(self, index: Tensor) -> Conditioning:
-        """The conditions of some items (N,) int64 of the batch, without an auxiliary loss."""
+    def rows(self, index: Tensor | slice) -> Conditioning:
+        """The conditions of some items of the batch, (N,) int64 or a range, without an auxiliary
+        loss."""
         tensors = {name: getattr(self, name) for name in _BATCHED_FIELDS}
         selected: dict[str, Any] = {
             name: None if t is None else t[index] for name, t in tensors.items()
         }
-        prefix = None if self.prefix is None else replace(self.prefix, ids=self.prefix.ids[index])
+        prefix = None if self.prefix is None else self.prefix.rows(index)
         return Conditioning(**selected, prefix=prefix)
 
     def to_dtype(self, dtype: torch.dtype) -> Conditioning:

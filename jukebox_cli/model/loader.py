@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
 from math import prod
 from pathlib import Path
@@ -74,10 +74,7 @@ def load_prior(
     inputs, such as a position in a long song, are not exact in bf16, and plugins need not handle
     dtypes. InputError if weights are missing or do not fit.
     """
-    model.require_weights(f"prior-{level}")
-    conditioners = load_conditioners(model, level, registry)
-    prior = build_prior(model.config, level, conditioners, on_meta=True)
-    load_weights(prior, load_tensors(model.weights(f"prior-{level}")), model)
+    prior = _load_stored_prior(model, level, registry)
     dtype = pick_dtype(precision, device, is_large(prior))
     if device.type == "cpu" and dtype == torch.float16:
         return _store_weights_as_fp16(prior).eval()
@@ -88,16 +85,26 @@ def load_prior(
 def load_prior_for_packing(model: Model, level: int, registry: Registry) -> Prior:
     """The prior of a level on the CPU, with its transformer's weights as they are stored: the
     native engine packs them. Everything else is fp32. InputError as for `load_prior`."""
-    model.require_weights(f"prior-{level}")
-    prior = build_prior(
-        model.config, level, load_conditioners(model, level, registry), on_meta=True
-    )
-    load_weights(prior, load_tensors(model.weights(f"prior-{level}")), model)
-    packed = {id(p) for p in prior.transformer.parameters()}
-    for parameter in prior.parameters():
-        if id(parameter) not in packed:
-            parameter.data = parameter.data.float()
+    prior = _load_stored_prior(model, level, registry)
+    _convert_others_to_fp32(prior, prior.transformer.parameters())
     return _align_weights(prior).eval()
+
+
+def _load_stored_prior(model: Model, level: int, registry: Registry) -> Prior:
+    """The prior of a level with its weights mapped as they are stored."""
+    model.require_weights(f"prior-{level}")
+    conditioners = load_conditioners(model, level, registry)
+    prior = build_prior(model.config, level, conditioners, on_meta=True)
+    load_weights(prior, load_tensors(model.weights(f"prior-{level}")), model)
+    return prior
+
+
+def _convert_others_to_fp32(prior: Prior, kept: Iterable[nn.Parameter]) -> None:
+    """Converts all parameters to fp32, but for some."""
+    as_they_are = {id(parameter) for parameter in kept}
+    for parameter in prior.parameters():
+        if id(parameter) not in as_they_are:
+            parameter.data = parameter.data.float()
 
 
 def _align_weights(prior: Prior) -> Prior:
@@ -121,10 +128,7 @@ def _store_weights_as_fp16(prior: Prior) -> Prior:
     linears = [module for module in prior.modules() if isinstance(module, BatchInvariantLinear)]
     for linear in linears:
         linear.store_weight_as_fp16()
-    converted = {id(linear.weight) for linear in linears}
-    for parameter in prior.parameters():
-        if id(parameter) not in converted:
-            parameter.data = parameter.data.float()
+    _convert_others_to_fp32(prior, (linear.weight for linear in linears))
     return prior
 
 

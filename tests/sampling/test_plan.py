@@ -4,33 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 from time import perf_counter
 
 import pytest
 
-from jukebox_cli.registry import Registry
 from jukebox_cli.sampling import plan
-from jukebox_cli.sampling.compute import with_compute_settings
 from jukebox_cli.sampling.job import Job
 from jukebox_cli.sampling.level_process import LevelProcess
 from jukebox_cli.sampling.measure import Measurement, measure_job
 from jukebox_cli.sampling.plan import MeasuredJob, measure_levels, plan_job
 from jukebox_cli.sampling.projection import Schedule
-from jukebox_cli.storage.model import Model
-from support.jobs import CONFIG, make_job
-
-
-@pytest.fixture
-def job(tiny: Model, registry: Registry, tmp_path: Path) -> Callable[..., Job]:
-    """A job of two items; guided at the top level."""
-    config = replace(CONFIG, sampling=({}, {}, {"guidance": 2.0}))
-
-    def make(**changes: object) -> Job:
-        job = make_job(tmp_path / "run", tiny, registry, (0, 1), config=config)
-        return with_compute_settings(replace(job, **changes), [2, 1, 0])  # type: ignore[arg-type]
-
-    return make
 
 
 def test_memory_grows_with_the_batch(job: Callable[..., Job]) -> None:
