@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from functools import cached_property
@@ -14,17 +15,15 @@ from jukebox_cli.config.token_grid import TokenGrid
 from jukebox_cli.config.yaml_files import dump_yaml
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.storage.files import (
-    append_jsonl,
     corruption_errors,
-    create_text,
     disk_errors,
-    drop_partial_line,
-    exclusive_lock,
     last_jsonl_row,
     load_own_config,
     read_jsonl,
     write_text,
 )
+from jukebox_cli.storage.jsonl import append_jsonl, drop_partial_line
+from jukebox_cli.storage.locks import exclusive_lock
 
 if TYPE_CHECKING:
     import numpy as np
@@ -121,9 +120,11 @@ class Corpus:
         write_text(self.path / "corpus.yaml", dump_yaml(config))
         self.__dict__["config"] = config
 
-    def create_config(self, config: CorpusConfig) -> bool:
-        """Writes corpus.yaml unless there is one; returns whether it did."""
-        return create_text(self.path / "corpus.yaml", dump_yaml(config))
+    def create_config(self, config: CorpusConfig) -> None:
+        """Writes corpus.yaml unless there is one."""
+        with exclusive_lock(self.path):
+            if not self.exists:
+                self.write_config(config)
 
     def songs(self) -> list[CorpusSong]:
         """All songs in the order they were added. Raises InputError for damaged lines."""
@@ -192,6 +193,8 @@ class Corpus:
             file.seek(start * self.token_grid.tokens_per_top_token(level) * 2)
             file.write(codes.astype("<u2").tobytes())
             file.truncate()
+            file.flush()
+            os.fsync(file.fileno())  # before the song's line, which says that it is there
 
     def validate(self) -> None:
         """Raises InputError if a level has fewer tokens than songs.jsonl says."""

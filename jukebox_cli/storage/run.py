@@ -13,11 +13,11 @@ from jukebox_cli.config.yaml_files import dump_yaml
 from jukebox_cli.interfaces.errors import InputError, require_utf8_name
 from jukebox_cli.storage.files import (
     FileCache,
-    append_jsonl,
     create_text,
     load_own_config,
     write_text,
 )
+from jukebox_cli.storage.jsonl import append_jsonl
 from jukebox_cli.storage.segments import (
     ItemSpec,
     item_spec_text,

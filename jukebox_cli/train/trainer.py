@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.model.devices import autocast
-from jukebox_cli.storage.files import append_jsonl
+from jukebox_cli.storage.jsonl import append_jsonl
 from jukebox_cli.storage.model import Model
 from jukebox_cli.train.checkpoint import resume, save_checkpoint
 from jukebox_cli.train.data import iterate_batches
