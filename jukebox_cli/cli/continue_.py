@@ -100,23 +100,26 @@ def _extend_run(
 ) -> Job:
     """Extends a run or a copy of it; the new tokens are not sampled yet."""
     from jukebox_cli.sampling.continuation import extend, plan_extension
+    from jukebox_cli.sampling.intents import reopen_pending_job
     from jukebox_cli.sampling.request import validate_seed
-    from jukebox_cli.sampling.run_setup import reopen_job
 
-    job = reopen_job(path, registry, options.only, options.model)
     _validate_run_options(options, plugins)
     seed = None if options.seed is None else validate_seed(options.seed)
     with_audio = result.until is Until.audio
-    extended = plan_extension(
-        job, options.seconds, plugins.conditions, seed, options.out, with_audio
-    )
-    prepared = prepare_job(extended, compute, result, output)
-    if extended is job:
-        print_note(
-            "the run is incomplete: this finishes it; run the same command again to extend it",
-            output.quiet,
+    while True:  # until no other command changes the run meanwhile
+        job = reopen_pending_job(path, registry, options.only, options.model)
+        extended = plan_extension(
+            job, options.seconds, plugins.conditions, seed, options.out, with_audio
         )
-    extend(job, prepared)
+        prepared = prepare_job(extended, compute, result, output)
+        if extended is job:
+            break
+        if extend(job, prepared, result.until.value):
+            return prepared
+    print_note(
+        "the run is incomplete: this finishes it; run the same command again to extend it",
+        output.quiet,
+    )
     return prepared
 
 
@@ -154,5 +157,5 @@ def _continue_recording(
     model = find_model(request.model)
     job = from_recording(request, model, registry, audio, options.prime, options.out)
     job = prepare_job(job, compute, result, output)
-    prime_with_recording(job, audio)
+    prime_with_recording(job, audio, result.until.value)
     return job

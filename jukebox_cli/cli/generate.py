@@ -45,5 +45,5 @@ def generate(
     if dry_run:
         print_plan(job, result.until, started, output)
         return
-    create_run(job)
+    create_run(job, result.until.value)
     complete_job(job, result, output)

@@ -69,8 +69,10 @@ class WorkLock:
         return True
 
     def release(self) -> None:
-        """Gives the lock back."""
+        """Gives the lock back, and removes its file: who waits for it takes a new one."""
         if self._lock:
+            with suppress(OSError):  # of a system that keeps open files
+                self.path.unlink(missing_ok=True)
             self._lock.release()
             self._lock = None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
@@ -13,14 +14,14 @@ from jukebox_cli.config.yaml_files import dump_yaml
 from jukebox_cli.interfaces.errors import InputError, require_utf8_name
 from jukebox_cli.storage.files import (
     FileCache,
-    create_text,
     load_own_config,
     write_text,
 )
+from jukebox_cli.storage.intents import Intents
 from jukebox_cli.storage.jsonl import append_jsonl
+from jukebox_cli.storage.locks import WorkLock, exclusive_lock
 from jukebox_cli.storage.segments import (
     ItemSpec,
-    item_spec_text,
     read_item_spec,
     write_item_spec,
 )
@@ -56,7 +57,7 @@ class RunConfig:
 @dataclass(frozen=True)
 class Run:
     """runs/NAME: run.yaml, items/item-00.json, tokens/level-N/item-00.safetensors, audio/,
-    log.jsonl.
+    intents/, log.jsonl.
 
     An item has its own file of segments, and its own token file at each level, so that the tasks
     of a job array, each with other items, never write the same file.
@@ -90,9 +91,14 @@ class Run:
         write_text(self.path / "run.yaml", dump_yaml(config))
         self.__dict__["config"] = config
 
-    def create_config(self, config: RunConfig) -> bool:
-        """Writes run.yaml unless there is one; returns whether it did."""
-        return create_text(self.path / "run.yaml", dump_yaml(config))
+    def lock(self) -> AbstractContextManager[None]:
+        """Lets one process at a time change what the run's items are; others wait."""
+        return exclusive_lock(self.path)
+
+    @property
+    def intents(self) -> Intents:
+        """What commands have begun here and not completed."""
+        return Intents(self.path / "intents")
 
     # items
 
@@ -120,13 +126,9 @@ class Run:
     def write_item(self, item: int, spec: ItemSpec) -> None:
         write_item_spec(self.item_file(item), spec)
 
-    def create_item(self, item: int, spec: ItemSpec) -> bool:
-        """Writes an item's file unless there is one; returns whether it did."""
-        return create_text(self.item_file(item), item_spec_text(spec))
-
-    def delete_item(self, item: int) -> None:
-        """Deletes an item's file, but not its tokens."""
-        self.item_file(item).unlink(missing_ok=True)
+    def item_lock(self, item: int) -> WorkLock:
+        """The lock of the process that samples and decodes an item."""
+        return WorkLock(self.path / "items" / f".item-{item:02}.lock")
 
     def select_items(self, items: Sequence[int] | None) -> tuple[int, ...]:
         """These items, or all if None. Raises InputError for one that the run does not have."""
@@ -173,11 +175,20 @@ class Run:
         codec: VQVAEConfig,
         vocab_size: int | None = None,
     ) -> None:
-        """Replaces an item's tokens (T,) at a level.
+        """Replaces an item's tokens (T,) at a level, unless there are more than these: another
+        process may have sampled on.
 
         vocab_size: how many tokens there can be, if that is more than the codec has codes.
         """
+        if self.num_tokens(level, item) > len(tokens):
+            return
         write_token_file(self.token_file(level, item), level, tokens, codec, vocab_size)
+
+    def shorten_tokens(self, level: int, item: int, length: int, codec: VQVAEConfig) -> None:
+        """Drops an item's tokens at a level from number `length` on."""
+        tokens = self.read_tokens(level, item)
+        if tokens is not None and len(tokens) > length:
+            write_token_file(self.token_file(level, item), level, tokens[:length], codec)
 
     def delete_tokens(self, item: int) -> None:
         """Deletes an item's tokens at every level, complete or in slices."""

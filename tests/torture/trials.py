@@ -126,7 +126,8 @@ class Bench:
             return False
         run = self.folder / str(self.case.again[1])
         started = self._start / str(self.case.again[1])
-        return not (run / "run.yaml").exists() or not _changed(run, started)
+        is_begun = (run / "run.yaml").exists() or any((run / "intents").glob("*.json"))
+        return not is_begun or not _changed(run, started)
 
     def _trial(self, fault: Fault, ended: Ended, problems: list[str], reached: bool) -> Trial:
         call = self.call(fault.first, ended)
