@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from pathlib import Path
 
@@ -41,6 +41,13 @@ def is_pending(job: Job) -> bool:
     """Whether a command that makes the job's items longer was begun, and is not complete."""
     intents = job.run.intents.read()
     return any(each.command == "continue" and set(each.items) & set(job.items) for each in intents)
+
+
+def covering_intent(run: Run, items: Collection[int]) -> Intent | None:
+    """The intent of an earlier command to begin these items, if it was interrupted."""
+    if not run.exists:
+        return None
+    return next((each for each in run.intents.read() if set(items) <= set(each.items)), None)
 
 
 def apply_intent(job: Job, intent: Intent) -> None:

@@ -94,12 +94,17 @@ def recording_run_config(
     if not run.exists:
         require_run_folder(run.path)  # items of an interrupted command are deleted by `to_run`
     else:
-        require_same_run(run, config, {})
-        beginnings = [spec.segments[0] for spec in run.read_items(run.items()).values()]
-        found = [(each.prompt and each.prompt.audio_hash, each.conditions) for each in beginnings]
-        if found != [(hash_recording(each.audio), dict(each.song)) for each in recordings]:
-            raise _another_run(run, ["audio"])
+        require_same_recordings(run, config, recordings)
     return config
+
+
+def require_same_recordings(run: Run, config: RunConfig, recordings: Sequence[Recording]) -> None:
+    """Raises InputError for a run that holds other recordings, or is of other settings."""
+    require_same_run(run, config, {})
+    beginnings = [spec.segments[0] for spec in run.read_items(run.items()).values()]
+    found = [(each.prompt and each.prompt.audio_hash, each.conditions) for each in beginnings]
+    if found != [(hash_recording(each.audio), dict(each.song)) for each in recordings]:
+        raise _another_run(run, ["audio"])
 
 
 def hash_recording(path: Path) -> str:

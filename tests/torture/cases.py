@@ -34,6 +34,7 @@ class Case:
     before: commands that are run undisturbed before it.
     copies: folders of the place that are copied beforehand, by where to.
     again: the command that finishes it after it was killed; by default the same.
+    is_final: the command refuses to be repeated when it is complete.
     """
 
     name: str
@@ -41,6 +42,7 @@ class Case:
     before: tuple[Words, ...] = ()
     copies: Mapping[str, str] = field(default_factory=dict)
     again: Words | None = None
+    is_final: bool = False
     environment: Mapping[str, str] = field(default_factory=dict)
 
     def prepare(self, server: Server, place: Path, folder: Path) -> None:
@@ -102,7 +104,7 @@ CASES = (
     ),
     Case("align", ("align", "run", "-q"), (SING,)),
     Case("report", ("report", "run", "-q"), (GENERATE,)),
-    Case("model import", ("model", "import", "../checkpoints", "--name", "mine", "-q")),
+    Case("model import", ("model", "import", "../checkpoints", "--name", "mine", "-q"), is_final=True),
 )
 
 

@@ -10,8 +10,8 @@ from typing import Any
 
 #: What differs between two runs of a command that does the same.
 TIMES = ("time", "seconds")
-#: Events of a run's log that say how work was divided, not what was done.
-PROGRESS_EVENTS = ("level", "sampled", "decoded")
+#: Events of a run's log about work that may be done in several goes.
+PROGRESS_EVENTS = ("level", "sampled", "decoded", "aligned")
 
 
 def contents(folder: Path) -> dict[str, Any]:

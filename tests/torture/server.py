@@ -28,7 +28,7 @@ HANGS = "hangs"
 
 def import_all() -> None:
     """Imports what commands import when they run."""
-    for name in ("numpy", "torch", "soundfile", "soxr", "scipy.signal", "filelock", "rich.progress"):
+    for name in ("numpy", "torch", "soundfile", "soxr", "scipy.signal", "filelock", "rich.progress", "torch._dynamo"):
         importlib.import_module(name)
     for package in ("jukebox_cli", "jukebox_plugins"):
         found = importlib.import_module(package)
