@@ -106,7 +106,8 @@ def _open_corpus(corpus: Corpus, model: Model) -> None:
     if not corpus.exists:
         names = corpus.path.iterdir() if corpus.path.exists() else ()
         # in this order, if another process makes the corpus just now
-        if any(path.suffix != ".part" and path.name != ".lock" for path in names) and not corpus.exists:
+        others = [p for p in names if p.suffix != ".part" and p.name != ".lock"]
+        if others and not corpus.exists:
             hint = "choose another --out"
             raise InputError(f"{corpus.path} exists already and is not a corpus", hint)
         corpus.create_config(config)

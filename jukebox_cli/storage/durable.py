@@ -110,6 +110,7 @@ def _open_part(path: Path) -> tuple[Path, int]:
         except OSError as error:
             if error.errno not in NO_LOCKS:
                 raise
+            part.unlink(missing_ok=True)
             part = _part(path, int.from_bytes(os.urandom(4), "little"))
             return part, os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
     raise AssertionError("there is always an unused number")
@@ -147,7 +148,7 @@ def _lock_if_possible(descriptor: int) -> bool:
 
 def _remove_abandoned(path: Path) -> None:
     """Removes the temporary files of processes that are gone."""
-    for number in count(1):
+    for number in count(2):
         part = _part(path, number)
         if not part.exists():
             return

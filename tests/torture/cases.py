@@ -19,7 +19,15 @@ SHORT = ("--seconds", 0.05)
 TINY_MODEL = ("--model", "../models/tiny")
 GENERATE = ("generate", *TINY_MODEL, *SHORT, "--items", 2, "--out", "run", "-q")
 SING = (
-    *("generate", "--model", "../models/singer", "--lyrics", "we go far\nfar away", "--until", "top"),
+    *(
+        "generate",
+        "--model",
+        "../models/singer",
+        "--lyrics",
+        "we go far\nfar away",
+        "--until",
+        "top",
+    ),
     *("--seconds", 0.2, "--items", 2, "--out", "run", "-q"),
 )
 TRAIN = ("--steps", 5, "--save-every", 2, "--batch", 1, "-q")
@@ -104,7 +112,9 @@ CASES = (
     ),
     Case("align", ("align", "run", "-q"), (SING,)),
     Case("report", ("report", "run", "-q"), (GENERATE,)),
-    Case("model import", ("model", "import", "../checkpoints", "--name", "mine", "-q"), is_final=True),
+    Case(
+        "model import", ("model", "import", "../checkpoints", "--name", "mine", "-q"), is_final=True
+    ),
 )
 
 

@@ -28,7 +28,16 @@ HANGS = "hangs"
 
 def import_all() -> None:
     """Imports what commands import when they run."""
-    for name in ("numpy", "torch", "soundfile", "soxr", "scipy.signal", "filelock", "rich.progress", "torch._dynamo"):
+    for name in (
+        "numpy",
+        "torch",
+        "soundfile",
+        "soxr",
+        "scipy.signal",
+        "filelock",
+        "rich.progress",
+        "torch._dynamo",
+    ):
         importlib.import_module(name)
     for package in ("jukebox_cli", "jukebox_plugins"):
         found = importlib.import_module(package)
@@ -56,10 +65,14 @@ def _enter(job: dict[str, Any]) -> None:
     """Goes to the command's folder, with its environment and files for what it prints."""
     os.chdir(job["folder"])
     os.environ.update(job.get("environment", {}))
-    for descriptor, name in ((0, os.devnull), (1, f"{job['output']}.out"), (2, f"{job['output']}.err")):
+    for descriptor, name in (
+        (0, os.devnull),
+        (1, f"{job['output']}.out"),
+        (2, f"{job['output']}.err"),
+    ):
         opened = os.open(name, os.O_RDWR | os.O_CREAT | os.O_TRUNC)
         os.dup2(opened, descriptor)
-    sys.stdin, sys.stdout, sys.stderr = (open(n, mode) for n, mode in ((0, "r"), (1, "w"), (2, "w")))
+    sys.stdin, sys.stdout, sys.stderr = os.fdopen(0), os.fdopen(1, "w"), os.fdopen(2, "w")
 
 
 def _arm(job: dict[str, Any], memory: mmap.mmap) -> None:
@@ -84,7 +97,7 @@ def _run_command(words: list[str]) -> int:
 
 
 def finish(process: int, memory: mmap.mmap, deadline: float) -> dict[str, Any]:
-    """Waits for a process. Its exit code (negative: the signal), and the calls that were counted."""
+    """Waits for a process. Its exit code (negative: a signal), and the calls that were counted."""
     while (ended := os.waitpid(process, os.WNOHANG))[0] == 0:
         if time.monotonic() > deadline:
             os.kill(process, signal.SIGKILL)
