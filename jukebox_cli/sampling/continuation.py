@@ -16,7 +16,7 @@ from jukebox_cli.model.condition_inputs import load_conditioners, require_used_c
 from jukebox_cli.registry import Registry
 from jukebox_cli.sampling.intents import (
     apply_intent,
-    covering_intent,
+    interrupted_intent,
     is_pending,
     log_begun,
     relative_path,
@@ -119,7 +119,7 @@ def extend(job: Job, more: Job, until: str = "audio") -> bool:
             if not more.run.has_item(item) or more.run.item(item) != more.specs[item]
         }
         if specs:
-            intent = covering_intent(more.run, specs)
+            intent = interrupted_intent(more.run, specs)
             intent = intent or _extension_intent(job, more, specs, until)
             record_intent(more.run, intent)
             apply_intent(more, intent)
@@ -217,7 +217,7 @@ def prime_with_recording(job: Job, path: Path, until: str = "audio") -> None:
     intent = Intent("continue", until, dump_yaml(job.config), specs, audio=audio, event=event)
     with job.run.lock():
         require_agreement(job)
-        intent = covering_intent(job.run, specs) or intent
+        intent = interrupted_intent(job.run, specs) or intent
         record_intent(job.run, intent)
         for item in items:
             if not _is_primed(job, item):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from jukebox_cli.sampling.run_setup import record_intent, reopen_job
 from jukebox_cli.storage.files import read_jsonl
 from jukebox_cli.storage.intents import Intent
 from jukebox_cli.storage.run import Run
+from jukebox_cli.storage.segments import ItemSpec
 
 
 def relative_path(path: Path, start: Path) -> str:
@@ -43,11 +44,18 @@ def is_pending(job: Job) -> bool:
     return any(each.command == "continue" and set(each.items) & set(job.items) for each in intents)
 
 
-def covering_intent(run: Run, items: Collection[int]) -> Intent | None:
+def interrupted_intent(run: Run, items: Mapping[int, ItemSpec]) -> Intent | None:
     """The intent of an earlier command to begin these items, if it was interrupted."""
-    if not run.exists:
-        return None
-    return next((each for each in run.intents.read() if set(items) <= set(each.items)), None)
+    for intent in run.intents.read() if run.exists else ():
+        there = [intent.items.get(item) for item in items]
+        if [_outline(each) for each in there] == [_outline(each) for each in items.values()]:
+            return intent
+    return None
+
+
+def _outline(spec: ItemSpec | None) -> list[int]:
+    """Where an item's segments end."""
+    return [end for _, end in spec.spans()] if spec else []
 
 
 def apply_intent(job: Job, intent: Intent) -> None:

@@ -230,21 +230,6 @@ def safetensors_header(entries: Mapping[str, Any]) -> bytes:
     return len(text).to_bytes(8, "little") + text
 
 
-@contextmanager
-def safetensors_errors() -> Iterator[None]:
-    """Raises the OSError that a SafetensorError wraps."""
-    from safetensors import SafetensorError
-
-    try:
-        yield
-    except SafetensorError as error:
-        text = str(error)
-        for number in _DISK_HINTS:
-            if f"code: {number}," in text or os.strerror(number) in text:
-                raise OSError(number, os.strerror(number)) from error
-        raise
-
-
 class FileStamp(NamedTuple):
     """What tells a version of a file from the next one without reading it."""
 

@@ -175,14 +175,24 @@ class Run:
         codec: VQVAEConfig,
         vocab_size: int | None = None,
     ) -> None:
-        """Replaces an item's tokens (T,) at a level, unless there are more than these: another
-        process may have sampled on.
+        """Replaces an item's tokens (T,) at a level.
 
         vocab_size: how many tokens there can be, if that is more than the codec has codes.
         """
-        if self.num_tokens(level, item) > len(tokens):
-            return
         write_token_file(self.token_file(level, item), level, tokens, codec, vocab_size)
+
+    def save_sampled_tokens(
+        self,
+        level: int,
+        item: int,
+        tokens: np.ndarray,
+        codec: VQVAEConfig,
+        vocab_size: int | None = None,
+    ) -> None:
+        """As `write_tokens`, unless there are more than these: where a file system has no locks,
+        another process may have sampled on."""
+        if self.num_tokens(level, item) <= len(tokens):
+            self.write_tokens(level, item, tokens, codec, vocab_size)
 
     def shorten_tokens(self, level: int, item: int, length: int, codec: VQVAEConfig) -> None:
         """Drops an item's tokens at a level from number `length` on."""

@@ -19,17 +19,15 @@ import torch
 from torch import Tensor
 
 from jukebox_cli.interfaces.errors import InputError
-from jukebox_cli.storage.files import atomic_write, safetensors_errors, safetensors_header
+from jukebox_cli.storage.files import atomic_write, safetensors_header
 
 Weights = Mapping[str, Tensor]
 
 
 def save_tensors(path: Path, tensors: Weights, metadata: Mapping[str, str] | None = None) -> None:
     """Replaces a safetensors file atomically."""
-    from safetensors.torch import save_file
-
-    with atomic_write(path) as part, safetensors_errors():
-        save_file({k: v.contiguous() for k, v in tensors.items()}, part, dict(metadata or {}))
+    getters = {name: tensor.detach().cpu for name, tensor in tensors.items()}
+    _write(path, getters, {"__metadata__": dict(metadata or {})})
 
 
 #: Names of dtypes in safetensors files.
@@ -127,15 +125,25 @@ def stream_tensors(path: Path, tensors: Mapping[str, Callable[[], Tensor]]) -> N
     As in the library's files, wide dtypes come before narrow ones, so that all are aligned, and
     then names in order.
     """
+    for name, get in tensors.items():
+        if (dtype := get().dtype) not in WEIGHT_DTYPES:
+            what = f"{name} is {str(dtype).removeprefix('torch.')}, which weights can't be"
+            raise InputError(f"can't write {path}: {what}", "they are float16, bfloat16 or float32")
+    _write(path, tensors, {})
+
+
+def _write(
+    path: Path, tensors: Mapping[str, Callable[[], Tensor]], metadata: Mapping[str, Any]
+) -> None:
     ordered = sorted(tensors.items(), key=lambda each: (-each[1]().element_size(), each[0]))
-    header = safetensors_header(_header(path, ordered))
+    header = safetensors_header({**metadata, **_header(ordered)})
     with atomic_write(path) as part, part.open("wb") as file:
         file.write(header)
         for _, get in ordered:
             file.write(get().contiguous().reshape(-1).view(torch.uint8).numpy().data)
 
 
-def _header(path: Path, tensors: Sequence[tuple[str, Callable[[], Tensor]]]) -> dict[str, Any]:
+def _header(tensors: Sequence[tuple[str, Callable[[], Tensor]]]) -> dict[str, Any]:
     """The entries of tensors that are written one after the other."""
     names_of_dtypes = {dtype: name for name, dtype in DTYPES.items()}
     header: dict[str, Any] = {}
@@ -143,9 +151,6 @@ def _header(path: Path, tensors: Sequence[tuple[str, Callable[[], Tensor]]]) -> 
     for name, get in tensors:
         tensor = get()
         start, end = end, end + tensor.numel() * tensor.element_size()
-        if tensor.dtype not in WEIGHT_DTYPES:
-            what = f"{name} is {str(tensor.dtype).removeprefix('torch.')}, which weights can't be"
-            raise InputError(f"can't write {path}: {what}", "they are float16, bfloat16 or float32")
         dtype, shape = names_of_dtypes[tensor.dtype], list(tensor.shape)
         header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [start, end]}
     return header

@@ -85,14 +85,14 @@ def test_tokens_are_read_as_they_were_written(tmp_path: Path) -> None:
     assert found is not None
     assert (found.tolist(), run.num_tokens(1, 3)) == ([5, 63, 0], 3)
     assert (run.levels_with_tokens(3), run.levels_with_tokens(12)) == ([1], [2])
-    Run(tmp_path).write_tokens(1, 3, np.array([5, 63, 0, 1]), CODEC)
-    assert run.num_tokens(1, 3) == 4
+    Run(tmp_path).write_tokens(1, 3, np.array([5]), CODEC)
+    assert run.num_tokens(1, 3) == 1
 
 
-def test_fewer_tokens_do_not_replace_more(tmp_path: Path) -> None:
+def test_fewer_sampled_tokens_do_not_replace_more(tmp_path: Path) -> None:
     run = Run(tmp_path)
     run.write_tokens(1, 3, np.array([5, 63, 0]), CODEC)
-    Run(tmp_path).write_tokens(1, 3, np.array([5]), CODEC)
+    Run(tmp_path).save_sampled_tokens(1, 3, np.array([5]), CODEC)
     assert run.num_tokens(1, 3) == 3
     run.shorten_tokens(1, 3, 4, CODEC)
     run.shorten_tokens(1, 4, 1, CODEC)  # which has none
