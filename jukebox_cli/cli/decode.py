@@ -17,6 +17,7 @@ from jukebox_cli.cli.options import (
     Only,
     OutputOptions,
     RunFolder,
+    ShardFlag,
 )
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.registry import Registry
@@ -38,6 +39,7 @@ def decode(
         Format, typer.Option("--format", help="File format of the audio.")
     ] = Format.wav,
     only: Only = None,
+    shard: ShardFlag = None,
     model: ModelName = None,
     device: DeviceFlag = Device.auto,
     output: OutputOptions,
@@ -45,8 +47,11 @@ def decode(
     """Decode the tokens of a level to audio."""
     from jukebox_cli.sampling.decode import decode_items
     from jukebox_cli.sampling.run_setup import reopen_job
+    from jukebox_cli.sampling.shard import parse_shard
 
+    share = parse_shard(shard)
     job = replace(reopen_job(run, ctx.obj, only, model), device=device.value)
+    job = replace(job, items=share.select(job.items)) if share else job
     if level > job.top_level:
         raise InputError(f"there is no level {level}", f"the top level is {job.top_level}")
     with progress(output.quiet) as bar:
