@@ -82,7 +82,7 @@ class SlicedItem:
 
     def incomplete_slices(self) -> list[int]:
         """The numbers of the slices that are not sampled to their end."""
-        counts = enumerate(self._num_tokens("slice"))
+        counts = enumerate(self.num_tokens("slice"))
         return [number for number, count in counts if count < self.layout.length]
 
     def seams(self, slices: Sequence[Row]) -> list[Row]:
@@ -133,12 +133,14 @@ class SlicedItem:
     def num_drawn(self) -> int:
         """Tokens that were sampled so far, warm-ups and seams included."""
         plan = self.layout.plan
-        slices, seams = self._num_tokens("slice"), self._num_tokens("seam")
+        slices, seams = self.num_tokens("slice"), self.num_tokens("seam")
         prompts = [self.part.first - plan.start, *[0] * (plan.count - 1)]
         drawn = [max(0, n - known) for n, known in zip(slices, prompts, strict=True)]
         return sum(drawn) + sum(max(0, n - plan.warmup) for n in seams)
 
-    def _num_tokens(self, kind: str) -> list[int]:
+    def num_tokens(self, kind: str) -> list[int]:
+        """Tokens that there are of each slice (`slice`), or of the seam before it (`seam`), prompts
+        included."""
         return [self.files.num_tokens(kind, number) for number in range(self.layout.plan.count)]
 
 
