@@ -21,8 +21,8 @@ class Shard:
         return f"shard {self.number}/{self.count}"
 
     def select(self, items: Sequence[int]) -> tuple[int, ...]:
-        """Every `count`-th of some items, from the `number`-th on."""
-        return tuple(items[self.number - 1 :: self.count])
+        """Every `count`-th item, by its number: the same whether all items are there yet or not."""
+        return tuple(item for item in items if item % self.count == self.number - 1)
 
     def rank(self, position: int, total: int) -> int:
         """How many of `total` units this worker takes before the one at `position`: each begins

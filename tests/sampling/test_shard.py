@@ -32,6 +32,7 @@ def test_anything_else_is_an_error(text: str) -> None:
 def test_every_item_is_in_one_share() -> None:
     shares = [Shard(number, 4).select(range(10)) for number in range(1, 5)]
     assert shares == [(0, 4, 8), (1, 5, 9), (2, 6), (3, 7)]
+    assert Shard(3, 4).select((2, 5, 7)) == (2,)  # also where others are not there yet
     assert Shard(3, 4).select((5, 7)) == ()
 
 
