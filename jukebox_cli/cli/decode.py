@@ -49,9 +49,9 @@ def decode(
     from jukebox_cli.sampling.run_setup import reopen_job
     from jukebox_cli.sampling.shard import parse_shard
 
-    share = parse_shard(shard)
+    mine = parse_shard(shard)
     job = replace(reopen_job(run, ctx.obj, only, model), device=device.value)
-    job = replace(job, items=share.select(job.items)) if share else job
+    job = replace(job, items=mine.select(job.items)) if mine else job
     if level > job.top_level:
         raise InputError(f"there is no level {level}", f"the top level is {job.top_level}")
     with progress(output.quiet) as bar:

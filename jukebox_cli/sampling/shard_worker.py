@@ -34,6 +34,7 @@ from jukebox_cli.sampling.weights import (
     require_same_weights,
     warn_if_sampled_with_other_weights,
 )
+from jukebox_cli.sampling.windows import SegmentWindows
 from jukebox_cli.storage.claims import Claims
 
 if TYPE_CHECKING:
@@ -143,17 +144,23 @@ class ShardWorker:
         with level_sampler(job, level, self._loader(level), first) as sampler:
             if units[0].kind == "slice":
                 return _sample_slices(job, level, sampler, units)
-            done = sum(job.num_sampled_tokens(level, item) for item in job.items)
-            total = sum(part.end for part in parts.values())
-            advance = job.progress(level_stage(level), done, total)
+            total = sum(_num_draws(job, level, item, part) for item, part in parts.items())
+            advance = job.progress(level_stage(level), 0, total)
             sample_segment(job, level, sampler, parts, advance)
-            return total - done
+            return total
 
     def _loader(self, level: int) -> LoadPrior:
         """Loads the prior of a level, and keeps it as long as this is the level."""
         if level not in self.loaders:
             self.loaders = {level: prior_loader(self.job, level)}
         return self.loaders[level]
+
+
+def _num_draws(job: Job, level: int, item: int, part: SegmentWindows) -> int:
+    """Tokens that are still to be sampled of a segment that is not sliced, or of its seams."""
+    if sliced := sliced_part(job, level, item):
+        return sliced.layout.num_draws(part.first) - sliced.num_drawn()
+    return part.end - job.num_sampled_tokens(level, item)
 
 
 def _sample_slices(job: Job, level: int, sampler: LevelSampler, units: Sequence[Unit]) -> int:

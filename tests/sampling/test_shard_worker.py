@@ -16,7 +16,7 @@ from jukebox_cli.sampling import pipeline, sampler
 from jukebox_cli.sampling.job import Job
 from jukebox_cli.sampling.run_setup import create_run
 from jukebox_cli.sampling.run_summary import describe_progress
-from jukebox_cli.sampling.shard_units import open_groups
+from jukebox_cli.sampling.shard_units import open_groups, sliced_part
 from jukebox_cli.storage.claims import Claims
 from jukebox_cli.storage.model import Model
 from support.command_line import stop_at
@@ -183,8 +183,6 @@ def test_a_shorter_slice_does_not_replace_a_longer_one(job: JobMaker) -> None:
     pipeline.complete_run(this_job, "top")
     pipeline.sample_level(this_job, 1)
     (group,) = open_groups(this_job, "tokens")
-    from jukebox_cli.sampling.shard_units import sliced_part
-
     sliced = sliced_part(this_job, 0, 0)
     assert sliced
     assert len(group.units) == 3
