@@ -115,8 +115,6 @@ class NativePrior:
 class NativeEngine:
     """Samples with the native kernels."""
 
-    fuses = True
-
     def __init__(self, weights: NativePrior) -> None:
         self.weights = weights
 
@@ -129,7 +127,7 @@ class NativeEngine:
 
 
 class NativeWindow:
-    """An `engines.EngineWindow`. Use from one thread at a time."""
+    """An `engines.SamplingWindow`. Use from one thread at a time."""
 
     def __init__(
         self, weights: NativePrior, conditions: Conditioning, tokens: Tensor, rows: int
