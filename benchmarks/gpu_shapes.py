@@ -10,6 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from jukebox_plugins.openai.labels import Labels
+from jukebox_plugins.openai.model_folder import HOP_FRACTION
+from jukebox_plugins.openai.prior_layout import PriorLayout
+from jukebox_plugins.openai.vqvae_layout import vqvae_config
+from jukebox_plugins.openai.weight_files import Checkpoint
 from prior_inputs import condition_window
 from published_sizes import TOPS, UPSAMPLER, VQVAE
 from torch import Tensor
@@ -23,18 +28,13 @@ from jukebox_cli.model.loader import build_prior
 from jukebox_cli.model.prior import Prior
 from jukebox_cli.registry import Registry
 from jukebox_cli.sampling.windows import TokenWindow
-from jukebox_plugins.openai.labels import Labels
-from jukebox_plugins.openai.model_folder import HOP_FRACTION
-from jukebox_plugins.openai.prior_layout import PriorLayout
-from jukebox_plugins.openai.vqvae_layout import vqvae_config
-from jukebox_plugins.openai.weight_files import Checkpoint
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests"))
 from support import originals
 
 #: With --quick: settings of the original program that make a prior small.
 SMALL_TOP = {"prior_width": 64, "prior_depth": 20, "prime_width": 32, "prime_depth": 2}
-SMALL = {"n_ctx": 256, "blocks": 16, "n_tokens": 64, "prime_blocks": 8, "y_bins": (5, 7)}
+SMALL = {"n_ctx": 64, "blocks": 8, "n_tokens": 16, "prime_blocks": 4, "y_bins": (5, 7)}
 SMALL |= {"prior_width": 32, "prior_depth": 3, "cond_width": 8, "cond_depth": 2}
 #: Standard deviation of random weights.
 STD = 0.02
