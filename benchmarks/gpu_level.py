@@ -130,7 +130,7 @@ def attempt(name: str, task: Callable[[], None], end: float) -> None:
         return
     try:
         task()
-    except torch.OutOfMemoryError:
+    except torch.cuda.OutOfMemoryError:
         print(f"{name}: no memory", file=sys.stderr, flush=True)
     free_memory()
 

@@ -73,7 +73,7 @@ def test_the_sizes_are_those_that_were_published(registry: Registry) -> None:
 
 def test_what_is_too_large_for_the_memory_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
     def fail() -> None:
-        raise torch.OutOfMemoryError
+        raise torch.cuda.OutOfMemoryError
 
     gpu_level.attempt("batch 64", fail, end=float("inf"))
     gpu_level.attempt("batch 4", fail, end=0.0)
