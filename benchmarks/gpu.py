@@ -24,7 +24,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from gpu_level import FEW_BATCHES, QUICK_BATCHES, ShapeRun, attempt, free_memory
+from gpu_level import FEW_BATCHES, QUICK_BATCHES, Attempts, ShapeRun, free_memory
 from gpu_port import Port
 from gpu_shapes import SHAPES, Shape, ShapedPrior
 from gpu_song import LevelFigures, music_rows
@@ -92,6 +92,7 @@ class Benchmark:
         self.dtype = pick_dtype(args.precision, self.device, large=False)
         self.registry = load_installed(lambda message: print(message, file=sys.stderr))
         self.levels: dict[str, LevelFigures] = {}
+        self.attempts = Attempts()
 
     def run(self) -> None:
         limit = self._measure_limit()
@@ -100,9 +101,10 @@ class Benchmark:
             left = self.begun + 60 * self.args.minutes - now
             end = now + left / (len(SHAPES) - number)
             shape = shape.small() if self.args.quick else shape
-            attempt(shape.name, partial(self._measure_shape, shape, limit, end), end)
+            self.attempts.run(shape.name, partial(self._measure_shape, shape, limit, end), end)
             if self.args.port:
-                attempt(f"{shape.name}, port", partial(self._measure_port, shape, end), end)
+                port = partial(self._measure_port, shape, end)
+                self.attempts.run(f"{shape.name}, jukebox-infer", port, end)
             self.report.write()
         for row in music_rows(self.levels):
             self.report.add(row)
@@ -121,7 +123,7 @@ class Benchmark:
 
     def _measure_shape(self, shape: Shape, limit: float, end: float) -> None:
         shaped = ShapedPrior(shape, self.registry, self.device, self.dtype)
-        run = ShapeRun(shaped, self.report.add, limit, end, self.args.quick)
+        run = ShapeRun(shaped, self.attempts, self.report.add, limit, end, self.args.quick)
         run.measure()
         self.levels[shape.name] = LevelFigures.of(shaped, run.speeds)
 
@@ -133,7 +135,7 @@ class Benchmark:
             return
         for batch in QUICK_BATCHES if self.args.quick else FEW_BATCHES:
             name = f"{shape.name}: batch {batch}, jukebox-infer"
-            attempt(name, partial(self._add_port_speed, name, port, batch), end)
+            self.attempts.run(name, partial(self._add_port_speed, name, port, batch), end)
 
     def _add_port_speed(self, name: str, port: Port, batch: int) -> None:
         self.report.add(single_row(name, "tokens/s", port.tokens_per_second(batch)))
@@ -169,9 +171,12 @@ def main() -> None:
     facts = machine_facts()
     path = result_file(facts) if args.write == Path() else args.write
     report = Report(path, facts)
-    Benchmark(args, report).run()
+    benchmark = Benchmark(args, report)
+    benchmark.run()
     data = {"machine": facts, "rows": [asdict(row) for row in report.rows]}
     print(json.dumps(data, indent=1) if args.json else table(report.rows))
+    if failed := benchmark.attempts.failed:
+        sys.exit(f"error: failed: {'; '.join(failed)}")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 import time
+import traceback
 from collections.abc import Callable
 from functools import partial
 
@@ -38,13 +39,42 @@ QUICK_EVERY, QUICK_SECONDS = 4, 0.0
 AddRow = Callable[[Row], None]
 
 
+class Attempts:
+    """Runs measurements so that one that fails does not end the others."""
+
+    def __init__(self) -> None:
+        self.failed: list[str] = []
+
+    def run(self, name: str, task: Callable[[], None], end: float) -> None:
+        """Runs a task unless the time is over. Says what it had no memory for, or why it failed."""
+        if time.perf_counter() > end:
+            print(f"{name}: left out, its time is over", file=sys.stderr, flush=True)
+            return
+        try:
+            task()
+        except torch.cuda.OutOfMemoryError:
+            print(f"{name}: no memory", file=sys.stderr, flush=True)
+        except Exception:
+            self.failed.append(name)
+            print(f"{name}: failed", file=sys.stderr)
+            traceback.print_exc()
+        free_memory()
+
+
 class ShapeRun:
     """What is measured of a shape, until its time is over."""
 
     def __init__(
-        self, shaped: ShapedPrior, add: AddRow, limit: float, end: float, quick: bool
+        self,
+        shaped: ShapedPrior,
+        attempts: Attempts,
+        add: AddRow,
+        limit: float,
+        end: float,
+        quick: bool,
     ) -> None:
-        self.shaped, self.add_row, self.limit, self.end = shaped, add, limit, end
+        self.shaped, self.attempts, self.add_row = shaped, attempts, add
+        self.limit, self.end = limit, end
         self.quick, self.name, self.device = quick, shaped.shape.name, shaped.device
         self.speeds: dict[int, BatchSpeed] = {}
         self.prefill = self.conditions = 0.0  # seconds of a row: of a position, of a window
@@ -64,7 +94,7 @@ class ShapeRun:
         self.add_row(single_row(f"{self.name}: {name}", unit, value))
 
     def _attempt(self, what: str, task: Callable[[], None]) -> None:
-        attempt(f"{self.name}: {what}", task, self.end)
+        self.attempts.run(f"{self.name}: {what}", task, self.end)
 
     def _weight_bytes(self) -> int:
         precision = {4: "fp32", 2: "bf16"}[self.shaped.prior.position_embedding.element_size()]
@@ -95,8 +125,9 @@ class ShapeRun:
         position = self._position_seconds(f"batch {batch}", batch, self._timer(_temperature()))
         share = self._weight_bytes() / position / self.limit
         self.add(f"batch {batch}: share of the limit", "", share)
-        times = (batch * self.conditions, batch * self.prefill, position)
-        self.speeds[batch] = BatchSpeed(batch, *times)
+        if self.prefill:  # else what a song takes is not known
+            times = (batch * self.conditions, batch * self.prefill, position)
+            self.speeds[batch] = BatchSpeed(batch, *times)
 
     def _measure_guided(self, batch: int) -> None:
         timer = self._timer(Guidance(guidance=GUIDANCE), _temperature())
@@ -121,18 +152,6 @@ class ShapeRun:
 def _temperature() -> Sampler:
     sampler: Sampler = Temperature(temperature=TEMPERATURE)
     return sampler
-
-
-def attempt(name: str, task: Callable[[], None], end: float) -> None:
-    """Runs a task unless the time is over. Without memory for it, says so and goes on."""
-    if time.perf_counter() > end:
-        print(f"{name}: left out, its time is over", file=sys.stderr, flush=True)
-        return
-    try:
-        task()
-    except torch.cuda.OutOfMemoryError:
-        print(f"{name}: no memory", file=sys.stderr, flush=True)
-    free_memory()
 
 
 def free_memory() -> None:

@@ -137,6 +137,7 @@ def random_prior(
         name: draw(name, tensor) for name, tensor in prior.state_dict().items() if tensor.is_meta
     }
     prior.load_state_dict(weights, strict=False, assign=True)
+    prior.to(device)  # what the conditioners keep beside their weights
     return prior.requires_grad_(False).eval()
 
 

@@ -20,7 +20,6 @@ from jukebox_cli.model.conditioning import Conditioning
 from jukebox_cli.model.kv_cache import LayerCache
 from jukebox_cli.model.prior import Prior
 
-
 #: Held while a graph is recorded: that begins by waiting for the device, which would end the
 #: recording of another thread.
 _RECORDING = Lock()

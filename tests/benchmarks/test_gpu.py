@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import gpu
@@ -71,13 +72,19 @@ def test_the_sizes_are_those_that_were_published(registry: Registry) -> None:
     assert sizes["5b_lyrics, top"] == pytest.approx(5.3e9, rel=0.05)
 
 
-def test_what_is_too_large_for_the_memory_is_left_out(capsys: pytest.CaptureFixture[str]) -> None:
-    def fail() -> None:
-        raise torch.cuda.OutOfMemoryError
+def test_what_fails_does_not_end_the_rest(capsys: pytest.CaptureFixture[str]) -> None:
+    def fail(error: Exception) -> None:
+        raise error
 
-    gpu_level.attempt("batch 64", fail, end=float("inf"))
-    gpu_level.attempt("batch 4", fail, end=0.0)
+    attempts = gpu_level.Attempts()
+    attempts.run("batch 64", partial(fail, torch.cuda.OutOfMemoryError()), end=float("inf"))
+    attempts.run("batch 4", partial(fail, AssertionError()), end=0.0)
     assert capsys.readouterr().err == "batch 64: no memory\nbatch 4: left out, its time is over\n"
+    assert attempts.failed == []
+    attempts.run("batch 1", partial(fail, RuntimeError("no kernel")), end=float("inf"))
+    assert "batch 1: failed\n" in (error := capsys.readouterr().err)
+    assert "RuntimeError: no kernel" in error
+    assert attempts.failed == ["batch 1"]
 
 
 def make_figures(total: int, ratio: int, is_top: bool, *batches: int) -> LevelFigures:
