@@ -123,8 +123,8 @@ class ShapeRun:
 
     def _measure_graph(self, batch: int) -> None:
         position = self._position_seconds(f"batch {batch}", batch, self._timer(_temperature()))
-        share = self._weight_bytes() / position / self.limit
-        self.add(f"batch {batch}: share of the limit", "", share)
+        bandwidth = self._weight_bytes() / position
+        self.add(f"batch {batch}: share of the limit", "", bandwidth / self.limit)
         if self.prefill:  # else what a song takes is not known
             times = (batch * self.conditions, batch * self.prefill, position)
             self.speeds[batch] = BatchSpeed(batch, *times)

@@ -32,9 +32,9 @@ class Port:
         autoregressive, ops = _import_transformer()
         settings, self.device = shape.settings, device
         self.fp16 = device.type != "cpu"
-        sizes, self.bins = _sizes(settings)
+        sizes = _sizes(settings)
         with torch.device("meta"):
-            model = autoregressive.ConditionalAutoregressive2D(bins=self.bins, **sizes)
+            model = autoregressive.ConditionalAutoregressive2D(**sizes)
         self.model = model.to_empty(device=device).requires_grad_(False).eval()
         self.width, self.length = settings["prior_width"], sizes["input_shape"][0]
         self.num_lyrics = sizes["encoder_dims"]
@@ -81,12 +81,12 @@ def _import_transformer() -> tuple[ModuleType, ModuleType]:
     return autoregressive, importlib.import_module(f"{name}.transformer.ops")
 
 
-def _sizes(settings: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
-    """The arguments of the port's model, and its number of bins, from the original settings."""
+def _sizes(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of the port's model, from the original settings."""
     has_encoder = "prime_width" in settings
     is_single = bool(settings["single_enc_dec"])
     num_lyrics = settings["n_tokens"] if is_single else 0
-    sizes = {
+    return {
         "input_shape": (settings["n_ctx"] + num_lyrics,),
         "width": settings["prior_width"],
         "depth": settings["prior_depth"],
@@ -98,8 +98,8 @@ def _sizes(settings: Mapping[str, Any]) -> tuple[dict[str, Any], int]:
         "encoder_dims": settings["n_tokens"] if has_encoder else 0,
         "merged_decoder": settings["merged_decoder"],
         "prime_len": num_lyrics or None,
+        "bins": VQVAE["l_bins"] + (settings["n_vocab"] if is_single else 0),
     }
-    return sizes, VQVAE["l_bins"] + (settings["n_vocab"] if is_single else 0)
 
 
 def _draw_weights(model: nn.Module) -> None:

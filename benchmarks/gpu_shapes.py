@@ -115,9 +115,15 @@ class SongConditions:
         start = grid.num_samples(level, window.start)
         audio = Window(start, samples, round(SONG_SECONDS * shape.sample_rate))
         count = shaped.context_length // grid.ratio(level)
-        above = None if level == grid.top_level else torch.zeros(1, count, dtype=torch.int64)
-        above = None if above is None else above.to(shaped.device)
-        return condition_window(shaped.prior, shaped.conditioners, self.song, audio, shape, above)
+        upper = torch.zeros(1, count, dtype=torch.int64, device=shaped.device)
+        return condition_window(
+            shaped.prior,
+            shaped.conditioners,
+            self.song,
+            audio,
+            shape,
+            None if level == grid.top_level else upper,
+        )
 
 
 def random_prior(

@@ -59,34 +59,30 @@ class StepCheck:
     @torch.inference_mode()
     def results(self) -> Mapping[str, float]:
         """By name: 1 or 0 for what is equal or not, shares of equal tokens, differences."""
-        everyone = list(range(self.rows))
+        everyone, ends = list(range(self.rows)), [0, self.rows - 1]
         graph = TorchEngine(self.prior)
         tokens, logits = self._choose(graph, everyone)
         eager = self._choose(TorchEngine(self.prior, make_eager_step), everyone)
-        alone = [self._choose(graph, [row]) for row in (0, self.rows - 1)]
-        turned = self._choose(graph, everyone[::-1])
-        reference = TorchEngine(self.prior, _make_reference_step)
-        expected, exact = self._choose(reference, [0], follow=tokens[:1])
-        ends = [0, -1]
-        one_by_one = [torch.cat([each[part] for each in alone]) for part in (0, 1)]
+        alone = [self._choose(graph, [row]) for row in ends]
+        turned = self._choose(graph, everyone[::-1])[1].flip(0)
+        batch = f"of a batch of {self.rows} and of 1 are equal"
         return {
             "greedy tokens without a graph are equal": _equal(eager[0], tokens),
             "logits without a graph are equal to the bit": _equal(eager[1], logits),
-            f"greedy tokens of a batch of {self.rows} and of 1 are equal": _equal(
-                one_by_one[0], tokens[ends]
-            ),
-            f"logits of a batch of {self.rows} and of 1 are equal to the bit": _equal(
-                one_by_one[1], logits[ends]
-            ),
-            "logits of rows in another order are equal to the bit": _equal(
-                turned[1].flip(0), logits
-            ),
-            "share of greedy tokens that the reference chooses": float(
-                (expected == tokens[:1]).double().mean()
-            ),
-            "largest difference of a logit from the reference": float(
-                (exact - logits[:1]).abs().max()
-            ),
+            f"greedy tokens {batch}": _equal(torch.cat([t for t, _ in alone]), tokens[ends]),
+            f"logits {batch} to the bit": _equal(torch.cat([x for _, x in alone]), logits[ends]),
+            "logits of rows in another order are equal to the bit": _equal(turned, logits),
+            **self._compare_with_reference(tokens[:1], logits[:1]),
+        }
+
+    def _compare_with_reference(self, tokens: Tensor, logits: Tensor) -> Mapping[str, float]:
+        """How `Prior.step` goes on after the tokens (1, N) of the first row."""
+        reference = TorchEngine(self.prior, _make_reference_step)
+        expected, exact = self._choose(reference, [0], follow=tokens)
+        equal = (expected == tokens).double().mean()
+        return {
+            "share of greedy tokens that the reference chooses": float(equal),
+            "largest difference of a logit from the reference": float((exact - logits).abs().max()),
             "standard deviation of logits": float(logits.std()),
         }
 
