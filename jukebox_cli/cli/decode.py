@@ -12,6 +12,8 @@ from jukebox_cli.cli.option_groups import with_option_groups
 from jukebox_cli.cli.options import (
     Device,
     DeviceFlag,
+    Engine,
+    EngineFlag,
     Format,
     ModelName,
     Only,
@@ -40,13 +42,15 @@ def decode(
     only: Only = None,
     model: ModelName = None,
     device: DeviceFlag = Device.auto,
+    engine: EngineFlag = Engine.auto,
     output: OutputOptions,
 ) -> None:
     """Decode the tokens of a level to audio."""
     from jukebox_cli.sampling.decode import decode_items
     from jukebox_cli.sampling.run_setup import reopen_job
 
-    job = replace(reopen_job(run, ctx.obj, only, model), device=device.value)
+    job = reopen_job(run, ctx.obj, only, model)
+    job = replace(job, device=device.value, engine=engine.value)
     if level > job.top_level:
         raise InputError(f"there is no level {level}", f"the top level is {job.top_level}")
     with progress(output.quiet) as bar:

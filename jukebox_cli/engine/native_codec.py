@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
+from typing import TypeAlias
 from weakref import finalize
 
 import numpy as np
@@ -31,13 +32,16 @@ STEP_SAMPLES = 1 << 13
 BLOCK_SAMPLES = 1 << 13
 
 
+Convolution: TypeAlias = nn.Conv1d | nn.ConvTranspose1d
+
+
 class NativeCodec:
     """A `model.codec.Codec` with the weights of a VQ-VAE on the CPU, packed when they are needed.
 
     num_threads: among which long stretches of time are shared out.
     """
 
-    device = torch.device("cpu")
+    device, engine = torch.device("cpu"), "native"
 
     def __init__(self, vqvae: VQVAE, num_threads: int = 1) -> None:
         self.vqvae, self.num_threads = vqvae, num_threads
@@ -119,7 +123,8 @@ class NativeNetwork:
 
     def _add(self, layer: nn.Module) -> None:
         if isinstance(layer, ResidualConv):
-            shape, convolutions = _residual_shape(layer), [layer.dilated, layer.pointwise]
+            shape = _residual_shape(layer)
+            convolutions: list[Convolution] = [layer.dilated, layer.pointwise]
         else:
             assert isinstance(layer, nn.Conv1d | nn.ConvTranspose1d)
             shape, convolutions = _shape(layer), [layer]
@@ -169,9 +174,7 @@ class NativeStream:
 
 
 def _feed(handle: int, inputs: np.ndarray, outputs: int) -> int:
-    count: int = library.function("stream_feed")(
-        handle, inputs.ctypes.data, len(inputs), outputs
-    )
+    count: int = library.function("stream_feed")(handle, inputs.ctypes.data, len(inputs), outputs)
     return count
 
 
@@ -199,7 +202,7 @@ def _layers(network: Encoder | Decoder) -> Iterator[nn.Module]:
     return visit(network)
 
 
-def _shape(layer: nn.Conv1d | nn.ConvTranspose1d) -> library.ConvolutionShape:
+def _shape(layer: Convolution) -> library.ConvolutionShape:
     is_transposed = isinstance(layer, nn.ConvTranspose1d)
     kind = "transposed" if is_transposed else "to_one" if layer.out_channels == 1 else "plain"
     return library.ConvolutionShape(
@@ -221,7 +224,7 @@ def _residual_shape(layer: ResidualConv) -> library.ConvolutionShape:
     return shape
 
 
-def _matrix(layer: nn.Conv1d | nn.ConvTranspose1d) -> Tensor:
+def _matrix(layer: Convolution) -> Tensor:
     """The weights as (kernel * in, out); of a transposed convolution as (stride * 2 * in, out): for
     each phase, the taps of the two inputs that its outputs read, the earlier first."""
     if isinstance(layer, nn.Conv1d):  # (out, in, kernel)
