@@ -93,13 +93,16 @@ class NativeCodec:
             decoded, remaining = decoded[size * hop_length :], remaining - len(block)
             yield block
 
-    def _open(self, level: int, is_encoder: bool) -> NativeStream:
+    def network(self, level: int, is_encoder: bool) -> NativeNetwork:
+        """The packed encoder or decoder of a level."""
         place = (level, is_encoder)
         if place not in self._networks:
-            network = NativeNetwork(self.vqvae.level(level), is_encoder)
-            self._networks[place] = network
-        hop_length = self.config.hop_lengths[level]
-        return NativeStream(self._networks[place], hop_length, self.num_threads)
+            self._networks[place] = NativeNetwork(self.vqvae.level(level), is_encoder)
+        return self._networks[place]
+
+    def _open(self, level: int, is_encoder: bool) -> NativeStream:
+        network, hop_length = self.network(level, is_encoder), self.config.hop_lengths[level]
+        return NativeStream(network, hop_length, self.num_threads)
 
 
 class NativeNetwork:
@@ -119,15 +122,16 @@ class NativeNetwork:
         self.handle = library.require_memory(new(kernels.encode(), *shape, *pointers))
         finalize(self, library.function("network_free"), self.handle)
         for layer in _layers(level.encoder if is_encoder else level.decoder):
-            self._add(layer)
+            self._add(layer, is_audio=layer is level.decoder.out)
 
-    def _add(self, layer: nn.Module) -> None:
+    def _add(self, layer: nn.Module, is_audio: bool) -> None:
+        """Adds a layer. is_audio: whether its output is."""
         if isinstance(layer, ResidualConv):
             shape = _residual_shape(layer)
             convolutions: list[Convolution] = [layer.dilated, layer.pointwise]
         else:
             assert isinstance(layer, nn.Conv1d | nn.ConvTranspose1d)
-            shape, convolutions = _shape(layer), [layer]
+            shape, convolutions = _shape(layer, is_audio), [layer]
         tensors: list[Tensor] = []
         for each in convolutions:
             assert each.bias is not None
@@ -186,7 +190,8 @@ def _free_stream(handle: int, network: NativeNetwork) -> None:
 def _validate_codes(codes: np.ndarray, codebook_size: int) -> None:
     lowest, highest = int(codes.min()), int(codes.max())
     if lowest < 0 or highest >= codebook_size:
-        raise IndexError(f"codes must be from 0 to {codebook_size - 1}: {lowest} to {highest}")
+        wrong = lowest if lowest < 0 else highest
+        raise IndexError(f"codes must be from 0 to {codebook_size - 1}, not {wrong}")
 
 
 def _layers(network: Encoder | Decoder) -> Iterator[nn.Module]:
@@ -202,9 +207,9 @@ def _layers(network: Encoder | Decoder) -> Iterator[nn.Module]:
     return visit(network)
 
 
-def _shape(layer: Convolution) -> library.ConvolutionShape:
+def _shape(layer: Convolution, is_audio: bool = False) -> library.ConvolutionShape:
     is_transposed = isinstance(layer, nn.ConvTranspose1d)
-    kind = "transposed" if is_transposed else "to_one" if layer.out_channels == 1 else "plain"
+    kind = "transposed" if is_transposed else "to_one" if is_audio else "plain"
     return library.ConvolutionShape(
         kind=library.CONVOLUTION_KINDS.index(kind),
         in_channels=layer.in_channels,
