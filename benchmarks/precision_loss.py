@@ -28,7 +28,8 @@ from torch.nn.functional import cross_entropy
 
 from jukebox_cli.audio.manifest import load_recordings
 from jukebox_cli.engine.loader import load_codec
-from jukebox_cli.engine.native import WEIGHT_FORMATS, NativePrior, NativeWindow
+from jukebox_cli.engine.native import NativeWindow
+from jukebox_cli.engine.native_weights import WEIGHT_FORMATS, NativePrior
 from jukebox_cli.interfaces.conditioner import Window
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.model.condition_inputs import load_conditioners, prior_shape

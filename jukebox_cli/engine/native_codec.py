@@ -118,8 +118,7 @@ class NativeNetwork:
         norms = vectors.square().sum(1)
         pointers = (vectors.data_ptr(), norms.data_ptr())
         shape = (is_encoder, self.codebook_size, channels)
-        new = library.function("network_new")
-        self.handle = library.require_memory(new(kernels.encode(), *shape, *pointers))
+        self.handle = library.allocate("network_new", kernels.encode(), *shape, *pointers)
         finalize(self, library.function("network_free"), self.handle)
         for layer in _layers(level.encoder if is_encoder else level.decoder):
             self._add(layer, is_audio=layer is level.decoder.out)
@@ -137,7 +136,7 @@ class NativeNetwork:
             assert each.bias is not None
             tensors += [_matrix(each), _fp32(each.bias)]
         pointers = [tensor.data_ptr() for tensor in tensors] + [None] * (4 - len(tensors))
-        library.require_memory(library.function("network_add")(self.handle, shape, *pointers))
+        library.allocate("network_add", self.handle, shape, *pointers)
 
 
 class NativeStream:
@@ -151,8 +150,7 @@ class NativeStream:
         self.network, self.hop_length = network, hop_length
         self.num_inputs = self.num_outputs = 0
         step = STEP_SAMPLES if network.is_encoder else max(1, STEP_SAMPLES // hop_length)
-        new = library.function("stream_new")
-        self.handle = library.require_memory(new(network.handle, num_threads, step))
+        self.handle = library.allocate("stream_new", network.handle, num_threads, step)
         finalize(self, _free_stream, self.handle, network)
 
     def feed(self, inputs: np.ndarray) -> np.ndarray:
