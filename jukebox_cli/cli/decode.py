@@ -12,6 +12,8 @@ from jukebox_cli.cli.option_groups import with_option_groups
 from jukebox_cli.cli.options import (
     Device,
     DeviceFlag,
+    Engine,
+    EngineFlag,
     Format,
     ModelName,
     Only,
@@ -42,6 +44,7 @@ def decode(
     shard: ShardFlag = None,
     model: ModelName = None,
     device: DeviceFlag = Device.auto,
+    engine: EngineFlag = Engine.auto,
     output: OutputOptions,
 ) -> None:
     """Decode the tokens of a level to audio."""
@@ -50,7 +53,8 @@ def decode(
     from jukebox_cli.sampling.shard import parse_shard
 
     mine = parse_shard(shard)
-    job = replace(reopen_job(run, ctx.obj, only, model), device=device.value)
+    job = reopen_job(run, ctx.obj, only, model)
+    job = replace(job, device=device.value, engine=engine.value)
     job = replace(job, items=mine.select(job.items)) if mine else job
     if level > job.top_level:
         raise InputError(f"there is no level {level}", f"the top level is {job.top_level}")
