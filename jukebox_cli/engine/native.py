@@ -29,8 +29,6 @@ from jukebox_cli.model.prior import output_weight
 class NativeEngine:
     """Samples with the native kernels."""
 
-    fuses = True
-
     def __init__(self, weights: NativePrior, lookahead: Lookahead | None = None) -> None:
         self.weights, self.lookahead = weights, lookahead
 
@@ -43,7 +41,7 @@ class NativeEngine:
 
 
 class NativeWindow:
-    """An `engines.EngineWindow`. Use from one thread at a time.
+    """An `engines.SamplingWindow`. Use from one thread at a time.
 
     lookahead: chooses how many positions of a single item are computed per pass; None: one.
     """

@@ -100,17 +100,22 @@ def _lacks_audio(job: Job, audio: bool) -> bool:
     return audio and any(map(job.run.is_longer_than_audio, job.items))
 
 
-def extend(job: Job, more: Job, until: str = "audio") -> bool:
+class OutdatedPlanError(Exception):
+    """Another command has changed a run since it was planned how to make it longer."""
+
+
+def extend(job: Job, more: Job, until: str = "audio") -> None:
     """Makes the items of a job's run longer, or those of the copy that `more` works on, after it
     has recorded that it will, and will make them as far as `until` (top, tokens, audio).
 
-    Their tokens stay, but for those of a last top-level token that is partly of silence. Returns
-    False, and changes nothing, if another command has changed the run since `more` was planned.
+    Their tokens stay, but for those of a last top-level token that is partly of silence. Raises
+    OutdatedPlanError, and changes nothing, if another command has changed the run since `more` was
+    planned.
     """
     with more.run.lock():
         if more.run is job.run:
             if is_pending(job) or job.run.read_items(job.items) != job.specs:
-                return False
+                raise OutdatedPlanError
         else:
             require_agreement(more)
         specs = {
@@ -123,7 +128,6 @@ def extend(job: Job, more: Job, until: str = "audio") -> bool:
             intent = intent or _extension_intent(job, more, specs, until)
             record_intent(more.run, intent)
             apply_intent(more, intent)
-    return True
 
 
 def _extension_intent(job: Job, more: Job, specs: Mapping[int, ItemSpec], until: str) -> Intent:
@@ -194,8 +198,8 @@ def prime_with_recording(job: Job, path: Path, until: str = "audio") -> None:
     Nothing after the prompt's samples is encoded: the last tokens would depend on it, and the run
     does not record how much there was.
     """
+    from jukebox_cli.engine.loader import load_codec
     from jukebox_cli.model.devices import pick_device
-    from jukebox_cli.model.loader import load_vqvae
     from jukebox_cli.sampling.tokenize import encode_file
 
     items = [item for item in job.items if not _is_primed(job, item)]
@@ -204,8 +208,8 @@ def prime_with_recording(job: Job, path: Path, until: str = "audio") -> None:
     prompt = job.specs[items[0]].prompt
     assert prompt is not None
     seconds = prompt.num_samples / job.config.sample_rate
-    vqvae = load_vqvae(job.model, pick_device(job.device))
-    tokens, num_samples = encode_file(vqvae, path, seconds=seconds)
+    codec = load_codec(job.model, pick_device(job.device), job.engine)
+    tokens, num_samples = encode_file(codec, path, seconds=seconds)
     if len(tokens[0]) < job.grid.num_tokens(0, prompt.num_samples):
         found = num_samples / job.config.sample_rate
         raise InputError(

@@ -23,11 +23,17 @@ def checksum(tokens: np.ndarray) -> str:
 
 
 def write_token_file(
-    path: Path, level: int, tokens: np.ndarray, codec: VQVAEConfig, vocab_size: int | None = None
+    path: Path,
+    level: int,
+    tokens: np.ndarray,
+    codec: VQVAEConfig,
+    vocab_size: int | None = None,
+    origin: str | None = None,
 ) -> None:
     """Replaces a file of tokens (T,) atomically. The same tokens are the same bytes.
 
     vocab_size: how many tokens there can be, if that is more than the codec has codes.
+    origin: hash of what the tokens follow from, as `read_token_file` can require it.
     """
     data = tokens.astype("<u2").tobytes()
     metadata = {
@@ -37,6 +43,7 @@ def write_token_file(
         "sample_rate": str(codec.sample_rate),
         "vocab_size": str(vocab_size or codec.codebook_size),
         "checksum": checksum(tokens),
+        **({"origin": origin} if origin else {}),
     }
     entry = {"dtype": "U16", "shape": [len(tokens)], "data_offsets": [0, len(data)]}
     header = safetensors_header({"__metadata__": metadata, "tokens": entry})
@@ -44,11 +51,11 @@ def write_token_file(
         part.write_bytes(header + data)
 
 
-def read_token_file(path: Path, hint: str) -> np.ndarray:
+def read_token_file(path: Path, hint: str, origin: str | None = None) -> np.ndarray:
     """The tokens in a file: int64 (T,).
 
-    Raises InputError, with `hint` on what to do about it, if the file is damaged or its checksum
-    does not match; FileNotFoundError if there is no file.
+    Raises InputError, with `hint` on what to do about it, if the file is damaged, its checksum does
+    not match, or it is not of `origin`; FileNotFoundError if there is no file.
     """
     import numpy as np
     from safetensors import SafetensorError, safe_open
@@ -66,6 +73,9 @@ def read_token_file(path: Path, hint: str) -> np.ndarray:
         raise InputError(f"{path} is damaged: its metadata has no {error}", hint) from None
     except (SafetensorError, ValueError, OSError) as error:
         raise InputError(f"{path} is damaged: {error}", hint) from None
+    if origin and metadata.get("origin") != origin:
+        what = f"{path} was sampled from another request, with other weights or in other slices"
+        raise InputError(what, hint)
     return np.asarray(tokens, np.int64)
 
 
