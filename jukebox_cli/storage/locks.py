@@ -38,11 +38,14 @@ def exclusive_lock(folder: Path) -> Iterator[None]:
     changes that take a moment."""
     from filelock import FileLock
 
-    path = folder / ".lock"
-    with disk_errors(path):
+    with disk_errors(folder):
         make_folder(folder)
-        with FileLock(path):
-            yield
+        lock = FileLock(folder / ".lock")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @dataclass
@@ -56,15 +59,16 @@ class WorkLock:
         """Takes the lock, unless another process has it; returns whether it did."""
         from filelock import FileLock, Timeout
 
-        with disk_errors(self.path):
+        with disk_errors(self.path.parent):
             make_folder(self.path.parent)
             lock = FileLock(self.path, timeout=-1 if wait else 0)
             try:
                 lock.acquire()
             except Timeout:
                 return False
-            self._lock = lock
-            data = {"pid": os.getpid(), "host": socket.gethostname(), "command": _command()}
+        self._lock = lock
+        data = {"pid": os.getpid(), "host": socket.gethostname(), "command": _command()}
+        with suppress(OSError):  # of a full disk: that will be said where it matters
             self.path.write_text(json.dumps(data), encoding="utf-8")
         return True
 
