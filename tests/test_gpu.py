@@ -18,7 +18,7 @@ import torch
 from jukebox_cli.engine.step import make_step
 from jukebox_cli.model.loader import load_prior, load_vqvae
 from jukebox_cli.registry import Registry
-from jukebox_cli.storage.files import read_jsonl
+from jukebox_cli.storage.documents import read_jsonl
 from jukebox_cli.storage.model import Model
 from jukebox_cli.train.crops import Crops
 from jukebox_cli.train.prior import prepare_prior_task

@@ -17,7 +17,7 @@ from jukebox_cli.cli import build_app
 from jukebox_cli.interfaces.hooks import hookimpl
 from jukebox_cli.interfaces.sampler import Sampler
 from jukebox_cli.registry import PluginInfo, Registry
-from jukebox_cli.storage.files import read_jsonl
+from jukebox_cli.storage.documents import read_jsonl
 from jukebox_cli.storage.model import Model
 from support.plugins import Mood, Noise, block_hint, plugin_of, plugin_with
 from support.results import refusal

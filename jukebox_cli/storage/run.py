@@ -9,15 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from jukebox_cli.config.schema import FORMAT, Options, VQVAEConfig, validate_format
-from jukebox_cli.config.yaml_files import dump_yaml
 from jukebox_cli.interfaces.errors import InputError, require_utf8_name
-from jukebox_cli.storage.files import (
-    FileCache,
-    append_jsonl,
-    create_text,
-    load_own_config,
-    write_text,
-)
+from jukebox_cli.storage.documents import config_text, load_own_config
+from jukebox_cli.storage.files import FileCache, append_jsonl, create_text, write_text
 from jukebox_cli.storage.segments import (
     ItemSpec,
     item_spec_text,
@@ -87,12 +81,12 @@ class Run:
         return load_own_config(RunConfig, path, keys)
 
     def write_config(self, config: RunConfig) -> None:
-        write_text(self.path / "run.yaml", dump_yaml(config))
+        write_text(self.path / "run.yaml", config_text(config))
         self.__dict__["config"] = config
 
     def create_config(self, config: RunConfig) -> bool:
         """Writes run.yaml unless there is one; returns whether it did."""
-        return create_text(self.path / "run.yaml", dump_yaml(config))
+        return create_text(self.path / "run.yaml", config_text(config))
 
     # items
 
@@ -147,7 +141,8 @@ class Run:
         Raises InputError if the file is damaged.
         """
         try:
-            return read_token_file(self.token_file(level, item), self.recovery_hint(item))
+            path = self.token_file(level, item)
+            return read_token_file(path, level, self.recovery_hint(item))
         except FileNotFoundError:
             return None
 
@@ -158,7 +153,7 @@ class Run:
         """
 
         def count(path: Path) -> int:
-            return len(read_token_file(path, self.recovery_hint(item)))
+            return len(read_token_file(path, level, self.recovery_hint(item)))
 
         try:
             return self._counts.get(self.token_file(level, item), count)

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from jukebox_cli.config.schema import FORMAT, Options
-from jukebox_cli.config.yaml_files import read_text
 from jukebox_cli.interfaces.errors import InputError
-from jukebox_cli.storage.files import parse_json, require_format, write_text
+from jukebox_cli.storage.documents import json_text, read_own_json, validation_problem
+from jukebox_cli.storage.files import write_text
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -194,7 +194,7 @@ class ItemSpec:
 
 def item_spec_text(spec: ItemSpec) -> str:
     """The content of an item's file."""
-    return json.dumps({"format": FORMAT, **asdict(spec)}, indent=1, ensure_ascii=False) + "\n"
+    return json_text({"format": FORMAT, **asdict(spec)}, indent=1)
 
 
 def write_item_spec(path: Path, spec: ItemSpec) -> None:
@@ -212,17 +212,12 @@ def read_item_spec(path: Path) -> ItemSpec:
     """
     from pydantic import ValidationError
 
-    text = read_text(path)
-    data = parse_json(text, path)
-    require_format(data.pop("format", None), path)
+    data = read_own_json(path)
     try:
         # JSON mode takes lists for tuples, and strict mode takes no text for a number
         return _item_spec_type().validate_json(json.dumps(data), strict=True)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        problem = first["msg"].removeprefix("Value error, ")
-        what = f"{path} is damaged: {place + ': ' if place else ''}{problem}"
+        what = f"{path} is damaged: {validation_problem(error)}"
         raise InputError(what, "restore it from a copy, or make the run again") from None
 
 

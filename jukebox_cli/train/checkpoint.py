@@ -6,13 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
 from torch import Tensor, nn
 
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.model.loader import load_weights
+from jukebox_cli.storage.documents import RESTORE_HINT
 from jukebox_cli.storage.model import Model
-from jukebox_cli.storage.tensors import index_tensors, load_tensors, save_tensors
+from jukebox_cli.storage.safetensors_files import read_header
+from jukebox_cli.storage.tensors import load_tensors, save_tensors
+from jukebox_cli.storage.weight_checks import verify_weights
 from jukebox_cli.train.task import Task
 
 
@@ -46,12 +48,14 @@ def resume(task: Task, optimizer: torch.optim.Optimizer, model: Model) -> int:
     """
     path = model.checkpoint(task.component)
     if path.exists():
+        verify_weights(path)
         tensors = load_tensors(path)
         _restore_module(task, tensors, path)
         _restore_optimizer(task.module, optimizer, tensors)
         return num_steps_done(model, task.component)
     weights = model.weights(task.component)
     if weights.exists():
+        model.require_weights(task.component)
         load_weights(task.module, load_tensors(weights), model)
     return 0
 
@@ -96,6 +100,8 @@ def num_steps_done(model: Model, component: str) -> int:
     path = model.checkpoint(component)
     if not path.exists():
         return 0
-    index_tensors(path)  # raises InputError
-    with safe_open(str(path), "pt") as file:
-        return int((file.metadata() or {}).get("step", 0))
+    verify_weights(path)
+    steps = read_header(path).metadata.get("step", "")
+    if not steps.isdecimal() or len(steps) > 15:
+        raise InputError(f"{path} is damaged: it says no number of steps", RESTORE_HINT)
+    return int(steps)

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from jukebox_cli.storage.files import read_jsonl
+from jukebox_cli.storage.documents import read_jsonl
 from jukebox_cli.storage.model import Model
 from jukebox_cli.storage.tensors import load_tensors, save_tensors
 from support.command_line import FULL_DISK_HINT, Jukebox, Refused, start_process, stdout_of

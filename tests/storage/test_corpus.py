@@ -152,8 +152,37 @@ def test_a_damaged_corpus_is_an_error(corpus: Corpus) -> None:
     assert refusal(corpus.validate) == (message, "tokenize the songs into a new corpus")
     (corpus.path / "songs.jsonl").write_text('{"name": "a"}\n')
     message, hint = refusal(corpus.songs)
-    assert message.startswith(f"{corpus.path}/songs.jsonl is damaged: TypeError: ")
-    assert hint == "restore it from a copy, or make it again"
+    assert message == f"{corpus.path}/songs.jsonl is damaged at 'a': it has no checksum"
+    assert hint == "restore it from a copy, or tokenize the songs into a new corpus"
+
+
+def test_changed_tokens_of_a_corpus_are_refused(corpus: Corpus) -> None:
+    add(corpus, "a", 2, 1)
+    add(corpus, "b", 3, 2)
+    corpus.validate()
+    path = corpus.path / "level-0.bin"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    message = f"{path} is damaged: the checksum of b's tokens does not match"
+    assert refusal(corpus.validate) == (message, "tokenize the songs into a new corpus")
+
+
+def test_tokens_that_are_no_codes_are_refused(corpus: Corpus) -> None:
+    add(corpus, "a", 2, corpus.config.codebook_size)
+    message = f"{corpus.path}/level-0.bin is damaged: a has a token that is no code of the codec"
+    assert refusal(corpus.validate) == (message, "tokenize the songs into a new corpus")
+
+
+def test_the_tokens_of_a_corpus_are_read_through_once(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(corpus, "a", 2, 1)
+    for path in corpus.path.iterdir():
+        os.utime(path, ns=(1, 1))
+    corpus.validate()
+    monkeypatch.setattr(Corpus, "_require_tokens", pytest.fail)
+    corpus.validate()
 
 
 def test_a_corpus_of_format_1_is_refused(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from jukebox_cli.registry import Registry
 from jukebox_cli.storage.model import Model, builtin_model_names, find_model, model_names
 from jukebox_cli.storage.tensors import load_tensors, save_tensors
 from support.results import refusal
+from support.run_files import edit
 from support.tiny_model import make_tiny
 
 
@@ -34,8 +35,7 @@ def test_a_fingerprint_changes_with_the_shape_of_the_codec(
 ) -> None:
     model = make_tiny(tmp_path / "one", registry)
     before = model.fingerprint()
-    text = (model.path / "config.yaml").read_text()
-    (model.path / "config.yaml").write_text(text.replace("sample_rate: 8000", "sample_rate: 16000"))
+    edit(model.path / "config.yaml", "sample_rate: 8000", "sample_rate: 16000")
     assert Model(model.path).fingerprint() != before
 
 

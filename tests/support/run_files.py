@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,19 @@ def all_tokens(run: Path) -> dict[tuple[int, int], list[int]]:
         for item in Run(run).items()
         for level in Run(run).levels_with_tokens(item)
     }
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    """Replaces a text in a YAML or JSON file of the program as a person does, who deletes its
+    checksum."""
+    text = path.read_text(encoding="utf-8")
+    assert old in text, f"{old} is not in {path}"
+    path.write_text(without_checksum(text).replace(old, new), encoding="utf-8")
+
+
+def without_checksum(text: str) -> str:
+    """The text of a YAML or JSON file without its checksum."""
+    return re.sub(r"""^checksum: '\w+'\n|,\s*"checksum": "\w+\"""", "", text, flags=re.MULTILINE)
 
 
 def chord(seconds: float, sample_rate: int = 8000, channels: int = 1) -> np.ndarray:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from jukebox_cli.interfaces.errors import InputError
-from jukebox_cli.storage.files import read_jsonl
+from jukebox_cli.storage.documents import read_jsonl
 from jukebox_cli.storage.model import Model
 from jukebox_cli.storage.tensors import load_tensors
 from jukebox_cli.train.task import Task
