@@ -109,6 +109,8 @@ def test_a_broken_conditioner_is_reported_before_anything_is_written(
     assert not Path("run").exists()
 
 
+INVALID, FIRST = "returned logits with", "token 0 of item 0 at level 2"
+
 BROKEN_METHODS = [
     (Energy, "module", raising(ImportError("no numba")), "raised ImportError: no numba"),
     (Energy, "module", returning(None), "returned None, not a torch.nn.Module"),
@@ -128,13 +130,23 @@ BROKEN_METHODS = [
         *(Odd, "__call__", lambda self, logits, history: logits.double()),
         "returned logits of dtype torch.float64, not torch.float32",
     ),
-    (Odd, "__call__", lambda self, logits, history: logits * torch.nan, "returned NaN"),
-    (Odd, "__call__", lambda self, logits, history: logits.abs() * torch.inf, "returned +inf"),
+    (
+        Odd,
+        "__call__",
+        lambda self, logits, history: logits * torch.nan,
+        f"{INVALID} NaN for {FIRST}",
+    ),
+    (
+        Odd,
+        "__call__",
+        lambda self, logits, history: logits.abs() * torch.inf,
+        f"{INVALID} +inf for {FIRST}",
+    ),
     (
         *(Odd, "__call__", lambda self, logits, history: torch.full_like(logits, -torch.inf)),
-        "returned -inf for every token",
+        f"{INVALID} nothing but -inf for {FIRST}",
     ),
-    (OddGuidance, "combine", lambda self, a, b: (a - b) / 0, "returned NaN"),
+    (OddGuidance, "combine", lambda self, a, b: (a - b) / 0, f"{INVALID} NaN for {FIRST}"),
 ]
 
 
