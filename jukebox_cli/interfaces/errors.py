@@ -31,7 +31,7 @@ class InputWarning(UserWarning):
 
 
 #: What to do about files that can't be read, by the system's error.
-_READ_HINTS = {
+READ_HINTS = {
     errno.EACCES: "change its permissions, or those of the folders around it",
     errno.EPERM: "change its permissions, or those of the folders around it",
     errno.EIO: "the disk may be failing: copy what is on it, and restore that file from a copy",
@@ -48,7 +48,7 @@ def read_error(path: Path, error: OSError) -> InputError:
     """The InputError for a file that can't be read."""
     number = error.errno or 0
     reason = os.strerror(number) if number else str(error)
-    return InputError(f"can't read {path}: {reason}", _READ_HINTS.get(number, "check the path"))
+    return InputError(f"can't read {path}: {reason}", READ_HINTS.get(number, "check the path"))
 
 
 def is_full_disk(error: Exception) -> bool:

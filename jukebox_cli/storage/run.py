@@ -12,6 +12,7 @@ from jukebox_cli.config.schema import FORMAT, Options, VQVAEConfig, validate_for
 from jukebox_cli.interfaces.errors import InputError, require_utf8_name
 from jukebox_cli.storage.documents import config_text, load_own_config
 from jukebox_cli.storage.files import FileCache, append_jsonl, create_text, write_text
+from jukebox_cli.storage.run_names import item_files, level_folders, token_files
 from jukebox_cli.storage.segments import (
     ItemSpec,
     item_spec_text,
@@ -92,7 +93,7 @@ class Run:
 
     def items(self) -> list[int]:
         """The numbers of the items that have been begun, in order."""
-        return sorted(_item_number(path) for path in (self.path / "items").glob("item-*.json"))
+        return list(item_files(self.path / "items", ".json"))
 
     def item_file(self, item: int) -> Path:
         return self.path / "items" / f"item-{item:02}.json"
@@ -176,8 +177,9 @@ class Run:
 
     def delete_tokens(self, item: int) -> None:
         """Deletes an item's tokens at every level, complete or in slices."""
-        for pattern in (self.token_file(0, item).name, slice_files_pattern(item)):
-            for path in (self.path / "tokens").glob(f"level-*/{pattern}"):
+        for level, folder in level_folders(self.path / "tokens").items():
+            self.token_file(level, item).unlink(missing_ok=True)
+            for path in folder.glob(slice_files_pattern(item)):
                 path.unlink()
 
     def slice_files(self, level: int, item: int, segment: int) -> SliceFiles:
@@ -186,14 +188,15 @@ class Run:
 
     def delete_items(self) -> None:
         """Deletes the files and tokens of all items: what an interrupted command left behind."""
-        for pattern in ("items/item-*.json", "tokens/level-*/item-*.safetensors"):
-            for path in self.path.glob(pattern):
+        for item in self.items():
+            self.delete_item(item)
+        for folder in level_folders(self.path / "tokens").values():
+            for path in token_files(folder):
                 path.unlink()
 
     def levels_with_tokens(self, item: int) -> list[int]:
         """The levels at which an item has a token file, lowest first."""
-        folders = (self.path / "tokens").glob("level-*")
-        levels = sorted(int(path.name.removeprefix("level-")) for path in folders)
+        levels = level_folders(self.path / "tokens")
         return [level for level in levels if self.token_file(level, item).exists()]
 
     def require_recorded_tokens(self, level: int, items: Iterable[int]) -> None:
@@ -250,7 +253,3 @@ class Run:
 def find_runs(folder: Path) -> list[Run]:
     """The runs right below a folder, by name."""
     return [Run(path.parent) for path in sorted(folder.glob("*/run.yaml"))]
-
-
-def _item_number(path: Path) -> int:
-    return int(path.stem.removeprefix("item-"))

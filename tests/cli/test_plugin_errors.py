@@ -22,6 +22,7 @@ from jukebox_cli.storage.model import Model
 from jukebox_cli.storage.run import Run
 from support.energy_plugin import SWITCH, Column, Energy, Odd, OddGuidance, raising, returning
 from support.results import Result
+from support.run_files import edit
 from support.tiny_model import LEARNED, TINY, make_tiny
 
 
@@ -226,7 +227,7 @@ def test_a_run_names_the_package_it_needs(
 
     assert generate("--odd", 1).code == 0
     path = Path("run/run.yaml")
-    path.write_text(path.read_text().replace("versions:", "versions:\n  jukebox-odd: '2.0'"))
+    edit(path, "versions:", "versions:\n  jukebox-odd: '2.0'")
     fake = SimpleNamespace(jukebox_conditioners=hookimpl(lambda: [Energy]))
     registry = Registry({"artist": artist, "genre": genre, "energy": fake})
     result = CliRunner().invoke(build_app(registry), ["upsample", "run"])

@@ -16,7 +16,7 @@ from jukebox_cli.sampling.run_setup import reopen_job
 from jukebox_cli.storage.model import Model
 from jukebox_cli.storage.run import Run
 from support.command_line import GENERATE, Jukebox, Refused, stdout_of, stop_at, truncate
-from support.run_files import all_tokens
+from support.run_files import all_tokens, edit
 
 
 @pytest.mark.parametrize(
@@ -68,9 +68,7 @@ def test_a_run_of_another_model_is_refused(command: str, refused: Refused) -> No
 
 
 def test_a_changed_or_missing_model_is_an_error(place: Path, refused: Refused) -> None:
-    text = (place / "run/run.yaml").read_text().splitlines(keepends=True)
-    mine = [line if not line.startswith("model:") else "model: models/mine\n" for line in text]
-    (place / "run/run.yaml").write_text("".join(mine))
+    edit(place / "run/run.yaml", str(place / "models/tiny"), "models/mine")
     refused(
         *("upsample", "run"),
         error="the model of run is missing: 'models/mine'",
@@ -108,8 +106,8 @@ def test_tokens_of_a_recording_are_not_replaced_by_sampled_ones(
     hint = "restore it from a copy, or create the run again from its recording"
     whole = path.read_bytes()
     truncate(path)
-    reason = "Error while deserializing header: incomplete metadata, file not fully covered"
-    refused("decode", "encoded", "--level", 1, error=f"{path} is damaged: {reason}", hint=hint)
+    error = f"{path} is damaged: it is cut off"
+    refused("decode", "encoded", "--level", 1, error=error, hint=hint)
     path.unlink()
     gone = f"{path}, with the tokens of a recording, is missing"
     refused("upsample", "encoded", error=gone, hint=hint)
