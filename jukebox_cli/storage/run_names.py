@@ -1,5 +1,7 @@
-"""The names of files in a run's folders, and files with other names: copies that a cloud folder or an
-editor left there, which are nobody's to read or delete."""
+"""The names of files in a run's folders.
+
+Files with other names, such as copies that a cloud folder or an editor left there, are left alone.
+"""
 
 from __future__ import annotations
 
@@ -71,7 +73,6 @@ def _warn_of_strange_names(folder: Path, names: Iterable[str]) -> None:
     shown = sorted(names)
     if shown:
         more = f" and {len(shown) - 3:,} more" if len(shown) > 3 else ""
-        what = (
-            f"{folder} holds what is not the run's, and is left alone: {', '.join(shown[:3])}{more}"
-        )
+        names = ", ".join(shown[:3]) + more
+        what = f"{folder} holds what is not the run's, and is left alone: {names}"
         warnings.warn(InputWarning(what), stacklevel=2)

@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from jukebox_cli.registry import Registry
 from jukebox_cli.storage.model import Model
+from jukebox_cli.storage.tensors import load_tensors, save_tensors
 from support.command_line import (
     DELETE_HINT,
     GENERATE,
