@@ -11,6 +11,18 @@ from itertools import accumulate
 from math import prod
 from typing import Any, ClassVar
 
+from jukebox_cli.config.bounds import (
+    MAX_CONTEXT_LENGTH,
+    MAX_DEPTH,
+    MAX_HOP_LENGTH,
+    MAX_LEVELS,
+    MAX_RATIO,
+    MAX_SAMPLE_RATE,
+    MAX_WIDTH,
+    require_between,
+    require_dilation,
+    require_width,
+)
 from jukebox_cli.config.token_grid import TokenGrid
 
 #: The version of all files that jukebox writes.
@@ -22,7 +34,7 @@ Options = dict[str, Any]
 #: What a layer of a prior can attend to; see `model.transformer`.
 ATTENTION_PATTERNS = ("row", "column", "previous", "dense", "cross_attention", "prefix")
 
-_FORBID_EXTRA = {"extra": "forbid"}
+_FORBID_EXTRA: dict[str, str | bool] = {"extra": "forbid", "allow_inf_nan": False}
 
 
 class FormatError(ValueError):
@@ -48,7 +60,7 @@ def validate_format(number: int) -> None:
 class VQVAEConfig:
     """The autoencoders of a model, one per level (paper, section 3); level 0 is the finest."""
 
-    __pydantic_config__: ClassVar[dict[str, str]] = _FORBID_EXTRA
+    __pydantic_config__: ClassVar[dict[str, str | bool]] = _FORBID_EXTRA
     # samples per second of the audio, in Hz; recordings are resampled to it
     sample_rate: int = 44100
     # per level, strides of the convolutions that it adds to those of the level below: even numbers;
@@ -92,6 +104,19 @@ class VQVAEConfig:
             raise ValueError(f"codebook_size must be from 1 to 65536, not {self.codebook_size}")
         if min(self.sample_rate, self.embedding_dim, *self.widths, *self.depths) < 1:
             raise ValueError("sample_rate, embedding_dim, widths and depths must be 1 or more")
+        self._validate_bounds()
+
+    def _validate_bounds(self) -> None:
+        require_between("levels of strides", self.num_levels, 1, MAX_LEVELS)
+        if sum(map(len, self.strides)) > 64 or self.hop_lengths[-1] > MAX_HOP_LENGTH:
+            raise ValueError(f"strides must have a product of at most {MAX_HOP_LENGTH}")
+        require_between("sample_rate", self.sample_rate, 1, MAX_SAMPLE_RATE)
+        require_between("embedding_dim", self.embedding_dim, 1, MAX_WIDTH)
+        for width, depth in zip(self.widths, self.depths, strict=True):
+            require_between("widths", width, 1, MAX_WIDTH)
+            require_between("depths", depth, 1, MAX_DEPTH)
+            require_width("hidden_ratio", width, self.hidden_ratio)
+            require_dilation(self.dilation_growth_rate, self.dilation_cycle, depth)
 
 
 @dataclass(frozen=True)
@@ -99,7 +124,7 @@ class UpsamplerConditionerConfig:
     """The network through which an upsampler reads the tokens of the level above (paper, section
     4.2)."""
 
-    __pydantic_config__: ClassVar[dict[str, str]] = _FORBID_EXTRA
+    __pydantic_config__: ClassVar[dict[str, str | bool]] = _FORBID_EXTRA
     # channels of the embedding of these tokens; None: the width of the prior
     embedding_dim: int | None = None
     # channels of the residual convolutions
@@ -115,12 +140,20 @@ class UpsamplerConditionerConfig:
     # whether residual branches are divided by the square root of the depth
     residual_scale: bool = True
 
+    def __post_init__(self) -> None:
+        if self.embedding_dim is not None:
+            require_between("embedding_dim", self.embedding_dim, 1, MAX_WIDTH)
+        require_between("width", self.width, 1, MAX_WIDTH)
+        require_between("depth", self.depth, 1, MAX_DEPTH)
+        require_width("hidden_ratio", self.width, self.hidden_ratio)
+        require_dilation(self.dilation_growth_rate, self.dilation_cycle, self.depth)
+
 
 @dataclass(frozen=True)
 class PriorConfig:
     """The transformer of one level and its conditioners (paper, section 4)."""
 
-    __pydantic_config__: ClassVar[dict[str, str]] = _FORBID_EXTRA
+    __pydantic_config__: ClassVar[dict[str, str | bool]] = _FORBID_EXTRA
     # tokens that one forward pass sees; a multiple of the tokens per token of the level above
     context_length: int = 8192
     # channels of the transformer
@@ -167,12 +200,24 @@ class PriorConfig:
             raise ValueError(f"attention_patterns are {known}, not {got}")
         self._validate_sizes()
         self._validate_additions()
+        self._validate_bounds()
+
+    def _validate_bounds(self) -> None:
+        require_between("context_length", self.context_length, 1, MAX_CONTEXT_LENGTH)
+        require_between("prefix_length", self.prefix_length, 0, MAX_CONTEXT_LENGTH)
+        require_between("width", self.width, 1, MAX_WIDTH)
+        require_between("depth", self.depth, 1, MAX_DEPTH)
+        require_width("attention_ratio", self.width, self.attention_ratio)
+        require_width("mlp_ratio", self.width, self.mlp_ratio)
+        if self.residual_scale_depth is not None:
+            require_between("residual_scale_depth", self.residual_scale_depth, 1, MAX_DEPTH)
 
     def _validate_sizes(self) -> None:
         if min(self.context_length, self.width, self.depth, self.heads, self.rows) < 1:
             raise ValueError("context_length, width, depth, heads and rows must be 1 or more")
         if self.prefix_length < 0:
             raise ValueError(f"prefix_length must be 0 or more, not {self.prefix_length}")
+        require_between("attention_ratio", self.attention_ratio, 0, MAX_RATIO)
         total = self.prefix_length + self.context_length
         if total % self.rows:
             what = f"prefix_length + context_length ({total})"
@@ -193,7 +238,7 @@ class PriorConfig:
 class SamplingConfig:
     """How a model is sampled. Level 0 comes first; a level without an entry has the defaults."""
 
-    __pydantic_config__: ClassVar[dict[str, str]] = _FORBID_EXTRA
+    __pydantic_config__: ClassVar[dict[str, str | bool]] = _FORBID_EXTRA
     # per level, how far a window moves, as a fraction of its length; the rest of a window is its
     # prompt
     hop_fraction: tuple[float, ...] = ()
@@ -205,7 +250,7 @@ class SamplingConfig:
 class ModelConfig:
     """A model: its config.yaml, or a training preset. Level 0 comes first, the top level last."""
 
-    __pydantic_config__: ClassVar[dict[str, str]] = _FORBID_EXTRA
+    __pydantic_config__: ClassVar[dict[str, str | bool]] = _FORBID_EXTRA
     # version of the file format
     format: int = FORMAT
     # a line for `jukebox model list` and `jukebox preset list`
@@ -233,7 +278,7 @@ class ModelConfig:
 class SongPreset:
     """A song for `generate --preset`. Every key has an option, which takes precedence."""
 
-    __pydantic_config__: ClassVar[dict[str, str]] = _FORBID_EXTRA
+    __pydantic_config__: ClassVar[dict[str, str | bool]] = _FORBID_EXTRA
     # version of the file format
     format: int = FORMAT
     # a line for `jukebox preset list`

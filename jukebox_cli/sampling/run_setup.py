@@ -14,6 +14,7 @@ from jukebox_cli.registry import Registry
 from jukebox_cli.sampling.items import parse_number_list
 from jukebox_cli.sampling.job import Job
 from jukebox_cli.sampling.request import Request, resolve_sampling
+from jukebox_cli.storage.documents import RESTORE_HINT
 from jukebox_cli.storage.model import Model, builtin_models, find_model
 from jukebox_cli.storage.run import Run, RunConfig
 from jukebox_cli.storage.segments import ItemSpec, Prompt, Segment
@@ -132,6 +133,10 @@ def _find_model_of(run: Run, name: str | None) -> Model:
             f"{run.path} is a run of another model than '{model.name}'",
             "name the folder of the model it was made with: --model",
         )
+    num_levels = model.config.vqvae.num_levels
+    if len(config.sampling) != num_levels:
+        what = f"{run.path}/run.yaml is damaged: it is of {len(config.sampling)} levels"
+        raise InputError(f"{what}, its model of {num_levels}", RESTORE_HINT)
     return model
 
 

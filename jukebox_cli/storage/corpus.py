@@ -10,6 +10,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from jukebox_cli.config.bounds import (
+    MAX_HOP_LENGTH,
+    MAX_LEVELS,
+    MAX_SAMPLE_RATE,
+    require_between,
+)
 from jukebox_cli.config.schema import FORMAT, validate_format
 from jukebox_cli.config.token_grid import TokenGrid
 from jukebox_cli.interfaces.errors import InputError
@@ -50,6 +56,13 @@ class CorpusConfig:
 
     def __post_init__(self) -> None:
         validate_format(self.format)
+        require_between("levels of hop_lengths", len(self.hop_lengths), 0, MAX_LEVELS)
+        for hop_length in self.hop_lengths:
+            require_between("hop_lengths", hop_length, 1, MAX_HOP_LENGTH)
+        if any(a % b for a, b in zip(self.hop_lengths[1:], self.hop_lengths, strict=False)):
+            raise ValueError("each of hop_lengths must be a multiple of the one before")
+        require_between("codebook_size", self.codebook_size, 0, 65536)
+        require_between("sample_rate", self.sample_rate, 0, MAX_SAMPLE_RATE)
 
     @classmethod
     def of_model(cls, model: Model) -> Self:

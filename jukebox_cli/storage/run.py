@@ -8,12 +8,14 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from jukebox_cli.config.bounds import MAX_LEVELS, MAX_SAMPLE_RATE, require_between
 from jukebox_cli.config.schema import FORMAT, Options, VQVAEConfig, validate_format
 from jukebox_cli.interfaces.errors import InputError, require_utf8_name
-from jukebox_cli.storage.documents import config_text, load_own_config
+from jukebox_cli.storage.documents import RESTORE_HINT, config_text, load_own_config
 from jukebox_cli.storage.files import FileCache, append_jsonl, create_text, write_text
 from jukebox_cli.storage.run_names import item_files, level_folders, token_files
 from jukebox_cli.storage.segments import (
+    MAX_SEED,
     ItemSpec,
     item_spec_text,
     read_item_spec,
@@ -46,6 +48,14 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         validate_format(self.format)
+        if self.sample_rate:
+            require_between("sample_rate", self.sample_rate, 1, MAX_SAMPLE_RATE)
+        if not 0 <= self.seed < MAX_SEED:
+            raise ValueError(f"seed must be from 0 to 2^63 - 1, not {self.seed}")
+        if len(self.sampling) != len(self.hop_fraction) or len(self.sampling) > MAX_LEVELS:
+            raise ValueError("hop_fraction and sampling must have one entry for each level")
+        if not all(0 < fraction <= 1 for fraction in self.hop_fraction):
+            raise ValueError("hop_fraction must be more than 0 and at most 1")
 
 
 @dataclass(frozen=True)
@@ -105,9 +115,13 @@ class Run:
         """What was asked for of an item. Raises InputError if its file is missing or damaged."""
         path = self.item_file(item)
         try:
-            return self._specs.get(path, read_item_spec)
+            spec = self._specs.get(path, read_item_spec)
         except FileNotFoundError:
             raise InputError(f"no file {path}", "check the path") from None
+        if self.exists and len(spec.segments[0].sampling) != len(self.config.sampling):
+            what = f"{path} is damaged: it is of {len(spec.segments[0].sampling)} levels"
+            raise InputError(f"{what}, the run of {len(self.config.sampling)}", RESTORE_HINT)
+        return spec
 
     def read_items(self, items: Iterable[int]) -> dict[int, ItemSpec]:
         return {item: self.item(item) for item in items}

@@ -13,6 +13,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from jukebox_cli.config.bounds import MAX_SAMPLES
 from jukebox_cli.config.schema import FORMAT, Options
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.storage.documents import json_text, read_own_json, validation_problem
@@ -33,6 +34,10 @@ class Parent:
     run: str  # its folder
     item: int
     upto_sample: int  # samples of the parent that were copied: its length at that time
+
+    def __post_init__(self) -> None:
+        if self.item < 0 or not 1 <= self.upto_sample <= MAX_SAMPLES:
+            raise ValueError("item must be 0 or more, and upto_sample a length in samples")
 
 
 @dataclass(frozen=True)
@@ -72,6 +77,8 @@ class SlicePlan:
     def __post_init__(self) -> None:
         if self.count < 2 or self.start < 0 or self.warmup < 1 or self.seam < 1:
             raise ValueError("slices must be 2 or more, and warmup and seam 1 token or more")
+        if max(self.count, self.start, self.warmup, self.seam) > MAX_SAMPLES:
+            raise ValueError("slices must lie in the item")
 
 
 @dataclass(frozen=True)
@@ -145,9 +152,13 @@ class ItemSpec:
     segments: tuple[Segment, ...]
 
     def __post_init__(self) -> None:
+        if self.num_samples > MAX_SAMPLES:
+            raise ValueError(f"num_samples must be at most {MAX_SAMPLES}, not {self.num_samples}")
         starts = [segment.first_sample for segment in self.segments]
         if not starts or starts[0] != 0:
             raise ValueError("the first segment must begin at sample 0")
+        if len({len(segment.sampling) for segment in self.segments}) > 1:
+            raise ValueError("segments must have as many levels as each other")
         ends = [*starts[1:], self.num_samples]
         if any(start >= end for start, end in zip(starts, ends, strict=True)):
             raise ValueError("segments must be in order, and none may be empty")

@@ -26,6 +26,7 @@ from jukebox_cli.sampling.level_process import LevelProcess
 from jukebox_cli.sampling.level_thread import LevelThread
 from jukebox_cli.sampling.run_setup import create_run
 from jukebox_cli.storage.model import Model
+from jukebox_cli.storage.tensors import save_tensors
 from support.engines import needs_native_engine
 from support.jobs import make_job
 from support.run_files import all_tokens, tokens
