@@ -24,25 +24,25 @@ CHECKSUM_FILE = "checksums.txt"
 
 
 def seal(head: bytes, rest: bytes = b"") -> bytes:
-    """The content of a file with its checksum in the place of the last PLACEHOLDER in `head`."""
+    """The content of a file with its checksum in the place of the first PLACEHOLDER in `head`."""
     digest = hashlib.sha256(head)
     digest.update(rest)
-    return replace_last(head, PLACEHOLDER, digest.hexdigest()) + rest
+    return replace_first(head, PLACEHOLDER, digest.hexdigest()) + rest
 
 
 def seal_text(text: str) -> str:
-    """Text with its checksum in the place of the last PLACEHOLDER in it."""
+    """Text with its checksum in the place of the first PLACEHOLDER in it."""
     return seal(text.encode()).decode()
 
 
-def replace_last(data: bytes, old: str, new: str) -> bytes:
-    """Data with one text in the place of another, of the same length, where it occurs last.
+def replace_first(data: bytes, old: str, new: str) -> bytes:
+    """Data with one text in the place of another, of the same length, where it occurs first.
 
     Raises ValueError if it does not occur.
     """
     if len(old) != len(new):
         raise ValueError(MISMATCH)
-    before, found, after = data.rpartition(old.encode())
+    before, found, after = data.partition(old.encode())
     if not found:
         raise ValueError(MISMATCH)
     return before + new.encode() + after
@@ -52,7 +52,7 @@ def require_intact(head: bytes, checksum: object, rest: bytes = b"") -> None:
     """Raises ValueError unless `checksum`, which `head` holds, is that of a file's content."""
     if not isinstance(checksum, str):
         raise ValueError(MISMATCH)
-    digest = hashlib.sha256(replace_last(head, checksum, PLACEHOLDER))
+    digest = hashlib.sha256(replace_first(head, checksum, PLACEHOLDER))
     digest.update(rest)
     if digest.hexdigest() != checksum:
         raise ValueError(MISMATCH)

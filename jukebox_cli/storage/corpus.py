@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
@@ -18,7 +19,7 @@ from jukebox_cli.config.bounds import (
 )
 from jukebox_cli.config.schema import FORMAT, validate_format
 from jukebox_cli.config.token_grid import TokenGrid
-from jukebox_cli.interfaces.errors import InputError
+from jukebox_cli.interfaces.errors import InputError, InputWarning
 from jukebox_cli.storage.corpus_songs import CorpusSong, read_songs, song_line, song_of_line
 from jukebox_cli.storage.documents import (
     config_text,
@@ -204,6 +205,7 @@ class Corpus:
         The tokens are read through once, and not again as long as the corpus does not change.
         """
         songs = self.songs()
+        self._warn_of_lost_songs(songs)
         for level in range(self.token_grid.num_levels if songs else 0):
             paths = self.path / f"level-{level}.bin", self.path / "songs.jsonl"
             tokens = self.tokens(level)
@@ -212,6 +214,17 @@ class Corpus:
                 self._require_tokens(level, songs, tokens)
                 if settled:
                     remember_verified(*paths)
+
+    def _warn_of_lost_songs(self, songs: Sequence[CorpusSong]) -> None:
+        """Warns of tokens without a song: its line in songs.jsonl was not written, or is lost."""
+        end = max((song.start + song.length for song in songs), default=0)
+        for level in range(self.token_grid.num_levels):
+            path = self.path / f"level-{level}.bin"
+            expected = end * self.token_grid.tokens_per_top_token(level)
+            if path.exists() and path.stat().st_size // 2 > expected:
+                what = f"{path} has tokens of songs that songs.jsonl does not name"
+                warnings.warn(InputWarning(f"{what}: tokenize the songs again"), stacklevel=3)
+                return
 
     def _require_tokens(self, level: int, songs: Sequence[CorpusSong], tokens: np.ndarray) -> None:
         path = self.path / f"level-{level}.bin"

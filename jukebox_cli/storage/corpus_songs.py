@@ -1,4 +1,4 @@
-"""The lines of a corpus's songs.jsonl. Each ends with a checksum of itself."""
+"""The lines of a corpus's songs.jsonl. Each begins with a checksum of itself."""
 
 from __future__ import annotations
 

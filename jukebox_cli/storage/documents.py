@@ -1,7 +1,7 @@
 """Reading the YAML and JSON files that jukebox writes.
 
-They end with a checksum of themselves (`storage.checksums`). A person may edit such a file: without
-its checksum it is read as it is.
+They begin with a checksum of themselves (`storage.checksums`), so that a file that is cut off never
+passes for one without. A person may edit such a file: without its checksum it is read as it is.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ MAX_DEPTH = 64
 
 def config_text(config: object) -> str:
     """The content of a YAML file of a config, with its checksum."""
-    return seal_text(f"{dump_yaml(config)}checksum: '{PLACEHOLDER}'\n")
+    return seal_text(f"checksum: '{PLACEHOLDER}'\n{dump_yaml(config)}")
 
 
 def json_text(data: Mapping[str, Any], **options: Any) -> str:
     """The content of a JSON file of a mapping, with its checksum. `options`: of `json.dumps`."""
-    whole = {**data, "checksum": PLACEHOLDER}
+    whole = {"checksum": PLACEHOLDER, **data}
     return seal_text(json.dumps(whole, ensure_ascii=False, **options) + "\n")
 
 

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from jukebox_cli.interfaces.errors import InputError, read_error
-from jukebox_cli.storage.checksums import PLACEHOLDER, replace_last
+from jukebox_cli.storage.checksums import PLACEHOLDER, replace_first
 from jukebox_cli.storage.files import atomic_write
 from jukebox_cli.storage.safetensors_files import (
     METADATA,
@@ -142,10 +142,10 @@ def write_tensors(
     """Replaces a safetensors file atomically, with one tensor at a time in memory.
 
     As in the library's files, wide dtypes come before narrow ones, so that all are aligned, and
-    then names in order. The metadata ends with `checksum`, that of the file.
+    then names in order. The metadata begins with `checksum`, that of the file.
     """
     ordered = sorted(tensors.items(), key=lambda each: (-each[1]().element_size(), each[0]))
-    entries = {METADATA: {**(metadata or {}), "checksum": PLACEHOLDER}, **_entries(ordered)}
+    entries = {METADATA: {"checksum": PLACEHOLDER, **(metadata or {})}, **_entries(ordered)}
     head = header_bytes(entries)
     digest = sha256(head)
     with atomic_write(path) as part, part.open("wb") as file:
@@ -155,7 +155,7 @@ def write_tensors(
             digest.update(data)
             file.write(data)
         file.seek(0)
-        file.write(replace_last(head, PLACEHOLDER, digest.hexdigest()))
+        file.write(replace_first(head, PLACEHOLDER, digest.hexdigest()))
 
 
 def _entries(tensors: Sequence[tuple[str, Callable[[], Tensor]]]) -> dict[str, Any]:

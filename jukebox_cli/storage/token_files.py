@@ -44,12 +44,12 @@ def token_file_content(
     """The bytes of a file of tokens (T,), as `write_token_file` writes them."""
     data = tokens.astype("<u2").tobytes()
     metadata = {
+        "checksum": PLACEHOLDER,
         "format": str(FORMAT),
         "level": str(level),
         "hop_length": str(codec.hop_lengths[level]),
         "sample_rate": str(codec.sample_rate),
         "vocab_size": str(vocab_size or codec.codebook_size),
-        "checksum": PLACEHOLDER,
     }
     entry = {"dtype": "U16", "shape": [len(tokens)], "data_offsets": [0, len(data)]}
     return seal(header_bytes({METADATA: metadata, "tokens": entry}), data)

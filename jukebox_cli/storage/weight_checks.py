@@ -14,7 +14,7 @@ from jukebox_cli.storage.checksums import (
     PLACEHOLDER,
     checksum_file_text,
     read_checksum_file,
-    replace_last,
+    replace_first,
 )
 from jukebox_cli.storage.documents import RESTORE_HINT
 from jukebox_cli.storage.files import write_text
@@ -76,7 +76,7 @@ def _require_whole(path: Path, header: SafetensorsHeader, file: BinaryIO) -> Non
     if expected is None:
         hint = f"if you trust it, record one: `jukebox model check {path.parent} --record`"
         raise InputError(f"{path} has no checksum", hint)
-    head = replace_last(header.text, inside, PLACEHOLDER) if inside else header.text
+    head = replace_first(header.text, inside, PLACEHOLDER) if inside else header.text
     checksum, not_finite = _digest(head, header, file)
     if checksum != expected:
         raise ValueError(MISMATCH)

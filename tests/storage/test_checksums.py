@@ -12,7 +12,7 @@ from jukebox_cli.storage.checksums import (
     PLACEHOLDER,
     checksum_file_text,
     read_checksum_file,
-    replace_last,
+    replace_first,
     require_intact,
     seal,
     seal_text,
@@ -27,10 +27,10 @@ def test_a_checksum_is_that_of_the_text_with_zeros_in_its_place() -> None:
     require_intact(seal_text(TEXT).encode(), checksum)
 
 
-def test_the_last_placeholder_is_replaced() -> None:
+def test_the_first_placeholder_is_replaced() -> None:
     sealed = seal(f"{PLACEHOLDER} {PLACEHOLDER}".encode(), b"rest")
-    assert sealed.startswith(PLACEHOLDER.encode())
-    require_intact(sealed[:-4], sealed[-68:-4].decode(), b"rest")
+    assert sealed.endswith(f"{PLACEHOLDER}rest".encode())
+    require_intact(sealed[:-4], sealed[:64].decode(), b"rest")
 
 
 @pytest.mark.parametrize("position", [0, 6, 12, 20, 80, -1])
@@ -50,7 +50,7 @@ def test_a_checksum_that_is_not_there_does_not_match(checksum: object) -> None:
 
 def test_texts_of_another_length_are_not_replaced() -> None:
     with pytest.raises(ValueError, match="does not match"):
-        replace_last(b"abc", "b", "xx")
+        replace_first(b"abc", "b", "xx")
 
 
 def test_checksums_of_a_folder_are_read_as_they_were_written(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from jukebox_cli.interfaces.errors import InputWarning
 from jukebox_cli.storage.corpus import Corpus, CorpusConfig
 from support.results import refusal
 
@@ -190,3 +191,14 @@ def test_a_corpus_of_format_1_is_refused(tmp_path: Path) -> None:
     path.write_text("format: 1\nhops: [4, 8]\n")
     message, _ = refusal(lambda: Corpus(tmp_path).config)
     assert message == f"{path}: format 1 cannot be read, only format 2"
+
+
+def test_tokens_without_a_song_are_said(corpus: Corpus) -> None:
+    add(corpus, "a", 2, 1)
+    add(corpus, "b", 3, 2)
+    path = corpus.path / "songs.jsonl"
+    path.write_bytes(path.read_bytes()[:-5])
+    with pytest.warns(InputWarning) as caught:
+        corpus.validate()
+    what = f"{corpus.path}/level-0.bin has tokens of songs that songs.jsonl does not name"
+    assert str(caught[0].message) == f"{what}: tokenize the songs again"

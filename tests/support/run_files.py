@@ -43,7 +43,7 @@ def edit(path: Path, old: str, new: str) -> None:
 
 def without_checksum(text: str) -> str:
     """The text of a YAML or JSON file without its checksum."""
-    return re.sub(r"""^checksum: '\w+'\n|,\s*"checksum": "\w+\"""", "", text, flags=re.MULTILINE)
+    return re.sub(r"""^checksum: '\w+'\n|"checksum": "\w+",\s*""", "", text, flags=re.MULTILINE)
 
 
 def chord(seconds: float, sample_rate: int = 8000, channels: int = 1) -> np.ndarray:
