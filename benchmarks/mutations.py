@@ -11,14 +11,14 @@ import re
 from collections.abc import Callable, Sequence
 
 #: Numbers at the ends of what formats can say, in texts.
-NUMBERS = (
+NUMBERS: tuple[bytes, ...] = (
     *(b"0", b"-1", b"1", b"255", b"256", b"65536", b"2147483648", b"4294967296", b"1e999"),
     *(b"9223372036854775808", b"-9223372036854775809", b"0.5", b"-0.0", b"1e-320", b"NaN"),
     *(b"Infinity", b".inf", b"1" * 30, b"9" * 5000, b"0x10", b"1_000", b"true", b"null", b'""'),
 )
 
 #: The same, in bytes.
-INTEGERS = tuple(
+INTEGERS: tuple[bytes, ...] = tuple(
     (value % 2 ** (8 * size)).to_bytes(size, order)
     for value in (0, 1, -1, 2**7, 2**15, 2**31 - 1, 2**31, 2**62)
     for size in (1, 2, 4, 8)
@@ -26,7 +26,7 @@ INTEGERS = tuple(
 )
 
 #: Words with a meaning in some format.
-WORDS = (
+WORDS: tuple[bytes, ...] = (
     *(b'"', b"'", b"{", b"}", b"[", b"]", b":", b",", b"\n", b"\0", b"\xff", b"\xed\xa0\x80"),
     *(b"&a [*a]", b"!!python/object/apply:os.system [ls]", b"? [1]\n: 2", b"<<: *a", b"%YAML"),
     *(b"[" * 2000, b'{"a":' * 2000, b"../" * 20, b"/etc/passwd", b"[99:99.99]", b"[offset:1e9]"),

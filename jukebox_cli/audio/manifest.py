@@ -24,7 +24,7 @@ from jukebox_cli.config.suggest import did_you_mean, join_names
 from jukebox_cli.config.yaml_files import read_text
 from jukebox_cli.interfaces.conditioner import Song
 from jukebox_cli.interfaces.contract import PluginError, read_values
-from jukebox_cli.interfaces.errors import InputError, InputWarning
+from jukebox_cli.interfaces.errors import InputError, InputWarning, combine_errors
 from jukebox_cli.registry import Registry
 
 In = TypeVar("In")
@@ -113,12 +113,6 @@ def _call_for_each(function: Callable[[In], Out], values: Iterable[In]) -> list[
     if problems:
         raise combine_errors(problems)
     return results
-
-
-def combine_errors(problems: Sequence[InputError]) -> InputError:
-    """Several errors as one: a line for each message, and each hint once."""
-    hints = list(dict.fromkeys(p.hint for p in problems if p.hint))
-    return InputError("\n".join(p.message for p in problems), "; ".join(hints) or None)
 
 
 def _load_source(registry: Registry, source: Path) -> Iterable[Recording]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 #: What to do about a disk, or a share of it, that is full.
@@ -49,6 +50,12 @@ def read_error(path: Path, error: OSError) -> InputError:
     number = error.errno or 0
     reason = os.strerror(number) if number else str(error)
     return InputError(f"can't read {path}: {reason}", READ_HINTS.get(number, "check the path"))
+
+
+def combine_errors(problems: Sequence[InputError]) -> InputError:
+    """Several errors as one: a line for each message, and each hint once."""
+    hints = list(dict.fromkeys(p.hint for p in problems if p.hint))
+    return InputError("\n".join(p.message for p in problems), "; ".join(hints) or None)
 
 
 def is_full_disk(error: Exception) -> bool:

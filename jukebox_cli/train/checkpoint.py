@@ -36,8 +36,14 @@ def save_checkpoint(task: Task, optimizer: torch.optim.Optimizer, model: Model, 
             f"the weights of {task.component} are not finite after step {step}",
             "train with a lower --learning-rate; the last checkpoint was kept",
         )
+    exported = task.export()
+    if not all(tensor.isfinite().all() for tensor in exported.values()):
+        raise InputError(
+            f"the weights of {task.component} are too large for fp16 after step {step}",
+            "train with a lower --learning-rate; the last checkpoint was kept",
+        )
     save_tensors(model.checkpoint(task.component), tensors, {"step": str(step)})
-    save_tensors(model.weights(task.component), task.export())
+    save_tensors(model.weights(task.component), exported)
 
 
 def resume(task: Task, optimizer: torch.optim.Optimizer, model: Model) -> int:

@@ -39,6 +39,10 @@ _STORAGE_DTYPES = {
 }
 
 
+#: That of the largest published checkpoint has 0.3 MB. A compressed one could fill all memory.
+MAX_PICKLE_BYTES = 100_000_000
+
+
 class UnsafePickle(pickle.UnpicklingError):
     """A pickle refers to something that is neither a tensor nor a plain value."""
 
@@ -176,11 +180,16 @@ def _read_archive(path: Path) -> Any:
         entries = {entry.filename.partition("/")[2]: entry for entry in archive.infolist()}
         if "data.pkl" not in entries:
             raise NotACheckpoint
+        if entries["data.pkl"].file_size > MAX_PICKLE_BYTES:
+            raise ValueError(f"its pickle has more than {MAX_PICKLE_BYTES:,} bytes")
         storages = {
             name.removeprefix("data/"): (_data_start(file, entry), entry.file_size)
             for name, entry in entries.items()
             if name.startswith("data/") and entry.compress_type == zipfile.ZIP_STORED
         }
+        size = path.stat().st_size
+        if any(start + length > size for start, length in storages.values()):
+            raise EOFError
         text = archive.read(entries["data.pkl"])
     return _Unpickler(io.BytesIO(text), path, {"": (0, 0), **storages}).load()
 

@@ -33,6 +33,13 @@ def all_tokens(run: Path) -> dict[tuple[int, int], list[int]]:
     }
 
 
+def flip_bit(path: Path) -> None:
+    """Changes the last byte of a file."""
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+
+
 def edit(path: Path, old: str, new: str) -> None:
     """Replaces a text in a YAML or JSON file of the program as a person does, who deletes its
     checksum."""

@@ -197,6 +197,16 @@ def test_weights_that_the_last_update_made_infinite_are_not_saved(
         assert not path.exists()
 
 
+def test_weights_that_fp16_can_not_hold_are_not_saved(make_task: MakeTask, model: Model) -> None:
+    task = make_task(model)
+    with pytest.raises(InputError) as caught:
+        train(task, model, replace(CONFIG, steps=1, learning_rate=1e6))
+    message = f"the weights of {task.component} are too large for fp16 after step 1"
+    assert caught.value.message == message
+    assert caught.value.hint == "train with a lower --learning-rate; the last checkpoint was kept"
+    assert not model.checkpoint(task.component).exists()
+
+
 # evaluation, progress, precision
 
 
