@@ -180,7 +180,7 @@ def test_a_sampler_that_fails_later_leaves_the_tokens_before(
     assert Run(Path("run")).num_tokens(2, 0) == 20
 
 
-def test_a_hook_that_fails_is_reported(
+def test_a_hook_that_fails_is_a_warning_and_the_work_goes_on(
     here: Path, energetic: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from jukebox_plugins import artist, genre
@@ -194,11 +194,10 @@ def test_a_hook_that_fails_is_reported(
     registry = Registry({"artist": artist, "genre": genre, "energy": fake})
     words = ["generate", "--model", str(energetic.path), "--seconds", "0.2", "--out", "run", "-q"]
     result = CliRunner().invoke(build_app(registry), words)
-    assert result.stderr == (
-        "error: plugin 'energy': jukebox_event raised RuntimeError: no network for level\n\n"
-        f"hint: {SWITCH}\n"
-    )
-    assert result.exit_code == 2
+    problem = "warning: plugin 'energy': jukebox_event raised RuntimeError: no network for"
+    warned = result.stderr.splitlines()
+    assert warned == [f"{problem} {kind}; {SWITCH}" for kind in ("level", "sampled", "decoded")]
+    assert result.exit_code == 0
 
 
 # a missing plugin

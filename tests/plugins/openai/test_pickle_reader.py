@@ -119,6 +119,28 @@ def test_a_wrong_checksum_is_an_error(here: Path) -> None:
         read_pickle(here / "bad.pth.tar")
 
 
+def test_a_pickle_that_would_fill_memory_is_not_unpacked(here: Path) -> None:
+    bomb = here / "bad.pth.tar"
+    with (
+        zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("archive/data.pkl", "w", force_zip64=True) as file,
+    ):
+        for _ in range(101):
+            file.write(bytes(1_000_000))
+    assert bomb.stat().st_size < 1_000_000
+    with pytest.raises(InputError, match="its pickle has more than 100,000,000 bytes"):
+        read_pickle(bomb)
+
+
+def test_a_storage_beyond_the_end_of_the_file_is_an_error(here: Path) -> None:
+    data = bytearray(saved())
+    local = data.index(b"archive/data/0")  # in the header before the storage
+    data[local - 2 : local] = (60_000).to_bytes(2, "little")  # the length of its padding
+    (here / "bad.pth.tar").write_bytes(data)
+    with pytest.raises(InputError, match="is damaged: its end is missing"):
+        read_pickle(here / "bad.pth.tar")
+
+
 @pytest.mark.parametrize("zipped", [True, False])
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.99])
 def test_a_truncated_file_is_an_error(
