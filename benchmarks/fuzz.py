@@ -27,12 +27,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
-from fuzz_readers import Reader, readers
+from fuzz_inputs import input_readers
+from fuzz_own_files import own_readers
+from fuzz_reader import Reader
 from mutations import mutate
 
 from jukebox_cli.interfaces.contract import PluginError
 from jukebox_cli.interfaces.errors import InputError
-from jukebox_cli.registry import load_installed
+from jukebox_cli.registry import Registry, load_installed
 
 #: Seconds of computing after which a reader hangs.
 HANG_SECONDS = 5.0
@@ -41,6 +43,11 @@ HANG_SECONDS = 5.0
 GOOD = ("same", "read", "refused")
 #: Read to another result though that must not be, another exception, no end.
 BAD = ("changed", "unexpected", "hang")
+
+
+def readers(registry: Registry) -> dict[str, Reader]:
+    """All readers by name."""
+    return {**own_readers(registry), **input_readers(registry)}
 
 
 class Hang(BaseException):

@@ -12,16 +12,11 @@ from math import prod
 from typing import Any, ClassVar
 
 from jukebox_cli.config.bounds import (
-    MAX_CONTEXT_LENGTH,
-    MAX_DEPTH,
-    MAX_HOP_LENGTH,
-    MAX_LEVELS,
     MAX_RATIO,
-    MAX_SAMPLE_RATE,
-    MAX_WIDTH,
     require_between,
-    require_dilation,
-    require_width,
+    require_codec_bounds,
+    require_conditioner_bounds,
+    require_prior_bounds,
 )
 from jukebox_cli.config.token_grid import TokenGrid
 
@@ -104,19 +99,7 @@ class VQVAEConfig:
             raise ValueError(f"codebook_size must be from 1 to 65536, not {self.codebook_size}")
         if min(self.sample_rate, self.embedding_dim, *self.widths, *self.depths) < 1:
             raise ValueError("sample_rate, embedding_dim, widths and depths must be 1 or more")
-        self._validate_bounds()
-
-    def _validate_bounds(self) -> None:
-        require_between("levels of strides", self.num_levels, 1, MAX_LEVELS)
-        if sum(map(len, self.strides)) > 64 or self.hop_lengths[-1] > MAX_HOP_LENGTH:
-            raise ValueError(f"strides must have a product of at most {MAX_HOP_LENGTH}")
-        require_between("sample_rate", self.sample_rate, 1, MAX_SAMPLE_RATE)
-        require_between("embedding_dim", self.embedding_dim, 1, MAX_WIDTH)
-        for width, depth in zip(self.widths, self.depths, strict=True):
-            require_between("widths", width, 1, MAX_WIDTH)
-            require_between("depths", depth, 1, MAX_DEPTH)
-            require_width("hidden_ratio", width, self.hidden_ratio)
-            require_dilation(self.dilation_growth_rate, self.dilation_cycle, depth)
+        require_codec_bounds(self)
 
 
 @dataclass(frozen=True)
@@ -141,12 +124,7 @@ class UpsamplerConditionerConfig:
     residual_scale: bool = True
 
     def __post_init__(self) -> None:
-        if self.embedding_dim is not None:
-            require_between("embedding_dim", self.embedding_dim, 1, MAX_WIDTH)
-        require_between("width", self.width, 1, MAX_WIDTH)
-        require_between("depth", self.depth, 1, MAX_DEPTH)
-        require_width("hidden_ratio", self.width, self.hidden_ratio)
-        require_dilation(self.dilation_growth_rate, self.dilation_cycle, self.depth)
+        require_conditioner_bounds(self)
 
 
 @dataclass(frozen=True)
@@ -200,17 +178,7 @@ class PriorConfig:
             raise ValueError(f"attention_patterns are {known}, not {got}")
         self._validate_sizes()
         self._validate_additions()
-        self._validate_bounds()
-
-    def _validate_bounds(self) -> None:
-        require_between("context_length", self.context_length, 1, MAX_CONTEXT_LENGTH)
-        require_between("prefix_length", self.prefix_length, 0, MAX_CONTEXT_LENGTH)
-        require_between("width", self.width, 1, MAX_WIDTH)
-        require_between("depth", self.depth, 1, MAX_DEPTH)
-        require_width("attention_ratio", self.width, self.attention_ratio)
-        require_width("mlp_ratio", self.width, self.mlp_ratio)
-        if self.residual_scale_depth is not None:
-            require_between("residual_scale_depth", self.residual_scale_depth, 1, MAX_DEPTH)
+        require_prior_bounds(self)
 
     def _validate_sizes(self) -> None:
         if min(self.context_length, self.width, self.depth, self.heads, self.rows) < 1:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import fuzz
 import pytest
-from fuzz_readers import Reader, readers
+from fuzz_reader import Reader
 from mutations import MUTATIONS, mutate
 
 from jukebox_cli.interfaces.errors import InputError
@@ -27,12 +27,12 @@ NAMES = (
 
 
 def test_every_reader_is_here(registry: Registry) -> None:
-    assert set(NAMES) == set(readers(registry))
+    assert set(NAMES) == set(fuzz.readers(registry))
 
 
 @pytest.mark.parametrize("name", NAMES)
 def test_wrong_files_do_no_harm(name: str, registry: Registry, tmp_path: Path) -> None:
-    outcome = fuzz.fuzz(name, readers(registry)[name], 0, INPUTS, tmp_path)
+    outcome = fuzz.fuzz(name, fuzz.readers(registry)[name], 0, INPUTS, tmp_path)
     assert outcome.problems == []
     assert sum(outcome.counts[kind] for kind in fuzz.GOOD) == INPUTS
 
