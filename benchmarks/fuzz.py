@@ -39,6 +39,9 @@ from jukebox_cli.registry import Registry, load_installed
 #: Seconds of computing after which a reader hangs.
 HANG_SECONDS = 5.0
 
+#: Bytes of a reader's process, with torch and the plugins in it.
+MAX_BYTES = 2 << 30
+
 #: What becomes of an input: read to the same result, read, refused with an InputError.
 GOOD = ("same", "read", "refused")
 #: Read to another result though that must not be, another exception, no end.
@@ -124,7 +127,9 @@ def _time_limit() -> Iterator[None]:
 
 
 def run_here(name: str, first: int, count: int) -> Outcome:
-    """One reader in this process."""
+    """One reader in this process, which may not take more memory than `MAX_BYTES`."""
+    hard_limit = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    resource.setrlimit(resource.RLIMIT_DATA, (MAX_BYTES, hard_limit))
     reader = readers(load_installed(lambda message: None))[name]
     folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
     try:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 import os
 import warnings
@@ -26,6 +25,7 @@ from jukebox_cli.interfaces.conditioner import Song
 from jukebox_cli.interfaces.contract import PluginError, read_values
 from jukebox_cli.interfaces.errors import InputError, InputWarning, combine_errors
 from jukebox_cli.registry import Registry
+from jukebox_cli.storage.documents import json_problem, parse_json_value
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -218,9 +218,9 @@ def _json_rows(text: str) -> Iterator[tuple[int, dict[str, Any] | InputError]]:
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                row = InputError(f"bad JSON: {error.msg}", "correct that line")
+                row = parse_json_value(line)
+            except ValueError as error:
+                row = InputError(f"bad JSON: {json_problem(error)}", "correct that line")
             if not isinstance(row, (dict, InputError)):
                 row = InputError("not a JSON object", 'write {"audio": "song.wav"}')
             yield number, row

@@ -177,8 +177,8 @@ class PriorConfig:
             known, got = ", ".join(ATTENTION_PATTERNS), ", ".join(unknown) or "none"
             raise ValueError(f"attention_patterns are {known}, not {got}")
         self._validate_sizes()
-        self._validate_additions()
         require_prior_bounds(self)
+        self._validate_additions()
 
     def _validate_sizes(self) -> None:
         if min(self.context_length, self.width, self.depth, self.heads, self.rows) < 1:

@@ -89,7 +89,7 @@ def read_json(path: Path) -> dict[str, Any]:
 def parse_json(text: str, path: Path) -> dict[str, Any]:
     """The mapping in the text of the JSON file `path`. Raises InputError if it is damaged."""
     try:
-        data = _parse(text)
+        data = parse_json_value(text)
     except json.JSONDecodeError as error:
         message = f"{path}:{error.lineno}: damaged: {error.msg}"
         raise InputError(message, RESTORE_HINT) from None
@@ -100,7 +100,7 @@ def parse_json(text: str, path: Path) -> dict[str, Any]:
     return data
 
 
-def _parse(text: str | bytes) -> Any:
+def parse_json_value(text: str) -> Any:
     """The value of a JSON text. Raises ValueError if there is none, or one that can't be used: too
     deep, a key that occurs twice in a mapping, a number that is not finite."""
     try:
@@ -111,6 +111,11 @@ def _parse(text: str | bytes) -> Any:
         raise ValueError(f"more than {MAX_DEPTH} lists within each other") from None
     _require_shallow(data)
     return data
+
+
+def json_problem(error: ValueError) -> str:
+    """What is wrong with a text that `parse_json_value` refuses."""
+    return error.msg if isinstance(error, json.JSONDecodeError) else str(error)
 
 
 def _mapping(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
@@ -187,14 +192,14 @@ def read_jsonl_lines(path: Path) -> list[tuple[str, dict[str, Any]]]:
         if is_last and not line:
             break
         try:
-            row = _parse(line)
+            row = parse_json_value(line)
             if not isinstance(row, dict):
                 raise ValueError("not a mapping")
         except ValueError as error:
             if is_last:
                 break
-            reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error)
-            raise InputError(f"{path}:{number}: bad JSON: {reason}", "correct that line") from None
+            what = f"{path}:{number}: bad JSON: {json_problem(error)}"
+            raise InputError(what, "correct that line") from None
         rows.append((line, row))
     return rows
 

@@ -70,6 +70,7 @@ def test_an_impossible_codec_is_refused(fields: dict[str, Any], message: str) ->
     [
         (PriorConfig, {"width": 2**18}, "width must be from 1 to 131072, not 262144"),
         (PriorConfig, {"depth": 5000}, "depth must be from 1 to 4096, not 5000"),
+        (PriorConfig, {"depth": 2**40}, "depth must be from 1 to 4096, not 1.09951e+12"),
         (PriorConfig, {"mlp_ratio": 0.0}, "mlp_ratio must give 1 to 131072 channels, not 0"),
         (PriorConfig, {"attention_ratio": nan}, "attention_ratio must be from 0 to 1024, not nan"),
         (
