@@ -127,9 +127,7 @@ def _time_limit() -> Iterator[None]:
 
 
 def run_here(name: str, first: int, count: int) -> Outcome:
-    """One reader in this process, which may not take more memory than `MAX_BYTES`."""
-    hard_limit = resource.getrlimit(resource.RLIMIT_DATA)[1]
-    resource.setrlimit(resource.RLIMIT_DATA, (MAX_BYTES, hard_limit))
+    """One reader in this process."""
     reader = readers(load_installed(lambda message: None))[name]
     folder = Path(tempfile.mkdtemp(prefix="fuzz-"))
     try:
@@ -138,11 +136,20 @@ def run_here(name: str, first: int, count: int) -> Outcome:
         shutil.rmtree(folder)
 
 
+def _limit_memory() -> None:
+    hard_limit = resource.getrlimit(resource.RLIMIT_DATA)[1]
+    resource.setrlimit(resource.RLIMIT_DATA, (MAX_BYTES, hard_limit))
+
+
 def run_apart(name: str, count: int) -> Outcome:
-    """One reader in a process of its own."""
+    """One reader in a process of its own, which may not take more memory than `MAX_BYTES`."""
     words = ["--reader", name, "--inputs", str(count), "--json"]
     done = subprocess.run(
-        [sys.executable, __file__, *words], stdout=subprocess.PIPE, text=True, check=False
+        [sys.executable, __file__, *words],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+        preexec_fn=_limit_memory,
     )
     if done.returncode:
         problem = f"the interpreter ended with {done.returncode}"

@@ -1,7 +1,7 @@
 """Reading the YAML and JSON files that jukebox writes.
 
-They begin with a checksum of themselves (`storage.checksums`), so that a file that is cut off never
-passes for one without. A person may edit such a file: without its checksum it is read as it is.
+They begin with a checksum of themselves (`storage.checksums`). A person may edit such a file: where
+the checksum is null, it is read as it is. One that is missing was lost with other parts of it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 RESTORE_HINT = "restore it from a copy, or make it again"
-EDITED_HINT = "restore it from a copy; or, if you changed it yourself, delete its 'checksum'"
+EDITED_HINT = "restore it from a copy; or, if you changed it yourself, make its 'checksum' null"
 
 #: Mappings and lists within each other.
 MAX_DEPTH = 64
@@ -52,11 +52,10 @@ def load_own_config(kind: type[T], path: Path, keys: Sequence[str]) -> T:
         raise InputError(f"{path} is damaged: it is empty", RESTORE_HINT)
     data = parse_yaml(text, path, RESTORE_HINT)
     require_format(data.get("format", FORMAT), path)
-    _require_unchanged(data, text, path)
-    config = validate_config(kind, data, path)
     if missing := [key for key in keys if key not in data]:
         raise InputError(f"{path} is damaged: it has no '{missing[0]}'", RESTORE_HINT)
-    return config
+    _require_unchanged(data, text, path)
+    return validate_config(kind, data, path)
 
 
 def read_own_json(path: Path) -> dict[str, Any]:
@@ -74,9 +73,11 @@ def read_own_json(path: Path) -> dict[str, Any]:
 def _require_unchanged(data: dict[str, Any], text: str, path: Path) -> None:
     """Raises InputError if the checksum in a file's mapping is that of another text. Removes it."""
     if "checksum" not in data:
+        raise InputError(f"{path} is damaged: it has no 'checksum'", EDITED_HINT)
+    if (checksum := data.pop("checksum")) is None:
         return
     try:
-        require_intact(text.encode(), data.pop("checksum"))
+        require_intact(text.encode(), checksum)
     except ValueError as error:
         raise InputError(f"{path} was changed or is damaged: {error}", EDITED_HINT) from None
 

@@ -151,7 +151,7 @@ def test_the_hint_of_a_damaged_file_works(place: Path, jukebox: Jukebox) -> None
         ),
         (
             "items/item-00.json",
-            '{"format": 2, "num_samples": 800}',
+            '{"format": 2, "checksum": null, "num_samples": 800}',
             "run/items/item-00.json is damaged: segments: Field required",
             "restore it from a copy, or make the run again",
         ),

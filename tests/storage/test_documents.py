@@ -122,7 +122,7 @@ def test_a_config_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert config_text(SongPreset(seed=3)) != config_text(SongPreset(seed=4))
 
 
-def test_a_config_that_was_changed_is_refused_unless_its_checksum_is_deleted(
+def test_a_config_that_was_changed_is_refused_unless_its_checksum_is_null(
     tmp_path: Path,
 ) -> None:
     path = tmp_path / "run.yaml"
@@ -131,10 +131,13 @@ def test_a_config_that_was_changed_is_refused_unless_its_checksum_is_deleted(
     message = f"{path} was changed or is damaged: its checksum does not match"
     assert refusal(load_own_config, SongPreset, path, []) == (message, EDITED_HINT)
     path.write_text(text.partition("\n")[2])
+    message = f"{path} is damaged: it has no 'checksum'"
+    assert refusal(load_own_config, SongPreset, path, []) == (message, EDITED_HINT)
+    path.write_text(f"checksum: null\n{text.partition(chr(10))[2]}")
     assert load_own_config(SongPreset, path, []) == SongPreset(seed=4)
 
 
-def test_json_that_was_changed_is_refused_unless_its_checksum_is_deleted(tmp_path: Path) -> None:
+def test_json_that_was_changed_is_refused_unless_its_checksum_is_null(tmp_path: Path) -> None:
     path = tmp_path / "item.json"
     text = json_text({"format": 2, "a": 1, "b": "0" * 64}, indent=1)
     path.write_text(text)
@@ -143,10 +146,13 @@ def test_json_that_was_changed_is_refused_unless_its_checksum_is_deleted(tmp_pat
     message = f"{path} was changed or is damaged: its checksum does not match"
     assert refusal(read_own_json, path) == (message, EDITED_HINT)
     path.write_text('{"format": 2, "a": 2}')
+    message = f"{path} is damaged: it has no 'checksum'"
+    assert refusal(read_own_json, path) == (message, EDITED_HINT)
+    path.write_text('{"format": 2, "a": 2, "checksum": null}')
     assert read_own_json(path) == {"a": 2}
 
 
-@pytest.mark.parametrize("checksum", ["3", '"abc"', "null", "[]"])
+@pytest.mark.parametrize("checksum", ["3", '"abc"', "false", "[]"])
 def test_a_checksum_that_is_none_is_refused(checksum: str, tmp_path: Path) -> None:
     path = tmp_path / "item.json"
     path.write_text(f'{{"format": 2, "checksum": {checksum}}}')

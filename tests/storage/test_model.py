@@ -63,9 +63,9 @@ def test_an_unknown_model_is_an_error(
     assert refusal(find_model, "music") == (message, "see `jukebox model list`")
 
 
-@pytest.mark.parametrize("text", ['{"format": 2}', '{"format": 2, "conditioners": 3}'])
+@pytest.mark.parametrize("text", ['{"checksum": null}', '{"checksum": null, "conditioners": 3}'])
 def test_a_damaged_file_of_conditioners_is_an_error(text: str, tmp_path: Path) -> None:
-    (tmp_path / "prior-2.json").write_text(text)
+    (tmp_path / "prior-2.json").write_text(text.replace("{", '{"format": 2, '))
     message, hint = refusal(Model(tmp_path).fitted_conditioners, 2)
     assert message.startswith(f"{tmp_path}/prior-2.json is damaged: ")
     assert hint == "restore it from a copy, or make it again"

@@ -41,16 +41,17 @@ def flip_bit(path: Path) -> None:
 
 
 def edit(path: Path, old: str, new: str) -> None:
-    """Replaces a text in a YAML or JSON file of the program as a person does, who deletes its
-    checksum."""
+    """Replaces a text in a YAML or JSON file of the program as a person does, who makes its
+    checksum null."""
     text = path.read_text(encoding="utf-8")
     assert old in text, f"{old} is not in {path}"
     path.write_text(without_checksum(text).replace(old, new), encoding="utf-8")
 
 
 def without_checksum(text: str) -> str:
-    """The text of a YAML or JSON file without its checksum."""
-    return re.sub(r"""^checksum: '\w+'\n|"checksum": "\w+",\s*""", "", text, flags=re.MULTILINE)
+    """The text of a YAML or JSON file with null for its checksum."""
+    text = re.sub(r"^checksum: '\w+'", "checksum: null", text, flags=re.MULTILINE)
+    return re.sub(r'"checksum": "\w+"', '"checksum": null', text)
 
 
 def chord(seconds: float, sample_rate: int = 8000, channels: int = 1) -> np.ndarray:

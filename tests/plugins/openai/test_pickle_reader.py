@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import pickle
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -130,6 +131,15 @@ def test_a_pickle_that_would_fill_memory_is_not_unpacked(here: Path) -> None:
     assert bomb.stat().st_size < 1_000_000
     with pytest.raises(InputError, match="its pickle has more than 100,000,000 bytes"):
         read_pickle(bomb)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_pickle_that_numbers_objects_without_bound_is_not_read(zipped: bool, here: Path) -> None:
+    text = b"\x80\x02}r\xff\xff\xff\x7f."  # LONG_BINPUT 2147483647
+    magic = pickle.dumps(0x1950A86A20F9469CFC6C, 2)
+    (here / "bad.pth.tar").write_bytes(zip_of(text) if zipped else magic + text)
+    with pytest.raises(InputError, match="its pickle has more than 1,000,000 objects"):
+        read_pickle(here / "bad.pth.tar")
 
 
 def test_a_storage_beyond_the_end_of_the_file_is_an_error(here: Path) -> None:
