@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+    from jukebox_cli.model.codec import Codec
     from jukebox_cli.model.conditioning import Conditioning
     from jukebox_cli.model.prior import Prior
-    from jukebox_cli.model.vqvae import VQVAE
     from jukebox_cli.registry import Registry
 
 __all__ = [
@@ -44,9 +44,9 @@ __all__ = [
     "builtin_model_names",
     "find_model",
     "iterate_windows",
+    "load_codec",
     "load_conditioners",
     "load_prior",
-    "load_vqvae",
     "pick_device",
     "prior_shape",
     "tensor_shapes",
@@ -80,14 +80,14 @@ def pick_device(name: str) -> torch.device:
     return pick_device(name)
 
 
-def load_vqvae(model: Model, device: torch.device) -> VQVAE:
+def load_codec(model: Model, device: torch.device) -> Codec:
     """The autoencoders of all levels in fp32, for `jukebox_cli.api.audio.decode_tokens`.
 
     :raises InputError: if their weights are missing, damaged or of another model.
     """
-    from jukebox_cli.model.loader import load_vqvae
+    from jukebox_cli.engine.loader import load_codec
 
-    return load_vqvae(model, device)
+    return load_codec(model, device)
 
 
 def load_prior(model: Model, level: int, registry: Registry, device: torch.device) -> Prior:

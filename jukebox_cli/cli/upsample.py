@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from jukebox_cli.cli.job import complete_job, prepare_job
+from jukebox_cli.cli.job import begin_job, complete_job, prepare_job
 from jukebox_cli.cli.option_groups import with_option_groups
 from jukebox_cli.cli.options import (
     ComputeOptions,
@@ -36,4 +36,5 @@ def upsample(
     from jukebox_cli.sampling.run_setup import reopen_job
 
     job = reopen_job(run, ctx.obj, only, model)
-    complete_job(prepare_job(job, compute, result, output), result, output)
+    job = prepare_job(job, compute, result, output)
+    complete_job(begin_job(job, result, lambda job: None), result, output)

@@ -164,8 +164,8 @@ def prime_with_recording(job: Job, path: Path) -> None:
     Nothing after the prompt's samples is encoded: the last tokens would depend on it, and the run
     does not record how much there was.
     """
+    from jukebox_cli.engine.loader import load_codec
     from jukebox_cli.model.devices import pick_device
-    from jukebox_cli.model.loader import load_vqvae
     from jukebox_cli.sampling.tokenize import encode_file
 
     items = [item for item in job.items if not _is_primed(job, item)]
@@ -174,8 +174,8 @@ def prime_with_recording(job: Job, path: Path) -> None:
     prompt = job.specs[items[0]].prompt
     assert prompt is not None
     seconds = prompt.num_samples / job.config.sample_rate
-    vqvae = load_vqvae(job.model, pick_device(job.device))
-    tokens, num_samples = encode_file(vqvae, path, seconds=seconds)
+    codec = load_codec(job.model, pick_device(job.device), job.engine)
+    tokens, num_samples = encode_file(codec, path, seconds=seconds)
     if len(tokens[0]) < job.grid.num_tokens(0, prompt.num_samples):
         found = num_samples / job.config.sample_rate
         raise InputError(

@@ -13,11 +13,11 @@ from jukebox_cli.sampling.job import Advance, Job
 from jukebox_cli.sampling.stages import decode_stage
 
 if TYPE_CHECKING:
-    from jukebox_cli.model.vqvae import VQVAE
+    from jukebox_cli.model.codec import Codec
 
-#: One thread decodes mini forty times as fast as it is played. More only wait for each other where
-#: the cores are busy, and would round differently.
-DECODER_THREADS = 1
+#: Threads of torch. One decodes mini forty times as fast as it is played; more only wait for each
+#: other where the cores are busy, and would round differently.
+TORCH_THREADS = 1
 
 #: Takes a block of 16-bit samples (N,) int16, mono.
 Play = Callable[[np.ndarray], None]
@@ -37,7 +37,6 @@ def decode_items(job: Job, level: int = 0, suffix: str = "wav") -> list[str]:
             )
     if missing:
         _decode(job, missing, level, suffix)
-        job.log_event("decoded", level=level, items=missing, format=suffix)
     return [str(job.run.audio_file(item, level, suffix)) for item in job.items]
 
 
@@ -46,14 +45,15 @@ def _decode(job: Job, items: Sequence[int], level: int, suffix: str) -> None:
     from jukebox_cli.engine.loader import torch_threads
     from jukebox_cli.model import codec
 
-    vqvae, advance = _load_decoder(job, items, level)
+    decoder, advance = _load_decoder(job, items, level)
     for item in items:
         tokens = job.run.read_tokens(level, item)
         assert tokens is not None
-        blocks = codec.decode(vqvae, level, tokens, job.num_samples(item))
+        blocks = codec.decode(decoder, level, tokens, job.num_samples(item))
         path = job.run.audio_file(item, level, suffix)
-        with torch_threads(DECODER_THREADS):
-            write_audio(path, _with_progress(blocks, advance), vqvae.config.sample_rate)
+        with torch_threads(TORCH_THREADS):
+            write_audio(path, _with_progress(blocks, advance), decoder.config.sample_rate)
+    _log_decoded(job, decoder, level, items, suffix)
 
 
 def decode_live(job: Job, play: Play, finish: Callable[[], None]) -> None:
@@ -65,21 +65,21 @@ def decode_live(job: Job, play: Play, finish: Callable[[], None]) -> None:
     """
     from jukebox_cli.audio.io import write_audio
     from jukebox_cli.engine.loader import torch_threads
-    from jukebox_cli.model import codec
 
     (item,), live = job.items, job.live_tokens
     assert live
-    vqvae, advance = _load_decoder(job, job.items, 0)
+    # one thread: the others sample
+    decoder, advance = _load_decoder(job, job.items, 0, num_threads=1)
 
     def wait_for(count: int) -> np.ndarray:
         return live.wait_for(0, item, count)
 
     num_tokens, num_samples = job.num_tokens(0, item), job.num_samples(item)
-    blocks = codec.decode_stream(vqvae, 0, num_tokens, wait_for, num_samples)
+    blocks = decoder.decode_stream(0, num_tokens, wait_for, num_samples)
     played = _played(_with_progress(blocks, advance), play, finish)
-    with torch_threads(DECODER_THREADS):
-        write_audio(job.run.audio_file(item), played, vqvae.config.sample_rate)
-    job.log_event("decoded", level=0, items=[item], format="wav")
+    with torch_threads(TORCH_THREADS):
+        write_audio(job.run.audio_file(item), played, decoder.config.sample_rate)
+    _log_decoded(job, decoder, 0, [item], "wav")
 
 
 def play_audio_file(path: Path, play: Play) -> None:
@@ -91,14 +91,20 @@ def play_audio_file(path: Path, play: Play) -> None:
             play(block)
 
 
-def _load_decoder(job: Job, items: Sequence[int], level: int) -> tuple[VQVAE, Advance]:
+def _load_decoder(
+    job: Job, items: Sequence[int], level: int, num_threads: int | None = None
+) -> tuple[Codec, Advance]:
     """The codec, and the progress bar of decoding items."""
+    from jukebox_cli.engine.loader import load_codec
     from jukebox_cli.model.devices import pick_device
-    from jukebox_cli.model.loader import load_vqvae
 
-    vqvae = load_vqvae(job.model, pick_device(job.device))
+    decoder = load_codec(job.model, pick_device(job.device), job.engine, num_threads)
     total = sum(job.num_samples(item) for item in items)
-    return vqvae, job.progress(decode_stage(level), 0, total)
+    return decoder, job.progress(decode_stage(level), 0, total)
+
+
+def _log_decoded(job: Job, decoder: Codec, level: int, items: Sequence[int], suffix: str) -> None:
+    job.log_event("decoded", level=level, items=items, format=suffix, engine=decoder.engine)
 
 
 def _with_progress(blocks: Iterator[np.ndarray], advance: Advance) -> Iterator[np.ndarray]:

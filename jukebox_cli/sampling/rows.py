@@ -31,6 +31,11 @@ class Row(NamedTuple):
     write: WriteTokens
     publish: PublishTokens | None  # if other threads wait for the tokens
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether all its tokens are known."""
+        return self.partial.num_done >= len(self.partial.tokens)
+
 
 def make_row(
     part: SegmentWindows,
@@ -61,6 +66,8 @@ def sample_rows(
 ) -> None:
     """Samples what rows of one length lack of some windows, and writes them now and then, also when
     it is interrupted."""
+    if not rows:
+        return
     from jukebox_cli.sampling.sampler import ProgressCallbacks, sample_windows
 
     save = _make_save(rows, sampler.prior)

@@ -196,9 +196,17 @@ class Run:
             for path in folder.glob(slice_files_pattern(item)):
                 path.unlink()
 
-    def slice_files(self, level: int, item: int, segment: int) -> SliceFiles:
-        """The files of an item's slices at a level while they are sampled."""
-        return SliceFiles(self.token_file(level, item).parent, level, item, segment)
+    def slice_files(
+        self, level: int, item: int, segment: int, origin: str | None = None
+    ) -> SliceFiles:
+        """The files of an item's slices at a level while they are sampled; `origin` as for
+        `SliceFiles`."""
+        return SliceFiles(self.token_file(level, item).parent, level, item, segment, origin)
+
+    @property
+    def claims_folder(self) -> Path:
+        """What commands that share the work on the run say to each other."""
+        return self.path / "claims"
 
     def delete_items(self) -> None:
         """Deletes the files and tokens of all items: what an interrupted command left behind."""

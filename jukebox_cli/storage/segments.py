@@ -85,8 +85,8 @@ class SlicePlan:
 class Segment:
     """A stretch of an item, from `first_sample` to the next segment or the end of the item.
 
-    `sampling`, `hop_fraction`, `prior_fingerprints`, `compute` and `slices` have one entry per
-    level, level 0 first.
+    `sampling`, `hop_fraction`, `prior_fingerprints`, `compute`, `slices` and `shared` have one
+    entry per level, level 0 first.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -101,6 +101,9 @@ class Segment:
     compute: tuple[ComputeSettings | None, ...] = ()
     #: the slices that each level is sampled in; None where it is sampled from beginning to end
     slices: tuple[SlicePlan | None, ...] = ()
+    #: whether several commands share the work on each level: then `compute` and `slices` stay as
+    #: they are even before the level is begun, so that all sample the same
+    shared: tuple[bool, ...] = ()
     parent: Parent | None = None
     prompt: Prompt | None = None
 
@@ -110,7 +113,7 @@ class Segment:
         if not len(self.sampling) == len(self.hop_fraction) == len(self.prior_fingerprints):
             fields = "sampling, hop_fraction and prior_fingerprints"
             raise ValueError(f"{fields} must have one entry for each level")
-        for name in ("compute", "slices"):
+        for name in ("compute", "slices", "shared"):
             if getattr(self, name) and len(getattr(self, name)) != len(self.sampling):
                 raise ValueError(f"{name} must have one entry for each level")
         if not all(0 < fraction <= 1 for fraction in self.hop_fraction):
@@ -141,6 +144,16 @@ class Segment:
         slices = list(self.slices or [None] * len(self.sampling))
         slices[level] = plan
         return replace(self, slices=tuple(slices) if any(slices) else ())
+
+    def is_shared(self, level: int) -> bool:
+        """Whether several commands share the work on a level."""
+        return bool(self.shared) and self.shared[level]
+
+    def with_shared_level(self, level: int) -> Segment:
+        """A copy in which several commands share the work on a level."""
+        shared = list(self.shared or [False] * len(self.sampling))
+        shared[level] = True
+        return replace(self, shared=tuple(shared))
 
 
 @dataclass(frozen=True)
@@ -192,6 +205,7 @@ class ItemSpec:
         added = replace(
             self.segments[-1],
             **{"parent": None, "prompt": None, "compute": (), "slices": (), **changes},
+            shared=(),
             first_sample=self.num_samples,
         )
         return ItemSpec(num_samples, (*self.segments, added))

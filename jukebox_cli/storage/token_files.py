@@ -27,21 +27,18 @@ MAX_VOCAB_SIZE = 1 << 16
 
 
 def write_token_file(
-    path: Path, level: int, tokens: np.ndarray, codec: VQVAEConfig, vocab_size: int | None = None
+    path: Path,
+    level: int,
+    tokens: np.ndarray,
+    codec: VQVAEConfig,
+    vocab_size: int | None = None,
+    origin: str | None = None,
 ) -> None:
     """Replaces a file of tokens (T,) atomically. The same tokens are the same bytes.
 
     vocab_size: how many tokens there can be, if that is more than the codec has codes.
+    origin: hash of what the tokens follow from, as `read_token_file` can require it.
     """
-    content = token_file_content(level, tokens, codec, vocab_size)
-    with atomic_write(path) as part:
-        part.write_bytes(content)
-
-
-def token_file_content(
-    level: int, tokens: np.ndarray, codec: VQVAEConfig, vocab_size: int | None = None
-) -> bytes:
-    """The bytes of a file of tokens (T,), as `write_token_file` writes them."""
     data = tokens.astype("<u2").tobytes()
     metadata = {
         "checksum": PLACEHOLDER,
@@ -50,20 +47,26 @@ def token_file_content(
         "hop_length": str(codec.hop_lengths[level]),
         "sample_rate": str(codec.sample_rate),
         "vocab_size": str(vocab_size or codec.codebook_size),
+        **({"origin": origin} if origin else {}),
     }
     entry = {"dtype": "U16", "shape": [len(tokens)], "data_offsets": [0, len(data)]}
-    return seal(header_bytes({METADATA: metadata, "tokens": entry}), data)
+    content = seal(header_bytes({METADATA: metadata, "tokens": entry}), data)
+    with atomic_write(path) as part:
+        part.write_bytes(content)
 
 
-def read_token_file(path: Path, level: int, hint: str) -> np.ndarray:
+def read_token_file(path: Path, level: int, hint: str, origin: str | None = None) -> np.ndarray:
     """The tokens in a file of a level: int64 (T,).
 
     Raises InputError, with `hint` on what to do about it, if the file is damaged, its checksum does
-    not match or it is of another level; FileNotFoundError if there is no file.
+    not match, or it is of another level or not of `origin`; FileNotFoundError if there is no file.
     """
     tokens, metadata = _read(path, hint)
     if metadata.get("level") != str(level):
         what = f"{path} has the tokens of level {metadata.get('level')}, not of level {level}"
+        raise InputError(what, hint)
+    if origin and metadata.get("origin") != origin:
+        what = f"{path} was sampled from another request, with other weights or in other slices"
         raise InputError(what, hint)
     return tokens
 

@@ -10,12 +10,14 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from jukebox_cli.engine import loader
+from jukebox_cli.engine import library, loader
 from jukebox_cli.engine.engines import TorchEngine
-from jukebox_cli.engine.loader import available_cores, load_engine, torch_threads
+from jukebox_cli.engine.loader import available_cores, load_codec, load_engine, torch_threads
 from jukebox_cli.engine.native import NativeEngine, NativeWindow
+from jukebox_cli.engine.native_codec import NativeCodec
 from jukebox_cli.interfaces.conditioner import Window
 from jukebox_cli.model import loader as model_loader
+from jukebox_cli.model.codec import TorchCodec
 from jukebox_cli.model.condition_inputs import encode_window, load_conditioners, prior_shape
 from jukebox_cli.model.conditioning import Conditioning, arrays_to_device
 from jukebox_cli.model.loader import load_prior
@@ -149,6 +151,29 @@ def test_weights_that_are_missing_or_do_not_fit_are_an_error(
     message, hint = refusal(load_engine, model, 0, registry, CPU, settings)
     assert message.startswith("the weights of model 'tiny' do not fit: ")
     assert hint == "its config.yaml and its weights are not of one model"
+
+
+@needs_native_engine
+def test_the_codec_gets_the_engine_and_threads(
+    tiny: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loader, "available_cores", lambda: 3)
+    codec = load_codec(tiny, CPU, "native")
+    assert isinstance(codec, NativeCodec)
+    assert (codec.engine, codec.device, codec.num_threads) == ("native", CPU, 3)
+    codec = load_codec(tiny, CPU, "auto", 2)
+    assert isinstance(codec, NativeCodec) == library.has_fast_kernels()
+    assert not isinstance(codec, NativeCodec) or codec.num_threads == 2
+    codec = load_codec(tiny, CPU, "torch")
+    assert isinstance(codec, TorchCodec)
+    assert (codec.engine, codec.device) == ("torch", CPU)
+
+
+@pytest.mark.usefixtures("no_native_engine")
+def test_without_the_native_engine_torch_computes_the_codec(tiny: Model) -> None:
+    assert isinstance(load_codec(tiny, CPU), TorchCodec)
+    message, _ = refusal(load_codec, tiny, CPU, "native")
+    assert message == "the native engine is not installed"
 
 
 def test_threads_are_given_back() -> None:

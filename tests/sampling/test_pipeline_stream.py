@@ -12,6 +12,7 @@ import pytest
 import soundfile
 import torch
 
+from jukebox_cli.engine import native_codec
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.model import codec, loader
 from jukebox_cli.registry import Registry
@@ -32,6 +33,7 @@ CHUNK = 256
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(codec, "decoder_chunk", lambda *_: CHUNK)
+    monkeypatch.setattr(native_codec, "BLOCK_SAMPLES", CHUNK)
 
 
 @pytest.fixture

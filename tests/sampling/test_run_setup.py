@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from jukebox_cli.audio.manifest import Recording
-from jukebox_cli.model.loader import load_vqvae
+from jukebox_cli.engine.loader import load_codec
 from jukebox_cli.registry import Registry
 from jukebox_cli.sampling.job import Job
 from jukebox_cli.sampling.request import Request
@@ -252,9 +253,9 @@ def test_a_run_of_other_recordings_is_refused(
     sounds = [write_chord(tmp_path / f"{name}.wav", 0.1) for name in "ab"]
     write_chord(sounds[1], 0.11)
     recordings = [Recording(sound, {"genre": ["rock"]}) for sound in sounds]
-    run, vqvae = Run(tmp_path / "run"), load_vqvae(tiny, "cpu")  # type: ignore[arg-type]
+    run, codec = Run(tmp_path / "run"), load_codec(tiny, torch.device("cpu"))
     config = recording_run_config(run, tiny, registry, recordings)
-    to_run(recordings, tiny, vqvae, run, config)
+    to_run(recordings, tiny, codec, run, config)
     assert recording_run_config(run, tiny, registry, recordings) == config
     for others in (recordings[:1], recordings[::-1], [Recording(sound, {}) for sound in sounds]):
         message, hint = refusal(recording_run_config, run, tiny, registry, others)

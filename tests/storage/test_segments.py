@@ -89,6 +89,10 @@ Damage = Callable[[dict[str, Any]], object]
             "each level",
         ),
         (
+            lambda data: data["segments"][0].update(shared=[True]),
+            "segments.0: shared must have one entry for each level",
+        ),
+        (
             lambda data: data["segments"][0].update(conditions=[]),
             "segments.0.conditions: Input should be an object",
         ),
@@ -150,3 +154,10 @@ def test_a_truncated_file_is_damaged(path: Path) -> None:
     path.write_text('{"format": 2,\n "num')
     message, _ = refusal(read_item_spec, path)
     assert message == f"{path}:2: damaged: Unterminated string starting at"
+
+
+def test_a_level_is_shared_until_the_segment_is_extended() -> None:
+    shared = FIRST.with_shared_level(1)
+    assert (shared.shared, shared.is_shared(0), shared.is_shared(1)) == ((False, True), False, True)
+    assert not FIRST.is_shared(1)
+    assert ItemSpec(60, (shared,)).extended(100).segments[1].shared == ()

@@ -168,3 +168,13 @@ def test_a_file_of_format_1_is_refused(path: Path) -> None:
 def test_a_missing_file_raises_file_not_found(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         read_token_file(tmp_path / "x.safetensors", 1, HINT)
+
+
+def test_a_file_of_another_origin_is_refused(path: Path) -> None:
+    write_token_file(path, 1, np.arange(5), CODEC, origin="abc")
+    assert read_token_file(path, 1, HINT, "abc").tolist() == [0, 1, 2, 3, 4]
+    assert read_token_file(path, 1, HINT).tolist() == [0, 1, 2, 3, 4]
+    what = "was sampled from another request, with other weights or in other slices"
+    assert refusal(read_token_file, path, 1, HINT, "abd") == (f"{path} {what}", HINT)
+    write_token_file(path, 1, np.arange(5), CODEC)
+    assert refusal(read_token_file, path, 1, HINT, "abd") == (f"{path} {what}", HINT)
