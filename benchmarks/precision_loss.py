@@ -38,7 +38,8 @@ from jukebox_cli.model.loader import load_prior
 from jukebox_cli.model.prior import Prior
 from jukebox_cli.registry import Registry, load_installed
 from jukebox_cli.sampling import tokenize
-from jukebox_cli.storage.corpus import Corpus, CorpusSong
+from jukebox_cli.storage.corpus import Corpus
+from jukebox_cli.storage.corpus_songs import CorpusSong
 from jukebox_cli.storage.model import Model, find_model
 
 CPU = torch.device("cpu")

@@ -31,7 +31,7 @@ from jukebox_cli.sampling.sampler import (
     WindowSampler,
 )
 from jukebox_cli.sampling.windows import TokenWindow
-from jukebox_cli.storage.files import read_jsonl
+from jukebox_cli.storage.documents import read_jsonl
 from jukebox_cli.storage.model import Model
 from jukebox_cli.train.crops import Crops
 from jukebox_cli.train.prior import prepare_prior_task

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jukebox_cli.audio.manifest import read_conditions
-from jukebox_cli.config.yaml_files import dump_yaml
 from jukebox_cli.interfaces.command_options import option_flag
 from jukebox_cli.interfaces.errors import InputError, InputWarning
 from jukebox_cli.model.condition_inputs import load_conditioners, require_used_conditions
@@ -33,6 +32,7 @@ from jukebox_cli.sampling.run_setup import (
     require_agreement,
     require_same_run,
 )
+from jukebox_cli.storage.documents import config_text
 from jukebox_cli.storage.intents import Intent
 from jukebox_cli.storage.model import Model
 from jukebox_cli.storage.run import Run
@@ -134,7 +134,7 @@ def _extension_intent(job: Job, more: Job, specs: Mapping[int, ItemSpec], until:
     seconds = [round(spec.num_samples / more.config.sample_rate, 3) for spec in specs.values()]
     event = {"kind": "continue", "items": list(specs), "seconds": seconds}
     source = "." if more.run is job.run else relative_path(job.run.path, more.run.path)
-    return Intent("continue", until, dump_yaml(more.config), dict(specs), source, event=event)
+    return Intent("continue", until, config_text(more.config), dict(specs), source, event=event)
 
 
 def _warn_of_removed_conditions(job: Job, options: Mapping[str, Any]) -> None:
@@ -218,7 +218,7 @@ def prime_with_recording(job: Job, path: Path, until: str = "audio") -> None:
         )
     event = {"kind": "primed", "audio": path.name, "seconds": round(seconds, 3)}
     specs, audio = {item: job.specs[item] for item in items}, str(path.resolve())
-    intent = Intent("continue", until, dump_yaml(job.config), specs, audio=audio, event=event)
+    intent = Intent("continue", until, config_text(job.config), specs, audio=audio, event=event)
     with job.run.lock():
         require_agreement(job)
         intent = interrupted_intent(job.run, specs) or intent

@@ -10,7 +10,7 @@ from pathlib import Path
 from jukebox_cli.registry import Registry
 from jukebox_cli.sampling.job import Job
 from jukebox_cli.sampling.run_setup import record_intent, reopen_job
-from jukebox_cli.storage.files import read_jsonl
+from jukebox_cli.storage.documents import read_jsonl
 from jukebox_cli.storage.intents import Intent
 from jukebox_cli.storage.run import Run
 from jukebox_cli.storage.segments import ItemSpec

@@ -9,12 +9,12 @@ from typing import Any
 
 from jukebox_cli import __version__
 from jukebox_cli.audio.manifest import Recording
-from jukebox_cli.config.yaml_files import dump_yaml
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.registry import Registry
 from jukebox_cli.sampling.items import parse_number_list
 from jukebox_cli.sampling.job import Job
 from jukebox_cli.sampling.request import Request, resolve_sampling
+from jukebox_cli.storage.documents import RESTORE_HINT, config_text
 from jukebox_cli.storage.files import write_text
 from jukebox_cli.storage.intents import Intent
 from jukebox_cli.storage.model import Model, builtin_models, find_model
@@ -140,6 +140,10 @@ def _find_model_of(run: Run, name: str | None) -> Model:
             f"{run.path} is a run of another model than '{model.name}'",
             "name the folder of the model it was made with: --model",
         )
+    num_levels = model.config.vqvae.num_levels
+    if len(config.sampling) != num_levels:
+        what = f"{run.path}/run.yaml is damaged: it is of {len(config.sampling)} levels"
+        raise InputError(f"{what}, its model of {num_levels}", RESTORE_HINT)
     return model
 
 
@@ -156,7 +160,7 @@ def create_run(job: Job, until: str = "audio") -> None:
         if all(map(run.has_item, job.items)):
             return
         specs = {item: job.specs[item] for item in job.items}
-        record_intent(run, Intent("generate", until, dump_yaml(job.config), specs))
+        record_intent(run, Intent("generate", until, config_text(job.config), specs))
         for item in job.items:
             if not run.has_item(item):
                 run.delete_tokens(item)  # of an interrupted command, maybe of another request

@@ -65,6 +65,13 @@ def make_folder(path: Path) -> None:
     sync_folder(path.parent)
 
 
+def delete_file(path: Path) -> None:
+    """Removes a file, if it is there, so that it does not come back."""
+    if path.exists():
+        path.unlink(missing_ok=True)
+        sync_folder(path.parent)
+
+
 def move(part: Path, path: Path) -> None:
     """Moves a file that is complete to its place, in the same folder, so that it lasts."""
     part.chmod(0o666 & ~_umask())  # some writers make files that only their owner may read

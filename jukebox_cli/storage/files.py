@@ -1,4 +1,4 @@
-"""Atomic writes, JSON files, and disk errors as InputErrors.
+"""Atomic writes, and disk errors as InputErrors.
 
 Every file is written beside its place and moved there, so a reader never sees half a file.
 """
@@ -6,17 +6,13 @@ Every file is written beside its place and moved there, so a reader never sees h
 from __future__ import annotations
 
 import errno
-import json
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from mmap import ACCESS_READ, mmap
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
-from jukebox_cli.config.schema import FORMAT, FormatError
-from jukebox_cli.config.yaml_files import read_text, read_yaml, validate_config
 from jukebox_cli.interfaces.errors import FULL_DISK_HINT, InputError
 from jukebox_cli.storage.durable import (
     make_folder,
@@ -28,8 +24,6 @@ from jukebox_cli.storage.durable import (
 )
 
 T = TypeVar("T")
-
-RESTORE_HINT = "restore it from a copy, or make it again"
 
 AGAIN = "run the same command again to resume"
 
@@ -133,101 +127,6 @@ def _move_unless_there(part: Path, path: Path) -> bool:
             return False
         os.replace(part, path)
     return True
-
-
-def load_own_config(kind: type[T], path: Path, keys: Sequence[str]) -> T:
-    """The config in a YAML file that this program wrote.
-
-    Raises InputError for a file that is damaged, such as empty or without one of `keys`, of another
-    format, or with unknown keys or bad values.
-    """
-    if not read_text(path).strip():
-        raise InputError(f"{path} is damaged: it is empty", RESTORE_HINT)
-    data = read_yaml(path, RESTORE_HINT)
-    require_format(data.get("format", FORMAT), path)
-    config = validate_config(kind, data, path)
-    if missing := [key for key in keys if key not in data]:
-        raise InputError(f"{path} is damaged: it has no '{missing[0]}'", RESTORE_HINT)
-    return config
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """The mapping in a JSON file. Raises InputError if the file is missing or damaged."""
-    return parse_json(read_text(path), path)
-
-
-def parse_json(text: str, path: Path) -> dict[str, Any]:
-    """The mapping in the text of the JSON file `path`. Raises InputError if it is damaged."""
-    try:
-        data = json.loads(text)
-    except json.JSONDecodeError as error:
-        message = f"{path}:{error.lineno}: damaged: {error.msg}"
-        raise InputError(message, RESTORE_HINT) from None
-    if not isinstance(data, dict):
-        raise InputError(f"{path}: damaged: not a mapping", "restore it from a copy")
-    return data
-
-
-def require_format(found: object, path: Path) -> None:
-    """Raises InputError if `found`, the format that `path` names, is not the one written here."""
-    number = int(text) if (text := str(found)).isdecimal() else None
-    if number is None:
-        raise InputError(f"{path} names no format", RESTORE_HINT)
-    if number != FORMAT:
-        error = FormatError(number)
-        raise InputError(f"{path}: {error}", error.hint)
-
-
-@contextmanager
-def corruption_errors(path: Path) -> Iterator[None]:
-    """Raises InputError for errors that a damaged file causes where its content is used."""
-    try:
-        yield
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        message = f"{path} is damaged: {type(error).__name__}: {error}"
-        raise InputError(message, RESTORE_HINT) from None
-
-
-def read_jsonl(path: Path) -> list[dict[str, Any]]:
-    """The rows of a .jsonl file, without a last line that was cut off while it was written.
-
-    Raises InputError for any other line that is no JSON.
-    """
-    rows = []
-    lines = read_text(path).removesuffix("\n").split("\n") if path.stat().st_size else []
-    for number, line in enumerate(lines, 1):
-        try:
-            rows.append(json.loads(line))
-        except json.JSONDecodeError as error:
-            if number == len(lines):
-                break
-            raise InputError(
-                f"{path}:{number}: bad JSON: {error.msg}", "correct that line"
-            ) from None
-    return rows
-
-
-def last_jsonl_row(path: Path) -> dict[str, Any] | None:
-    """The last row of a .jsonl file whose last line is complete, without reading the others."""
-    if not path.exists() or path.stat().st_size == 0:
-        return None
-    with path.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as text:
-        start = text.rfind(b"\n", 0, len(text) - 1) + 1
-        row: dict[str, Any] = json.loads(text[start:])
-        return row
-
-
-def safetensors_header(entries: Mapping[str, Any]) -> bytes:
-    """What a safetensors file begins with: the header's length (8 bytes, little endian) and the
-    header (JSON, padded with spaces).
-
-    entries: dtype, shape and data_offsets of each tensor by name; metadata as `__metadata__`. The
-        safetensors library writes metadata in random order, so that files of the same content
-        differ; here it stays in order.
-    """
-    text = json.dumps(entries, separators=(",", ":")).encode()
-    text += b" " * (-len(text) % 8)
-    return len(text).to_bytes(8, "little") + text
 
 
 class FileStamp(NamedTuple):

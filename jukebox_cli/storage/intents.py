@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from jukebox_cli.config.schema import FORMAT
-from jukebox_cli.config.yaml_files import read_text
 from jukebox_cli.interfaces.errors import InputError
-from jukebox_cli.storage.files import parse_json, require_format, write_text
+from jukebox_cli.storage.documents import json_text, read_own_json, validation_problem
+from jukebox_cli.storage.files import write_text
 from jukebox_cli.storage.segments import ItemSpec
 
 if TYPE_CHECKING:
@@ -58,8 +58,7 @@ class Intents:
     def write(self, intent: Intent) -> None:
         """Records an intent, unless it is there."""
         if not (path := self._path(intent)).exists():
-            text = json.dumps({"format": FORMAT, **asdict(intent)}, indent=1, ensure_ascii=False)
-            write_text(path, f"{text}\n")
+            write_text(path, json_text({"format": FORMAT, **asdict(intent)}, indent=1))
 
     def remove(self, intent: Intent) -> None:
         """Removes the intent of a command that is complete. It is the last thing a command does."""
@@ -81,16 +80,12 @@ def read_intent(path: Path) -> Intent:
     """The intent in a file. Raises InputError, naming the file, if it is damaged."""
     from pydantic import ValidationError
 
-    data = parse_json(read_text(path), path)
-    require_format(data.pop("format", None), path)
+    data = read_own_json(path)
     try:
         return _intent_type().validate_json(json.dumps(data), strict=True)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        problem = f"{place}: {first['msg'].removeprefix('Value error, ')}"
         hint = "delete that file and repeat the command that was interrupted"
-        raise InputError(f"{path} is damaged: {problem}", hint) from None
+        raise InputError(f"{path} is damaged: {validation_problem(error)}", hint) from None
 
 
 @cache

@@ -15,9 +15,14 @@ from jukebox_cli.storage.files import disk_errors
 
 
 def append_jsonl(path: Path, row: Mapping[str, Any]) -> None:
-    """Appends a JSON line that is whole and on the disk, or raises an error and changes nothing.
-    The lines of several processes don't mix."""
-    line = json.dumps(row, ensure_ascii=False).encode() + b"\n"
+    """As `append_line`, of a row as JSON."""
+    append_line(path, json.dumps(row, ensure_ascii=False))
+
+
+def append_line(path: Path, text: str) -> None:
+    """Appends a line that is whole and on the disk, or raises an error and changes nothing. The
+    lines of several processes don't mix."""
+    line = text.encode() + b"\n"
     with disk_errors(path):
         make_folder(path.parent)
         is_new = not path.exists()

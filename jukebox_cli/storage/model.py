@@ -15,19 +15,19 @@ from typing import Any
 
 from jukebox_cli.config.schema import FORMAT, ModelConfig, Options
 from jukebox_cli.config.suggest import did_you_mean, unknown_name
-from jukebox_cli.config.yaml_files import dump_yaml
 from jukebox_cli.interfaces.errors import InputError, require_utf8_name
-from jukebox_cli.storage.files import (
-    FileCache,
+from jukebox_cli.storage.documents import (
+    config_text,
     corruption_errors,
+    json_text,
     load_own_config,
-    read_json,
     read_jsonl,
-    require_format,
-    write_text,
+    read_own_json,
 )
+from jukebox_cli.storage.files import FileCache, write_text
 from jukebox_cli.storage.jsonl import append_jsonl
 from jukebox_cli.storage.locks import WorkLock, exclusive_lock
+from jukebox_cli.storage.weight_checks import verify_weights
 
 #: The built-in model that is used if no other is named.
 DEFAULT_MODEL = "mini"
@@ -107,7 +107,7 @@ class Model:
                 self.write_config(config)
 
     def write_config(self, config: ModelConfig) -> None:
-        write_text(self.path / "config.yaml", dump_yaml(config))
+        write_text(self.path / "config.yaml", config_text(config))
         self.__dict__.pop("config", None)
 
     def fitted_conditioners(self, level: int) -> dict[str, Options]:
@@ -115,49 +115,47 @@ class Model:
 
         Raises InputError if the file is damaged or of another format.
         """
-        path = self.path / f"prior-{level}.json"
-        if not path.exists():
-            return {}
-        data = read_json(path)
-        require_format(data.get("format"), path)
-        with corruption_errors(path):
-            return dict(data["conditioners"])
+        return self._fitted(level, "conditioners")
 
     def conditioner_packages(self, level: int) -> dict[str, str]:
         """Package and version, such as `jukebox-energy 0.1`, that each of a level's conditioners
         came from when it was fitted, as far as it is known."""
+        return self._fitted(level, "packages")
+
+    def _fitted(self, level: int, key: str) -> dict[str, Any]:
+        """What a level's file has for each of its conditioners; empty if there is no file."""
         path = self.path / f"prior-{level}.json"
         if not path.exists():
             return {}
+        data = read_own_json(path)
         with corruption_errors(path):
-            return dict(read_json(path).get("packages", {}))
+            kind = dict if key == "conditioners" else str
+            if wrong := [name for name, value in data[key].items() if not isinstance(value, kind)]:
+                raise ValueError(f"{key}.{wrong[0]} has another type")
+            return dict(data[key])
 
     def write_fitted_conditioners(
         self, level: int, fields: Mapping[str, Options], packages: Mapping[str, str] | None = None
     ) -> None:
         """Save the fields of a level's conditioners, and the packages they come from, by name."""
         data = {"format": FORMAT, "conditioners": fields, "packages": packages or {}}
-        text = json.dumps(data, indent=1, ensure_ascii=False, sort_keys=True)
-        write_text(self.path / f"prior-{level}.json", text + "\n")
+        ordered = json.loads(json.dumps(data, sort_keys=True))
+        text = json_text(ordered, indent=1)
+        write_text(self.path / f"prior-{level}.json", text)
 
     def has_prior(self, level: int) -> bool:
         return self.weights(f"prior-{level}").is_file()
 
     def require_weights(self, part: str) -> None:
-        """Raises InputError if the weights of `vqvae-N` or `prior-N` are missing or damaged."""
-        from safetensors import SafetensorError, safe_open
-
+        """Raises InputError if the weights of `vqvae-N` or `prior-N` are missing, damaged or not
+        finite: they are read through, if that was not done before."""
         path, (kind, level) = self.weights(part), part.split("-")
         if not path.is_file():
             raise InputError(
                 f"model '{self.name}' has no {kind} for level {level}",
                 f"train one with `jukebox train {kind} --level {level}`",
             )
-        try:
-            with safe_open(str(path), "np"):
-                pass
-        except (SafetensorError, OSError) as error:
-            raise InputError(f"{path} is damaged: {error}", "restore it from a copy") from None
+        verify_weights(path)
 
     def fingerprint(self) -> str:
         """A hash of the codec: models with the same one can read each other's tokens.

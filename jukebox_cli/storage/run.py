@@ -9,18 +9,18 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from jukebox_cli.config.bounds import MAX_LEVELS, MAX_SAMPLE_RATE, require_between
 from jukebox_cli.config.schema import FORMAT, Options, VQVAEConfig, validate_format
-from jukebox_cli.config.yaml_files import dump_yaml
 from jukebox_cli.interfaces.errors import InputError, require_utf8_name
-from jukebox_cli.storage.files import (
-    FileCache,
-    load_own_config,
-    write_text,
-)
+from jukebox_cli.storage.documents import RESTORE_HINT, config_text, load_own_config
+from jukebox_cli.storage.durable import delete_file
+from jukebox_cli.storage.files import FileCache, write_text
 from jukebox_cli.storage.intents import Intents
 from jukebox_cli.storage.jsonl import append_jsonl
 from jukebox_cli.storage.locks import WorkLock, exclusive_lock
+from jukebox_cli.storage.run_names import item_files, level_folders, token_files
 from jukebox_cli.storage.segments import (
+    MAX_SEED,
     ItemSpec,
     read_item_spec,
     write_item_spec,
@@ -52,6 +52,14 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         validate_format(self.format)
+        if self.sample_rate:
+            require_between("sample_rate", self.sample_rate, 1, MAX_SAMPLE_RATE)
+        if not 0 <= self.seed < MAX_SEED:
+            raise ValueError(f"seed must be from 0 to 2^63 - 1, not {self.seed}")
+        if len(self.sampling) != len(self.hop_fraction) or len(self.sampling) > MAX_LEVELS:
+            raise ValueError("hop_fraction and sampling must have one entry for each level")
+        if not all(0 < fraction <= 1 for fraction in self.hop_fraction):
+            raise ValueError("hop_fraction must be more than 0 and at most 1")
 
 
 @dataclass(frozen=True)
@@ -88,7 +96,7 @@ class Run:
         return load_own_config(RunConfig, path, keys)
 
     def write_config(self, config: RunConfig) -> None:
-        write_text(self.path / "run.yaml", dump_yaml(config))
+        write_text(self.path / "run.yaml", config_text(config))
         self.__dict__["config"] = config
 
     def lock(self) -> AbstractContextManager[None]:
@@ -104,7 +112,7 @@ class Run:
 
     def items(self) -> list[int]:
         """The numbers of the items that have been begun, in order."""
-        return sorted(_item_number(path) for path in (self.path / "items").glob("item-*.json"))
+        return list(item_files(self.path / "items", ".json"))
 
     def item_file(self, item: int) -> Path:
         return self.path / "items" / f"item-{item:02}.json"
@@ -116,9 +124,13 @@ class Run:
         """What was asked for of an item. Raises InputError if its file is missing or damaged."""
         path = self.item_file(item)
         try:
-            return self._specs.get(path, read_item_spec)
+            spec = self._specs.get(path, read_item_spec)
         except FileNotFoundError:
             raise InputError(f"no file {path}", "check the path") from None
+        if self.exists and len(spec.segments[0].sampling) != len(self.config.sampling):
+            what = f"{path} is damaged: it is of {len(spec.segments[0].sampling)} levels"
+            raise InputError(f"{what}, the run of {len(self.config.sampling)}", RESTORE_HINT)
+        return spec
 
     def read_items(self, items: Iterable[int]) -> dict[int, ItemSpec]:
         return {item: self.item(item) for item in items}
@@ -149,7 +161,8 @@ class Run:
         Raises InputError if the file is damaged.
         """
         try:
-            return read_token_file(self.token_file(level, item), self.recovery_hint(item))
+            path = self.token_file(level, item)
+            return read_token_file(path, level, self.recovery_hint(item))
         except FileNotFoundError:
             return None
 
@@ -160,7 +173,7 @@ class Run:
         """
 
         def count(path: Path) -> int:
-            return len(read_token_file(path, self.recovery_hint(item)))
+            return len(read_token_file(path, level, self.recovery_hint(item)))
 
         try:
             return self._counts.get(self.token_file(level, item), count)
@@ -202,15 +215,15 @@ class Run:
 
     def delete_tokens(self, item: int) -> None:
         """Deletes an item's tokens at every level, complete or in slices."""
-        for pattern in (self.token_file(0, item).name, slice_files_pattern(item)):
-            for path in (self.path / "tokens").glob(f"level-*/{pattern}"):
-                path.unlink()
+        for level, folder in level_folders(self.path / "tokens").items():
+            delete_file(self.token_file(level, item))
+            for path in folder.glob(slice_files_pattern(item)):
+                delete_file(path)
 
     def slice_files(
         self, level: int, item: int, segment: int, origin: str | None = None
     ) -> SliceFiles:
-        """The files of an item's slices at a level while they are sampled; `origin` as for
-        `SliceFiles`."""
+        """The files of an item's slices at a level; `origin` as for `SliceFiles`."""
         return SliceFiles(self.token_file(level, item).parent, level, item, segment, origin)
 
     @property
@@ -220,14 +233,15 @@ class Run:
 
     def delete_items(self) -> None:
         """Deletes the files and tokens of all items: what an interrupted command left behind."""
-        for pattern in ("items/item-*.json", "tokens/level-*/item-*.safetensors"):
-            for path in self.path.glob(pattern):
-                path.unlink()
+        for item in self.items():
+            delete_file(self.item_file(item))
+        for folder in level_folders(self.path / "tokens").values():
+            for path in token_files(folder):
+                delete_file(path)
 
     def levels_with_tokens(self, item: int) -> list[int]:
         """The levels at which an item has a token file, lowest first."""
-        folders = (self.path / "tokens").glob("level-*")
-        levels = sorted(int(path.name.removeprefix("level-")) for path in folders)
+        levels = level_folders(self.path / "tokens")
         return [level for level in levels if self.token_file(level, item).exists()]
 
     def require_recorded_tokens(self, level: int, items: Iterable[int]) -> None:
@@ -284,7 +298,3 @@ class Run:
 def find_runs(folder: Path) -> list[Run]:
     """The runs right below a folder, by name."""
     return [Run(path.parent) for path in sorted(folder.glob("*/run.yaml"))]
-
-
-def _item_number(path: Path) -> int:
-    return int(path.stem.removeprefix("item-"))

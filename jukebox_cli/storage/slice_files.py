@@ -3,6 +3,7 @@ token file holds their tokens."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,7 +54,7 @@ class SliceFiles:
         Raises InputError if the file is damaged or of another origin.
         """
         try:
-            return read_token_file(self.path(kind, number), _HINT, self.origin)
+            return read_token_file(self.path(kind, number), self.level, _HINT, self.origin)
         except FileNotFoundError:
             return None
 
@@ -84,4 +85,5 @@ class SliceFiles:
         return f"item-{self.item:02}-segment-{self.segment}"
 
     def _paths(self) -> Iterator[Path]:
-        return self.folder.glob(f"{self._stem}-s*.safetensors")
+        names = re.compile(rf"{self._stem}-(slice|seam)-\d+\.safetensors")  # no copies of them
+        return (p for p in self.folder.glob(f"{self._stem}-s*") if names.fullmatch(p.name))

@@ -15,7 +15,7 @@ import pytest
 
 from jukebox_cli import __version__
 from jukebox_cli.interfaces.errors import InputError
-from jukebox_cli.storage.files import read_jsonl
+from jukebox_cli.storage.documents import read_jsonl
 from support.command_line import (
     GENERATE,
     LISTENING,

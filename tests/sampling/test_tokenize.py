@@ -22,7 +22,7 @@ from jukebox_cli.storage.run import Run
 from jukebox_cli.storage.segments import Prompt
 from support.jobs import CONFIG
 from support.results import refusal
-from support.run_files import write_chord
+from support.run_files import edit, write_chord
 
 
 @pytest.fixture(scope="module")
@@ -117,8 +117,7 @@ def test_a_folder_of_other_files_is_not_a_corpus(codec: Codec, tiny: Model, tmp_
 def test_a_corpus_of_another_model_is_refused(codec: Codec, tiny: Model, tmp_path: Path) -> None:
     corpus = Corpus(tmp_path / "corpus")
     to_corpus([], tiny, codec, corpus)
-    text = (corpus.path / "corpus.yaml").read_text()
-    (corpus.path / "corpus.yaml").write_text(text.replace(tiny.fingerprint(), "a" * 16))
+    edit(corpus.path / "corpus.yaml", tiny.fingerprint(), "a" * 16)
     message, hint = refusal(to_corpus, [], tiny, codec, Corpus(corpus.path))
     assert message == f"{corpus.path} was made with another model than 'tiny'"
     assert hint == "choose another folder with --out"

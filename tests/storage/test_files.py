@@ -9,19 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from jukebox_cli.config.schema import SongPreset
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.storage.files import (
     FileCache,
     atomic_write,
     create_text,
     disk_errors,
-    last_jsonl_row,
-    load_own_config,
     new_folder,
-    read_json,
-    read_jsonl,
-    require_format,
     write_text,
 )
 from support.results import refusal
@@ -188,74 +182,6 @@ def test_other_disk_errors_are_not_changed() -> None:
         raise OSError(errno.EFAULT, os.strerror(errno.EFAULT))
 
 
-def test_a_last_line_that_was_cut_off_is_ignored(tmp_path: Path) -> None:
-    path = tmp_path / "log.jsonl"
-    path.write_text('{"a": 1}\n{"b"')
-    assert read_jsonl(path) == [{"a": 1}]
-
-
-def test_a_bad_line_before_the_last_is_an_error(tmp_path: Path) -> None:
-    path = tmp_path / "songs.jsonl"
-    path.write_text('{"a": 1}\n{"b"\n{"c": 3}\n')
-    message = f"{path}:2: bad JSON: Expecting ':' delimiter"
-    assert refusal(read_jsonl, path) == (message, "correct that line")
-
-
-def test_an_empty_file_has_no_lines(tmp_path: Path) -> None:
-    (tmp_path / "log.jsonl").touch()
-    assert read_jsonl(tmp_path / "log.jsonl") == []
-
-
-@pytest.mark.parametrize(
-    ("text", "message", "hint"),
-    [
-        (
-            '{"a": 1',
-            ":1: damaged: Expecting ',' delimiter",
-            "restore it from a copy, or make it again",
-        ),
-        ("[1]", ": damaged: not a mapping", "restore it from a copy"),
-    ],
-)
-def test_damaged_json_is_an_error(text: str, message: str, hint: str, tmp_path: Path) -> None:
-    path = tmp_path / "x.json"
-    path.write_text(text)
-    assert refusal(read_json, path) == (f"{path}{message}", hint)
-
-
-def test_the_last_row_is_found_without_the_others(tmp_path: Path) -> None:
-    path = tmp_path / "log.jsonl"
-    assert last_jsonl_row(path) is None
-    path.write_text('no json\n{"b": 2}\n')
-    assert last_jsonl_row(path) == {"b": 2}
-
-
-# formats
-
-
-@pytest.mark.parametrize(
-    ("found", "problem", "hint"),
-    [
-        (
-            1,
-            ": format 1 cannot be read, only format 2",
-            "an earlier version of jukebox wrote it: make it anew, or see CHANGELOG.md for new "
-            "keys",
-        ),
-        (
-            "3",
-            ": format 3 cannot be read, only format 2",
-            "a later version of jukebox may have written it: install that",
-        ),
-        (None, " names no format", "restore it from a copy, or make it again"),
-    ],
-)
-def test_another_format_is_refused(found: object, problem: str, hint: str) -> None:
-    assert refusal(require_format, found, Path("x.json")) == (f"x.json{problem}", hint)
-    require_format(2, Path("x.json"))
-    require_format("2", Path("x.safetensors"))
-
-
 # caches
 
 
@@ -269,32 +195,3 @@ def test_a_file_is_read_again_only_when_it_has_changed(tmp_path: Path) -> None:
     path.unlink()
     with pytest.raises(FileNotFoundError):
         cache.get(path, lambda _: "")
-
-
-@pytest.mark.parametrize(
-    ("text", "error"),
-    [
-        ("", "is damaged: it is empty"),
-        ("\n \n", "is damaged: it is empty"),
-        ("format: 2\nseed: 1\n", "is damaged: it has no 'model'"),
-    ],
-)
-def test_a_yaml_file_of_the_program_that_is_not_complete_is_damaged(
-    text: str, error: str, tmp_path: Path
-) -> None:
-    path = tmp_path / "run.yaml"
-    path.write_text(text)
-    hint = "restore it from a copy, or make it again"
-    assert refusal(load_own_config, SongPreset, path, ["seed", "model"]) == (
-        f"{path} {error}",
-        hint,
-    )
-
-
-def test_a_yaml_file_of_something_else_is_to_be_restored(tmp_path: Path) -> None:
-    path = tmp_path / "run.yaml"
-    path.write_text("- 1\n")
-    assert refusal(load_own_config, SongPreset, path, []) == (
-        f"{path}: expected 'key: value' lines",
-        "restore it from a copy, or make it again",
-    )

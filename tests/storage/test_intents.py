@@ -48,7 +48,7 @@ def test_a_damaged_intent_is_an_error(
 ) -> None:
     Intents(tmp_path).write(INTENT)
     (path,) = tmp_path.glob("*.json")
-    path.write_text(json.dumps({**json.loads(path.read_text()), **change}))
+    path.write_text(json.dumps({**json.loads(path.read_text()), "checksum": None, **change}))
     message, hint = refusal(read_intent, path)
     assert message.startswith(f"{path} is damaged: {problem}")
     assert hint == "delete that file and repeat the command that was interrupted"

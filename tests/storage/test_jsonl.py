@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from jukebox_cli.storage.files import read_jsonl
+from jukebox_cli.storage.documents import read_jsonl
 from jukebox_cli.storage.jsonl import append_jsonl, drop_partial_line
 from support.results import refusal
 

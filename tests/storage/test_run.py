@@ -192,7 +192,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
 def test_each_file_of_a_large_run_is_read_once(tmp_path: Path, opened: list[str]) -> None:
     count, run = 200, Run(tmp_path)
-    run.write_config(RunConfig(hop_fraction=(0.5, 1.0)))
+    run.write_config(RunConfig(hop_fraction=(0.5, 1.0), sampling=({}, {})))
     for item in range(count):
         run.write_item(item, SPEC)
         run.write_tokens(0, item, np.array([5]), CODEC)

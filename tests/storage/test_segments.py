@@ -18,6 +18,7 @@ from jukebox_cli.storage.segments import (
     write_item_spec,
 )
 from support.results import refusal
+from support.run_files import without_checksum
 
 FIRST = Segment(0, 3, {"genre": ["ü"]}, ({"top_k": 3}, {}), (0.5, 1.0), (None, "abc"))
 PROMPT = Segment(0, 3, {}, ({}, {}), (0.5, 1.0), (None, None), prompt=Prompt("123", 60, "a.wav"))
@@ -134,7 +135,7 @@ def test_an_invalid_file_is_refused_with_its_error(
     damage: Damage, problem: str, path: Path
 ) -> None:
     write_item_spec(path, ItemSpec(60, (FIRST,)).extended(100))
-    data = json.loads(path.read_text())
+    data = json.loads(without_checksum(path.read_text()))
     damage(data)
     path.write_text(json.dumps(data))
     assert refusal(read_item_spec, path) == (f"{path} is damaged: {problem}", HINT)
