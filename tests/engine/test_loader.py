@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 
 from jukebox_cli.engine import library, loader
 from jukebox_cli.engine.engines import TorchEngine
@@ -24,6 +24,7 @@ from jukebox_cli.model.loader import load_prior
 from jukebox_cli.registry import Registry
 from jukebox_cli.storage.model import Model
 from jukebox_cli.storage.segments import ComputeSettings
+from jukebox_cli.storage.tensors import save_tensors
 from support.engines import native_steps, needs_native_engine, pack, torch_steps
 from support.results import refusal
 from support.tiny_model import make_tiny
@@ -100,8 +101,7 @@ def test_weights_that_are_stored_as_fp16_have_the_logits_of_fp32(
     model = make_tiny(tmp_path / "tiny", registry)
     path = model.weights("prior-2")
     weights = {name: tensor.half() for name, tensor in load_file(path).items()}
-    path.unlink()
-    save_file(weights, path)
+    save_tensors(path, weights)
     conditions = conditions_of(model, 2)
     reference = load_prior(model, 2, registry, CPU, "fp32")
     logits = {}
@@ -147,7 +147,7 @@ def test_weights_that_are_missing_or_do_not_fit_are_an_error(
     path.unlink()
     message, _ = refusal(load_engine, model, 0, registry, CPU, settings)
     assert message == "model 'tiny' has no prior for level 0"
-    save_file({**weights, "other": torch.zeros(1)}, path)
+    save_tensors(path, {**weights, "other": torch.zeros(1)})
     message, hint = refusal(load_engine, model, 0, registry, CPU, settings)
     assert message.startswith("the weights of model 'tiny' do not fit: ")
     assert hint == "its config.yaml and its weights are not of one model"
