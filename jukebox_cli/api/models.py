@@ -163,7 +163,7 @@ def write_model(
     registry: Registry,
     on_part: Callable[[str], None] = lambda part: None,
 ) -> Model:
-    """Write the folder of a model, config.yaml last: a folder without it is not a model.
+    """Write the folder of a model, as a whole or not at all.
 
     :param weights: by part (`vqvae-N`, `prior-N`) and name, a function that returns the tensor, in
         float16, bfloat16 or float32. One tensor is held at a time.
@@ -171,17 +171,18 @@ def write_model(
     :param card: the text of card.md, in Markdown.
     :param registry: knows the package of each conditioner, which the model keeps.
     :param on_part: called with the name of each part before it is written.
-    :raises InputError: if the folder can't be written to.
+    :raises InputError: if the folder is there already, or can't be written to.
     """
-    from jukebox_cli.storage.files import write_text
+    from jukebox_cli.storage.files import new_folder, write_text
     from jukebox_cli.storage.tensors import stream_tensors
 
-    model = Model(folder)
-    for part, tensors in weights.items():
-        on_part(part)
-        stream_tensors(model.weights(part), tensors)
-    for level, fields in conditioners.items():
-        model.write_fitted_conditioners(level, fields, registry.packages_of(fields))
-    write_text(model.card, card)
-    model.write_config(config)
-    return model
+    with new_folder(folder) as new:
+        model = Model(new)
+        for part, tensors in weights.items():
+            on_part(part)
+            stream_tensors(model.weights(part), tensors)
+        for level, fields in conditioners.items():
+            model.write_fitted_conditioners(level, fields, registry.packages_of(fields))
+        write_text(model.card, card)
+        model.write_config(config)
+    return Model(folder)

@@ -24,6 +24,7 @@ from jukebox_cli.cli import (
     play,
     plugin,
     preset,
+    resume,
     run,
     tokenize,
     train_prior,
@@ -47,7 +48,7 @@ from jukebox_cli.interfaces.errors import READ_HINTS, InputError, utf8_name_erro
 from jukebox_cli.registry import Registry, load_installed
 
 #: Modules with commands, in the order of `jukebox --help`.
-COMMANDS = (generate, continue_, upsample, decode, play, tokenize, plan, bench)
+COMMANDS = (generate, continue_, resume, upsample, decode, play, tokenize, plan, bench)
 GROUPS = (run, model, preset, plugin, examples)
 
 

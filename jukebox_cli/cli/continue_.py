@@ -100,24 +100,30 @@ def _extend_run(
     output: OutputOptions,
 ) -> Job:
     """Extends a run or a copy of it; the new tokens are not sampled yet."""
-    from jukebox_cli.sampling.continuation import extend, plan_extension
+    from jukebox_cli.sampling.continuation import OutdatedPlanError, extend, plan_extension
+    from jukebox_cli.sampling.intents import reopen_pending_job
     from jukebox_cli.sampling.request import validate_seed
-    from jukebox_cli.sampling.run_setup import reopen_job
 
-    job = reopen_job(path, registry, options.only, options.model)
     _validate_run_options(path, options, plugins, result)
     seed = None if options.seed is None else validate_seed(options.seed)
     with_audio = result.until is Until.audio
-    extended = plan_extension(
-        job, options.seconds, plugins.conditions, seed, options.out, with_audio
-    )
-    prepared = prepare_job(extended, compute, result, output)
-    if extended is job:
-        print_note(
-            "the run is incomplete: this finishes it; run the same command again to extend it",
-            output.quiet,
+    while True:  # until no other command changes the run meanwhile
+        job = reopen_pending_job(path, registry, options.only, options.model)
+        extended = plan_extension(
+            job, options.seconds, plugins.conditions, seed, options.out, with_audio
         )
-    return begin_job(prepared, result, partial(extend, job))
+        prepared = prepare_job(extended, compute, result, output)
+        if extended is job:
+            break
+        try:
+            return begin_job(prepared, result, partial(extend, job, until=result.until.value))
+        except OutdatedPlanError:
+            continue
+    print_note(
+        "the run is incomplete: this finishes it; run the same command again to extend it",
+        output.quiet,
+    )
+    return begin_job(prepared, result, lambda job: None)
 
 
 def _validate_run_options(
@@ -162,4 +168,5 @@ def _continue_recording(
     model = find_model(request.model)
     job = from_recording(request, model, registry, audio, options.prime, options.out)
     job = prepare_job(job, compute, result, output)
-    return begin_job(job, result, lambda job: prime_with_recording(job, audio))
+    begin = partial(prime_with_recording, path=audio, until=result.until.value)
+    return begin_job(job, result, begin)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Annotated
 
 import typer
@@ -45,4 +46,5 @@ def generate(
     if dry_run and job.items:
         print_plan(job, result.until, started, output)
         return
-    complete_job(begin_job(job, result, create_run), result, output)
+    begin = partial(create_run, until=result.until.value)
+    complete_job(begin_job(job, result, begin), result, output)

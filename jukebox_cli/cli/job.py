@@ -128,6 +128,7 @@ def complete_job(job: Job, result: ResultOptions, output: OutputOptions) -> None
     stream, the audio."""
     from jukebox_cli.sampling import pipeline
     from jukebox_cli.sampling.compute import missing_engine_reason
+    from jukebox_cli.sampling.intents import settle_intents
     from jukebox_cli.sampling.shard_worker import complete_shared
     from jukebox_cli.sampling.stages import job_stages
 
@@ -141,6 +142,7 @@ def complete_job(job: Job, result: ResultOptions, output: OutputOptions) -> None
             complete_shared(job, result.until.value, lambda text: print_note(text, output.quiet))
         else:
             pipeline.complete_run(job, result.until.value)
+    settle_intents(job)
     with_audio = result.until is Until.audio
     audio = [str(job.run.audio_file(i)) for i in job.items] if with_audio else []
     for path in audio:

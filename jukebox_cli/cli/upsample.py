@@ -33,8 +33,7 @@ def upsample(
     output: OutputOptions,
 ) -> None:
     """Finish a run: sample its missing tokens, level by level, then decode them."""
-    from jukebox_cli.sampling.run_setup import reopen_job
+    from jukebox_cli.sampling.intents import reopen_pending_job
 
-    job = reopen_job(run, ctx.obj, only, model)
-    job = prepare_job(job, compute, result, output)
+    job = prepare_job(reopen_pending_job(run, ctx.obj, only, model), compute, result, output)
     complete_job(begin_job(job, result, lambda job: None), result, output)

@@ -163,7 +163,8 @@ def _item_row(job: Job, level: int, item: int, part: SegmentWindows) -> Row:
     """An item's tokens as far as they are on disk, with room for the rest."""
 
     def write(tokens: np.ndarray, vocab_size: int | None) -> None:
-        job.run.write_tokens(level, item, tokens, job.model.config.vqvae, vocab_size)
+        codec = job.model.config.vqvae
+        job.run.save_sampled_tokens(level, item, tokens, codec, vocab_size)
 
     known, length = job.run.read_tokens(level, item), job.num_tokens(level, item)
     publish = partial(job.live_tokens.publish, level, item) if job.live_tokens else None

@@ -15,7 +15,7 @@ from jukebox_cli.sampling.job import Job
 from jukebox_cli.sampling.run_setup import require_same_run
 from jukebox_cli.sampling.shard import Shard
 from jukebox_cli.sampling.weights import record_prior_fingerprints
-from jukebox_cli.storage.files import exclusive_lock
+from jukebox_cli.storage.locks import exclusive_lock
 from jukebox_cli.storage.segments import ItemSpec
 
 

@@ -14,7 +14,11 @@ from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.model.codec import Codec
 from jukebox_cli.model.devices import autocast
 from jukebox_cli.sampling.job import Advance
-from jukebox_cli.sampling.run_setup import hash_recording, new_segment
+from jukebox_cli.sampling.run_setup import (
+    hash_recording,
+    new_segment,
+    require_same_recordings,
+)
 from jukebox_cli.storage.corpus import Corpus, CorpusConfig
 from jukebox_cli.storage.model import Model
 from jukebox_cli.storage.run import Run, RunConfig
@@ -102,7 +106,8 @@ def _open_corpus(corpus: Corpus, model: Model) -> None:
     if not corpus.exists:
         names = corpus.path.iterdir() if corpus.path.exists() else ()
         # in this order, if another process makes the corpus just now
-        if any(path.suffix != ".part" for path in names) and not corpus.exists:
+        others = [p for p in names if p.suffix != ".part" and p.name != ".lock"]
+        if others and not corpus.exists:
             hint = "choose another --out"
             raise InputError(f"{corpus.path} exists already and is not a corpus", hint)
         corpus.create_config(config)
@@ -121,8 +126,24 @@ def to_run(
     config: RunConfig,
     advance: Advance = lambda _: None,
 ) -> None:
-    """Makes a run with an item for each recording, whose tokens are its prompt at every level."""
-    run.delete_items()
+    """Makes a run with an item for each recording, whose tokens are its prompt at every level.
+
+    Of several processes that do so at once one does, and the others wait."""
+    with run.lock():
+        if not run.exists:
+            _write_items(recordings, model, codec, run, config, advance)
+    require_same_recordings(run, config, recordings)
+
+
+def _write_items(
+    recordings: Sequence[Recording],
+    model: Model,
+    codec: Codec,
+    run: Run,
+    config: RunConfig,
+    advance: Advance,
+) -> None:
+    run.delete_items()  # of an interrupted command
     for item, recording in enumerate(recordings):
         tokens, num_samples = encode_file(codec, recording.audio, advance)
         for level, codes in enumerate(tokens):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -27,14 +28,9 @@ from jukebox_cli.storage.documents import (
     last_jsonl_line,
     load_own_config,
 )
-from jukebox_cli.storage.files import (
-    append_line,
-    create_text,
-    disk_errors,
-    drop_partial_line,
-    exclusive_lock,
-    write_text,
-)
+from jukebox_cli.storage.files import disk_errors, write_text
+from jukebox_cli.storage.jsonl import append_line, drop_partial_line
+from jukebox_cli.storage.locks import exclusive_lock
 from jukebox_cli.storage.verified import is_settled, is_verified, remember_verified
 
 if TYPE_CHECKING:
@@ -127,9 +123,11 @@ class Corpus:
         write_text(self.path / "corpus.yaml", config_text(config))
         self.__dict__["config"] = config
 
-    def create_config(self, config: CorpusConfig) -> bool:
-        """Writes corpus.yaml unless there is one; returns whether it did."""
-        return create_text(self.path / "corpus.yaml", config_text(config))
+    def create_config(self, config: CorpusConfig) -> None:
+        """Writes corpus.yaml unless there is one."""
+        with exclusive_lock(self.path):
+            if not self.exists:
+                self.write_config(config)
 
     def songs(self) -> list[CorpusSong]:
         """All songs in the order they were added. Raises InputError for damaged lines."""
@@ -198,6 +196,8 @@ class Corpus:
             file.seek(start * self.token_grid.tokens_per_top_token(level) * 2)
             file.write(codes.astype("<u2").tobytes())
             file.truncate()
+            file.flush()
+            os.fsync(file.fileno())  # before the song's line, which says that it is there
 
     def validate(self) -> None:
         """Raises InputError if a level has fewer tokens than songs.jsonl says, or other ones.

@@ -1,4 +1,4 @@
-"""Atomic writes, locks, and disk errors as InputErrors.
+"""Atomic writes, and disk errors as InputErrors.
 
 Every file is written beside its place and moved there, so a reader never sees half a file.
 """
@@ -6,18 +6,26 @@ Every file is written beside its place and moved there, so a reader never sees h
 from __future__ import annotations
 
 import errno
-import json
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from jukebox_cli.interfaces.errors import FULL_DISK_HINT, InputError
-from jukebox_cli.storage.documents import read_jsonl_lines
+from jukebox_cli.storage.durable import (
+    make_folder,
+    move,
+    part_file,
+    part_folder,
+    sync_file,
+    sync_folder,
+)
 
 T = TypeVar("T")
+
+AGAIN = "run the same command again to resume"
 
 _DISK_HINTS = {
     errno.ENOSPC: FULL_DISK_HINT,
@@ -27,9 +35,15 @@ _DISK_HINTS = {
     errno.EROFS: "choose another folder: this one is read-only",
     errno.ENOTDIR: "choose another folder: part of this path is a file",
     errno.EEXIST: "choose another folder: a file is in the way",
+    errno.ENOTEMPTY: "choose another folder: this one has files",
     errno.EISDIR: "choose another name: a folder is in the way",
     errno.ENOENT: "choose another folder: this one can't be made",
     errno.ENAMETOOLONG: "choose a shorter name",
+    errno.EIO: f"the disk can't be written to: check it, then {AGAIN}",
+    errno.EFBIG: f"files may not be so large there: choose another folder, or lift the limit "
+    f"(`ulimit -f`), then {AGAIN}",
+    errno.EMFILE: f"too many files are open: lift the limit (`ulimit -n`), then {AGAIN}",
+    errno.ENFILE: f"too many files are open on this machine: close some programs, then {AGAIN}",
 }
 
 
@@ -51,29 +65,16 @@ def disk_errors(path: Path) -> Iterator[None]:
 
 @contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """A temporary path to write to: renamed to `path` if the block succeeds, else removed.
+    """A temporary path to write to: renamed to `path` if the block succeeds, else removed. The file
+    is on the disk when the block has ended, so that others may depend on it.
 
     Makes missing parent folders. Raises InputError for what a person can fix about the disk.
     """
-    part = part_of(path)
     with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        make_folder(path.parent)
+        with part_file(path) as part:
             yield part
-            part.chmod(0o666 & ~_umask())  # safetensors writes files that only their owner may read
-            os.replace(part, path)
-        finally:
-            part.unlink(missing_ok=True)
-
-
-def part_of(path: Path) -> Path:
-    """A temporary path beside `path`, to write to before it is moved there."""
-    return path.with_name(f".{path.name}.{os.urandom(4).hex()}.part")
-
-
-def _umask() -> int:
-    os.umask(mask := os.umask(0))
-    return mask
+            move(part, path)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -82,17 +83,36 @@ def write_text(path: Path, text: str) -> None:
         part.write_text(text, encoding="utf-8")
 
 
+@contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """A temporary folder to fill: moved to `path`, where nothing may be, if the block succeeds,
+    else removed. What a process left behind that was killed is removed too.
+
+    Raises InputError for what a person can fix about the disk, and if another process fills it.
+    """
+    with disk_errors(path):
+        make_folder(path.parent)
+        with part_folder(path) as part:
+            if part is None:
+                what = f"{path} is just being written by another process"
+                raise InputError(what, "wait until it is done, or choose another name")
+            yield part
+            sync_folder(part)
+            os.rename(part, path)
+            sync_folder(path.parent)
+
+
 def create_text(path: Path, text: str) -> bool:
     """Writes a new file atomically, unless there is one; returns whether it did. Of several
     processes that create a file at once, one does."""
-    part = part_of(path)
     with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
+        make_folder(path.parent)
+        with part_file(path) as part:
             part.write_text(text, encoding="utf-8")
-            return _move_unless_there(part, path)
-        finally:
-            part.unlink(missing_ok=True)
+            sync_file(part)
+            is_new = _move_unless_there(part, path)
+            sync_folder(path.parent)
+            return is_new
 
 
 def _move_unless_there(part: Path, path: Path) -> bool:
@@ -107,47 +127,6 @@ def _move_unless_there(part: Path, path: Path) -> bool:
             return False
         os.replace(part, path)
     return True
-
-
-def append_jsonl(path: Path, row: Mapping[str, Any]) -> None:
-    """Appends a JSON line in a single write, so that the lines of two processes don't mix."""
-    append_line(path, json.dumps(row, ensure_ascii=False))
-
-
-def append_line(path: Path, text: str) -> None:
-    """Appends a line in a single write, after the end of one that was cut off."""
-    line = text.encode() + b"\n"
-    with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        start = b"" if _ends_with_newline(path) else b"\n"
-        with path.open("ab", buffering=0) as file:
-            if file.write(start + line) < len(start + line):
-                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-def _ends_with_newline(path: Path) -> bool:
-    """False when the last line of a file was cut off while it was written."""
-    if not path.exists() or path.stat().st_size == 0:
-        return True
-    with path.open("rb") as file:
-        file.seek(-1, os.SEEK_END)
-        return file.read() == b"\n"
-
-
-def drop_partial_line(path: Path) -> None:
-    """Removes a last line that was cut off while it was written, so that another can follow."""
-    if not _ends_with_newline(path):
-        write_text(path, "".join(f"{line}\n" for line, _ in read_jsonl_lines(path)))
-
-
-@contextmanager
-def exclusive_lock(folder: Path) -> Iterator[None]:
-    """Lets one process at a time into such a block for the same folder; others wait."""
-    from filelock import FileLock
-
-    path = folder / ".lock"
-    with disk_errors(path), FileLock(path):
-        yield
 
 
 class FileStamp(NamedTuple):

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from importlib import resources
@@ -20,9 +21,12 @@ from jukebox_cli.storage.documents import (
     corruption_errors,
     json_text,
     load_own_config,
+    read_jsonl,
     read_own_json,
 )
 from jukebox_cli.storage.files import FileCache, write_text
+from jukebox_cli.storage.jsonl import append_jsonl
+from jukebox_cli.storage.locks import WorkLock, exclusive_lock
 from jukebox_cli.storage.weight_checks import verify_weights
 
 #: The built-in model that is used if no other is named.
@@ -69,6 +73,38 @@ class Model:
     def checkpoint(self, part: str) -> Path:
         """The file of a training's state: optimizer, step, fp32 weights."""
         return self.path / "train" / f"{part}.safetensors"
+
+    def append_log(self, row: Mapping[str, Any]) -> None:
+        """Appends a line to the log of the model's training."""
+        with self._log_lock():
+            append_jsonl(self.log, row)
+
+    def drop_log_rows(self, part: str, step: int) -> None:
+        """Removes the lines about steps of a part after `step`, which a training that was stopped
+        is going to do again."""
+        with self._log_lock():
+            rows = self.log_rows()
+            kept = [r for r in rows if r.get("component") != part or r.get("step", 0) <= step]
+            if kept != rows:
+                lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in kept]
+                write_text(self.log, "".join(lines))
+
+    def log_rows(self) -> list[dict[str, Any]]:
+        """The lines of the log. Raises InputError for one that is damaged."""
+        return read_jsonl(self.log) if self.log.exists() else []
+
+    def _log_lock(self) -> AbstractContextManager[None]:
+        return exclusive_lock(self.path / "train")
+
+    def training_lock(self, part: str) -> WorkLock:
+        """The lock of the process that trains a part."""
+        return WorkLock(self.path / "train" / f".{part}.lock")
+
+    def create_config(self, config: ModelConfig) -> None:
+        """Writes config.yaml, unless there is one."""
+        with exclusive_lock(self.path / "train"):
+            if not self.exists:
+                self.write_config(config)
 
     def write_config(self, config: ModelConfig) -> None:
         write_text(self.path / "config.yaml", config_text(config))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
@@ -12,12 +13,15 @@ from jukebox_cli.config.bounds import MAX_LEVELS, MAX_SAMPLE_RATE, require_betwe
 from jukebox_cli.config.schema import FORMAT, Options, VQVAEConfig, validate_format
 from jukebox_cli.interfaces.errors import InputError, require_utf8_name
 from jukebox_cli.storage.documents import RESTORE_HINT, config_text, load_own_config
-from jukebox_cli.storage.files import FileCache, append_jsonl, create_text, write_text
+from jukebox_cli.storage.durable import delete_file
+from jukebox_cli.storage.files import FileCache, write_text
+from jukebox_cli.storage.intents import Intents
+from jukebox_cli.storage.jsonl import append_jsonl
+from jukebox_cli.storage.locks import WorkLock, exclusive_lock
 from jukebox_cli.storage.run_names import item_files, level_folders, token_files
 from jukebox_cli.storage.segments import (
     MAX_SEED,
     ItemSpec,
-    item_spec_text,
     read_item_spec,
     write_item_spec,
 )
@@ -61,7 +65,7 @@ class RunConfig:
 @dataclass(frozen=True)
 class Run:
     """runs/NAME: run.yaml, items/item-00.json, tokens/level-N/item-00.safetensors, audio/,
-    log.jsonl.
+    intents/, log.jsonl.
 
     An item has its own file of segments, and its own token file at each level, so that the tasks
     of a job array, each with other items, never write the same file.
@@ -95,9 +99,14 @@ class Run:
         write_text(self.path / "run.yaml", config_text(config))
         self.__dict__["config"] = config
 
-    def create_config(self, config: RunConfig) -> bool:
-        """Writes run.yaml unless there is one; returns whether it did."""
-        return create_text(self.path / "run.yaml", config_text(config))
+    def lock(self) -> AbstractContextManager[None]:
+        """Lets one process at a time change what the run's items are; others wait."""
+        return exclusive_lock(self.path)
+
+    @property
+    def intents(self) -> Intents:
+        """What commands have begun here and not completed."""
+        return Intents(self.path / "intents")
 
     # items
 
@@ -129,13 +138,9 @@ class Run:
     def write_item(self, item: int, spec: ItemSpec) -> None:
         write_item_spec(self.item_file(item), spec)
 
-    def create_item(self, item: int, spec: ItemSpec) -> bool:
-        """Writes an item's file unless there is one; returns whether it did."""
-        return create_text(self.item_file(item), item_spec_text(spec))
-
-    def delete_item(self, item: int) -> None:
-        """Deletes an item's file, but not its tokens."""
-        self.item_file(item).unlink(missing_ok=True)
+    def item_lock(self, item: int) -> WorkLock:
+        """The lock of the process that samples and decodes an item."""
+        return WorkLock(self.path / "items" / f".item-{item:02}.lock")
 
     def select_items(self, items: Sequence[int] | None) -> tuple[int, ...]:
         """These items, or all if None. Raises InputError for one that the run does not have."""
@@ -189,18 +194,36 @@ class Run:
         """
         write_token_file(self.token_file(level, item), level, tokens, codec, vocab_size)
 
+    def save_sampled_tokens(
+        self,
+        level: int,
+        item: int,
+        tokens: np.ndarray,
+        codec: VQVAEConfig,
+        vocab_size: int | None = None,
+    ) -> None:
+        """As `write_tokens`, unless there are more than these: where a file system has no locks,
+        another process may have sampled on."""
+        if self.num_tokens(level, item) <= len(tokens):
+            self.write_tokens(level, item, tokens, codec, vocab_size)
+
+    def shorten_tokens(self, level: int, item: int, length: int, codec: VQVAEConfig) -> None:
+        """Drops an item's tokens at a level from number `length` on."""
+        tokens = self.read_tokens(level, item)
+        if tokens is not None and len(tokens) > length:
+            write_token_file(self.token_file(level, item), level, tokens[:length], codec)
+
     def delete_tokens(self, item: int) -> None:
         """Deletes an item's tokens at every level, complete or in slices."""
         for level, folder in level_folders(self.path / "tokens").items():
-            self.token_file(level, item).unlink(missing_ok=True)
+            delete_file(self.token_file(level, item))
             for path in folder.glob(slice_files_pattern(item)):
-                path.unlink()
+                delete_file(path)
 
     def slice_files(
         self, level: int, item: int, segment: int, origin: str | None = None
     ) -> SliceFiles:
-        """The files of an item's slices at a level while they are sampled; `origin` as for
-        `SliceFiles`."""
+        """The files of an item's slices at a level; `origin` as for `SliceFiles`."""
         return SliceFiles(self.token_file(level, item).parent, level, item, segment, origin)
 
     @property
@@ -211,10 +234,10 @@ class Run:
     def delete_items(self) -> None:
         """Deletes the files and tokens of all items: what an interrupted command left behind."""
         for item in self.items():
-            self.delete_item(item)
+            delete_file(self.item_file(item))
         for folder in level_folders(self.path / "tokens").values():
             for path in token_files(folder):
-                path.unlink()
+                delete_file(path)
 
     def levels_with_tokens(self, item: int) -> list[int]:
         """The levels at which an item has a token file, lowest first."""

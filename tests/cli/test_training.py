@@ -48,6 +48,7 @@ def test_failed_training_keeps_its_last_checkpoint(place: Path, jukebox: Jukebox
     result = jukebox(*words, *few, "--steps", 9, "--learning-rate", 1e6)
     assert (result.code, result.out) == (2, "")
     assert result.err == (
+        "warning: vqvae-2 was trained with --learning-rate 0.001: from here on it is 1000000.0\n"
         "error: the loss of vqvae-2 is not finite at step 4\n\n"
         "hint: train with a lower --learning-rate; the last checkpoint was kept\n"
     )

@@ -91,6 +91,20 @@ def test_tokens_are_read_as_they_were_written(tmp_path: Path) -> None:
     assert run.num_tokens(1, 3) == 1
 
 
+def test_fewer_sampled_tokens_do_not_replace_more(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.write_tokens(1, 3, np.array([5, 63, 0]), CODEC)
+    Run(tmp_path).save_sampled_tokens(1, 3, np.array([5]), CODEC)
+    assert run.num_tokens(1, 3) == 3
+    run.shorten_tokens(1, 3, 4, CODEC)
+    run.shorten_tokens(1, 4, 1, CODEC)  # which has none
+    assert run.num_tokens(1, 3) == 3
+    run.shorten_tokens(1, 3, 2, CODEC)
+    found = run.read_tokens(1, 3)
+    assert found is not None
+    assert found.tolist() == [5, 63]
+
+
 def test_a_file_in_place_of_a_folder_means_no_tokens(tmp_path: Path) -> None:
     (tmp_path / "x").touch()
     assert Run(tmp_path / "x" / "run").num_tokens(0, 0) == 0
