@@ -210,9 +210,8 @@ def test_a_name_that_the_system_refuses_is_reported_with_its_line(
 ) -> None:
     path = folder / "m.jsonl"
     path.write_text(json.dumps({"audio": "a" * 300}))
-    message, hint = refusal(load_recordings, registry, [path])
-    assert message == f"{path}:1: can't read {folder / ('a' * 300)}: File name too long"
-    assert hint == "choose a shorter name"
+    what = f"{path}:1: can't read {folder / ('a' * 300)}: File name too long"
+    assert refusal(registry, path) == ([what], "choose a shorter name")
 
 
 def test_errors_of_several_sources_are_reported_together(folder: Path, registry: Registry) -> None:
