@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from jukebox_cli.audio.manifest import read_conditions
-from jukebox_cli.interfaces.command_options import option_flag
+from jukebox_cli.interfaces.command_options import option_flag, pluralize
 from jukebox_cli.interfaces.errors import InputError, InputWarning
 from jukebox_cli.model.condition_inputs import load_conditioners, require_used_conditions
 from jukebox_cli.registry import Registry
@@ -137,10 +137,15 @@ def from_recording(
     config = new_config(model, registry, request)
     grid = model.config.vqvae.token_grid
     seconds = min(duration_seconds(path), prime or float("inf"))
-    num_primed = grid.floor_samples(int(seconds * config.sample_rate))
+    num_samples = int(seconds * config.sample_rate)
+    num_primed = grid.floor_samples(num_samples)
     if num_primed == 0:
-        least = grid.top_hop_length / config.sample_rate
-        raise InputError(f"{path} is too short: {seconds:.3f} s", f"give at least {least:.3f} s")
+        what = "--prime is" if prime and prime == seconds else f"{path} is"
+        samples = pluralize(num_samples, "sample")
+        raise InputError(
+            f"{what} too short: {samples} at {config.sample_rate} Hz",
+            f"a token of the top level takes {grid.top_hop_length} samples",
+        )
     prompt = Prompt(hash_recording(path), num_primed, path.name)
     segments = (
         new_segment(model, config, request.song, prompt=prompt),
