@@ -11,7 +11,8 @@ stage=${1:?"which stage? top, upsample or decode"}
 : "${ITEMS:?how many items there are}" "${EACH:?how many of them a task makes}"
 task=${TASK:-${SLURM_ARRAY_TASK_ID:?set TASK, or run this in a job array}}
 
-first=$((task * EACH))
+# 10#: a leading zero, as in 08, means no octal number
+first=$((10#$task * EACH))
 last=$((first + EACH - 1))
 ((last < ITEMS)) || last=$((ITEMS - 1))
 only=$first-$last

@@ -203,11 +203,10 @@ def _read_held_out(value: object) -> bool:
     return word in TRUE_WORDS
 
 
-def _require_audio_column(path: Path, row: Mapping[str, Any] | InputError) -> None:
+def _require_audio_column(path: Path, found: Sequence[str]) -> None:
     """Raises InputError, naming the columns that were found, for a table without `audio`."""
-    if isinstance(row, InputError) or "audio" in row:
+    if "audio" in found:
         return
-    found = [str(name) for name in row]
     close = [name for name in found if did_you_mean(name, ["audio"], TYPO_SIMILARITY)]
     hint = f"rename '{close[0]}' to 'audio'" if close else "call the column of the paths 'audio'"
     if len(found) == 1 and any(separator in found[0] for separator in ";\t|"):
@@ -218,11 +217,9 @@ def _require_audio_column(path: Path, row: Mapping[str, Any] | InputError) -> No
 def _read_rows(path: Path) -> list[tuple[int, dict[str, Any] | InputError]]:
     """The rows of a manifest with their line numbers; an error in place of a row that is none."""
     text = read_text(path).removeprefix("\ufeff")  # which Excel writes before a table
-    rows = list(_json_rows(text) if path.suffix.lower() == ".jsonl" else _csv_rows(text))
+    rows = list(_json_rows(text) if path.suffix.lower() == ".jsonl" else _csv_rows(path, text))
     if not rows:
         raise InputError(f"{path} has no rows", "write one for each recording")
-    if path.suffix.lower() == ".csv":
-        _require_audio_column(path, rows[0][1])
     return rows
 
 
@@ -238,8 +235,9 @@ def _json_rows(text: str) -> Iterator[tuple[int, dict[str, Any] | InputError]]:
             yield number, row
 
 
-def _csv_rows(text: str) -> Iterator[tuple[int, dict[str, Any] | InputError]]:
+def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any] | InputError]]:
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    _require_audio_column(path, reader.fieldnames or ["audio"])
     first = 2  # line of the row that is read next
     try:
         for row in reader:

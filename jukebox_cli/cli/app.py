@@ -7,6 +7,7 @@ import re
 import signal
 import sys
 from collections.abc import Sequence
+from shutil import get_terminal_size
 from typing import Annotated, Any
 
 import typer
@@ -43,6 +44,7 @@ from jukebox_cli.cli.console import (
 from jukebox_cli.cli.groups import command_group
 from jukebox_cli.cli.installation import describe_installation
 from jukebox_cli.config.suggest import did_you_mean
+from jukebox_cli.config.value_errors import plain_message
 from jukebox_cli.interfaces.errors import InputError, utf8_name_error
 from jukebox_cli.registry import Registry, load_installed
 
@@ -51,6 +53,8 @@ COMMANDS = (generate, continue_, upsample, decode, play, tokenize, plan, bench)
 GROUPS = (run, model, preset, plugin, examples)
 
 
+#: Columns of a terminal that help is shown in tables from.
+MIN_TABLE_COLUMNS = 60
 #: A file name, or a part of one, in a text: Python decodes what is not UTF-8 as surrogates.
 NAME_NOT_UTF8 = re.compile(r"""[^\s"']*[\udc80-\udcff][^\s"']*""")
 
@@ -106,7 +110,7 @@ def _fixable(error: Exception) -> InputError | None:
 
 def _usage_error(error: Any) -> InputError:
     """typer's message about a command line in our style, with its suggestions in the hint."""
-    message = error.format_message().replace("Value error, ", "")
+    message = _plain_usage(error.format_message().replace("Value error, ", ""))
     text, *rest = re.split(r"(?:\. Did you mean | \(Possible options: )'?", message)
     command = error.ctx.command_path.split()[1:] if error.ctx else []
     hint = f"see `{' '.join(['jukebox', *command, '--help'])}`"
@@ -114,6 +118,14 @@ def _usage_error(error: Any) -> InputError:
         suggestions = [word.strip("'\"().? ") for word in re.split(r",| or ", rest[0])]
         hint = did_you_mean(text.rpartition(" ")[2].strip("'"), suggestions) or hint
     return InputError(text[:1].lower() + text[1:].rstrip("."), hint)
+
+
+def _plain_usage(message: str) -> str:
+    """typer's message, without the words of pydantic about a value: `--seconds must be ...`."""
+    match = re.fullmatch(
+        r"Invalid value for '?([^':]+)'?: (Input should be .*)", message.strip(), re.DOTALL
+    )
+    return f"{match[1]} {plain_message(match[2])[0]}" if match else message
 
 
 def _unexpected(error: Exception) -> InputError:
@@ -127,6 +139,7 @@ def build_app(registry: Registry) -> typer.Typer:
         cls=Commands,
         no_args_is_help=True,
         pretty_exceptions_enable=False,
+        rich_markup_mode="rich" if get_terminal_size().columns >= MIN_TABLE_COLUMNS else None,
         context_settings={"help_option_names": ["-h", "--help"], "obj": registry},
         help="Music with singing as raw audio: Jukebox on the command line.",
     )

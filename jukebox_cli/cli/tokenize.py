@@ -144,7 +144,8 @@ def _tokenize_to_corpus(
     recordings: Sequence[Recording], model: Model, corpus: Corpus, encoder: Encoder
 ) -> dict[str, int]:
     """Adds the recordings that a corpus lacks. Returns how many songs were added and updated."""
-    from jukebox_cli.sampling.tokenize import to_corpus
+    from jukebox_cli.sampling.tokenize import to_corpus, validate_corpus
 
+    validate_corpus(corpus, model)  # before the codec is loaded
     with encoder() as (vqvae, advance):
         return to_corpus(recordings, model, vqvae, corpus, advance)._asdict()

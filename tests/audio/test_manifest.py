@@ -182,8 +182,8 @@ def test_all_invalid_rows_are_reported_with_their_lines(folder: Path, registry: 
     ]
     assert hint == (
         "every row needs the path of an audio file; paths are relative to the manifest; "
-        'correct that line; write {"audio": "song.wav"}; write genres separated by commas; '
-        "write a name, in quotes"
+        'correct that line; write {"audio": "song.wav"}; write genres separated by commas, '
+        "in quotes; write a name, in quotes"
     )
 
 

@@ -12,9 +12,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from jukebox_cli import __version__
+from jukebox_cli.cli import build_app
 from jukebox_cli.interfaces.errors import InputError
+from jukebox_cli.registry import Registry
 from jukebox_cli.storage.files import read_jsonl
 from support.command_line import (
     GENERATE,
@@ -116,8 +119,7 @@ def test_closed_streams_are_no_error_and_no_file_takes_their_place(
         (("generate", "--modle", "x"), "no such option: --modle", "did you mean '--model'?"),
         (
             ("generate", "--seed", "x"),
-            "invalid value for '--seed': Input should be a valid integer, "
-            "unable to parse string as an integer",
+            "--seed must be a whole number",
             "see `jukebox generate --help`",
         ),
         (
@@ -245,3 +247,13 @@ sys.meta_path.insert(0, Finder())
 """
     result = run_process("--version", code=LISTENING + raising)
     assert (result.returncode, result.stdout, result.stderr) == (130, "", "")
+
+
+def test_help_is_readable_in_a_narrow_terminal(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    for words in (["generate"], ["train", "vqvae"]):
+        shown = CliRunner().invoke(build_app(registry), [*words, "--help"]).output
+        assert "\u2502" not in shown
+        assert "  --seed" in shown
