@@ -170,8 +170,10 @@ def _bars(console: Console, unit: str, stages: Sequence[Stage]) -> Iterator[Star
 
     time_left = TimeLeft(stages)
     with _job_progress(console, time_left) as bars:
+        loading = bars.add_task("load", total=None, unit=unit)  # shown until a stage starts
 
         def start(stage: str, done: int, total: int) -> Advance:
+            bars.update(loading, visible=False)
             stage_unit = _unit_of(stage, unit)
             task = bars.add_task(stage, total=total, completed=done, unit=stage_unit)
             count_steps = time_left.start(stage, total - done)

@@ -102,12 +102,13 @@ def complete_job(job: Job, result: ResultOptions, output: OutputOptions) -> None
     """Samples and decodes what is missing in the run. Prints the run's folder, or JSON; of a
     stream, the audio."""
     from jukebox_cli.sampling import pipeline
-    from jukebox_cli.sampling.compute import missing_engine_reason
     from jukebox_cli.sampling.stages import job_stages
 
-    if reason := missing_engine_reason(job, result.until.value):
-        print_note(f"sampling with torch, not the faster native engine: {reason}", output.quiet)
     with progress(output.quiet, stages=job_stages(job, result.until.value)) as bar:
+        from jukebox_cli.sampling.compute import missing_engine_reason  # imports torch
+
+        if reason := missing_engine_reason(job, result.until.value):
+            print_note(f"sampling with torch, not the faster native engine: {reason}", output.quiet)
         job = replace(job, progress=bar)
         if result.stream:
             stream_audio(job, result.stream)

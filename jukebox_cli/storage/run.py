@@ -20,7 +20,6 @@ from jukebox_cli.storage.files import (
 )
 from jukebox_cli.storage.segments import (
     ItemSpec,
-    item_spec_text,
     read_item_spec,
     write_item_spec,
 )
@@ -122,7 +121,7 @@ class Run:
 
     def create_item(self, item: int, spec: ItemSpec) -> bool:
         """Writes an item's file unless there is one; returns whether it did."""
-        return create_text(self.item_file(item), item_spec_text(spec))
+        return create_text(self.item_file(item), spec.text)
 
     def delete_item(self, item: int) -> None:
         """Deletes an item's file, but not its tokens."""
