@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import re
-import signal
 import sys
 from collections.abc import Sequence
 from shutil import get_terminal_size
@@ -33,9 +32,9 @@ from jukebox_cli.cli import (
 )
 from jukebox_cli.cli.console import (
     Exit,
-    Terminated,
     discard_stdout,
     exit_code,
+    ignore_stderr_errors,
     open_closed_streams,
     print_error,
     print_warning,
@@ -46,6 +45,7 @@ from jukebox_cli.cli.installation import describe_installation
 from jukebox_cli.config.suggest import did_you_mean
 from jukebox_cli.config.value_errors import plain_message
 from jukebox_cli.interfaces.errors import InputError, utf8_name_error
+from jukebox_cli.interfaces.signals import handle_signals, running_command
 from jukebox_cli.registry import Registry, load_installed
 
 #: Modules with commands, in the order of `jukebox --help`.
@@ -73,7 +73,7 @@ class Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            with print_warnings_once():
+            with running_command(), print_warnings_once():
                 return super().invoke(ctx)
         except (KeyboardInterrupt, typer.Abort) as interrupt:
             print("\nstopped; run the same command again to resume", file=sys.stderr)
@@ -196,20 +196,10 @@ def _add_training(app: typer.Typer, registry: Registry) -> None:
 
 def main() -> None:
     """The `jukebox` command."""
-    terminated = []
-
-    def terminate(signal_number: int, frame: object) -> None:
-        terminated.append(signal_number)
-        raise Terminated
-
-    signal.signal(signal.SIGTERM, terminate)  # clusters send it before SIGKILL
+    handle_signals()
     open_closed_streams()
-    try:
-        _run_command(sys.argv[1:])
-    except SystemExit as end:
-        if terminated and end.code == Exit.INTERRUPTED:  # typer takes any interrupt for Ctrl-C
-            end.code = Exit.TERMINATED
-        raise
+    ignore_stderr_errors()
+    _run_command(sys.argv[1:])
 
 
 def _run_command(args: Sequence[str]) -> None:
@@ -220,8 +210,6 @@ def _run_command(args: Sequence[str]) -> None:
             build_app(load_installed(print_warning))(args, prog_name="jukebox")
         finally:
             _flush_stdout()
-    except KeyboardInterrupt as interrupt:  # while no command was running yet
-        sys.exit(exit_code(interrupt))
     except InputError as error:  # plugins that clash, or stdout that can't be written
         print_error(error)
         sys.exit(Exit.FIXABLE)

@@ -6,13 +6,14 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from enum import IntEnum
 from io import UnsupportedOperation
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from jukebox_cli.interfaces.errors import InputError, InputWarning
+from jukebox_cli.interfaces.signals import INTERRUPTED, TERMINATED, Terminated
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,12 +30,8 @@ class Exit(IntEnum):
     DONE = 0
     FAILED = 1
     FIXABLE = 2
-    INTERRUPTED = 130  # by SIGINT, as shells count it: 128 + its number
-    TERMINATED = 143  # by SIGTERM
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM was received; handled like Ctrl-C, with an exit code of its own."""
+    INTERRUPTED = INTERRUPTED  # by SIGINT
+    TERMINATED = TERMINATED  # by SIGTERM or SIGHUP
 
 
 class PlayerClosed(KeyboardInterrupt):
@@ -53,6 +50,34 @@ def open_closed_streams() -> None:
         if getattr(sys, name) is None:
             null = os.open(os.devnull, os.O_RDWR)
             setattr(sys, name, os.fdopen(null, mode, encoding="utf-8", errors="replace"))
+
+
+class _ForgivingStream:
+    """A stream whose errors are dropped: a full disk or a terminal that is gone stops no work."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            self.stream.write(text)
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self.stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
+def ignore_stderr_errors() -> None:
+    """Lets messages that can't be written be lost, so that they stop no work."""
+    sys.stderr = cast(TextIO, _ForgivingStream(sys.stderr))
 
 
 def print_error(error: InputError) -> None:

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from jukebox_cli.interfaces.errors import InputError
+from jukebox_cli.interfaces.signals import END_SIGNALS
 from jukebox_cli.model.devices import autocast
 from jukebox_cli.storage.files import append_jsonl
 from jukebox_cli.storage.model import Model
@@ -196,7 +197,7 @@ def _build_optimizer(module: nn.Module, config: TrainingConfig) -> torch.optim.A
 
 @contextmanager
 def _deferred_signals() -> Iterator[Callable[[], bool]]:
-    """A context in which the first SIGINT or SIGTERM only sets a flag.
+    """A context in which the first signal to end only sets a flag.
 
     Yields a function that returns the flag. A second signal is handled at once, as it was before
     the context, and so is the first if the context ends with KeyboardInterrupt: a handler may raise
@@ -212,7 +213,7 @@ def _deferred_signals() -> Iterator[Callable[[], bool]]:
         handler = handlers[signal.Signals(number)]
         (handler if callable(handler) else signal.default_int_handler)(number, None)
 
-    handlers = {n: signal.signal(n, defer) for n in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.signal(number, defer) for number in END_SIGNALS}
     try:
         yield lambda: bool(received)
     except KeyboardInterrupt:

@@ -97,6 +97,18 @@ def test_a_full_disk_at_stdout_is_an_error() -> None:
     )
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is full")
+@pytest.mark.parametrize("words", [(), ("--json",)])
+def test_messages_that_can_not_be_written_stop_no_work(words: tuple[str, ...], place: Path) -> None:
+    command = shlex.join(map(str, [sys.executable, "-c", MAIN, *GENERATE, "--out", "n", *words]))
+    result = subprocess.run(
+        ["sh", "-c", f"{command} 2>/dev/full"], capture_output=True, check=False
+    )
+    assert result.returncode == 0, result
+    assert result.stdout
+    assert (place / "n/audio/item-00.wav").exists()
+
+
 @pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
 def test_closed_streams_are_no_error_and_no_file_takes_their_place(
     closed: str, place: Path
