@@ -29,7 +29,8 @@ from transformers.utils import logging
 from jukebox_cli.config.schema import PriorConfig
 from jukebox_cli.engine.footprint import weight_bytes
 from jukebox_cli.engine.machine import read_bandwidth
-from jukebox_cli.engine.native import NativeEngine, NativePrior
+from jukebox_cli.engine.native import NativeEngine
+from jukebox_cli.engine.native_weights import NativePrior
 from jukebox_cli.interfaces.sampler import SamplingParameters
 from jukebox_cli.model.conditioning import Conditioning
 from jukebox_cli.model.loader import is_large

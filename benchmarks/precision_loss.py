@@ -27,7 +27,8 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from jukebox_cli.audio.manifest import load_recordings
-from jukebox_cli.engine.native import WEIGHT_FORMATS, NativePrior, NativeWindow
+from jukebox_cli.engine.native import NativeWindow
+from jukebox_cli.engine.native_weights import WEIGHT_FORMATS, NativePrior
 from jukebox_cli.interfaces.conditioner import Window
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.model.condition_inputs import load_conditioners, prior_shape

@@ -9,8 +9,9 @@ It measures, in this order:
     startup_time           duration of `jukebox --help`
     spectral_convergence   reconstruction error of each level, if --songs are named
 
-Other scripts, run on their own: conditioning.py (how well conditions are followed) and
-published_sizes.py (memory and speed of models of the published sizes).
+Other scripts, run on their own: conditioning.py (how well conditions are followed),
+published_sizes.py (memory and speed of models of the published sizes) and gpu.py (their speed on a
+GPU).
 """
 
 from __future__ import annotations

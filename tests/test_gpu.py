@@ -6,18 +6,31 @@ Skipped without a CUDA device.
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import numpy as np
 import pytest
 import soundfile
 import torch
+from torch import Tensor
 
 from jukebox_cli.engine.step import make_step
+from jukebox_cli.model.attention import MultiHeadAttention
+from jukebox_cli.model.conditioning import stack_conditionings
+from jukebox_cli.model.linear import TILE_ROWS, batch_invariant_linear
 from jukebox_cli.model.loader import load_prior, load_vqvae
 from jukebox_cli.registry import Registry
+from jukebox_cli.sampling.sampler import (
+    LevelSampler,
+    PartialTokens,
+    ProgressCallbacks,
+    WindowSampler,
+)
+from jukebox_cli.sampling.windows import TokenWindow
 from jukebox_cli.storage.files import read_jsonl
 from jukebox_cli.storage.model import Model
 from jukebox_cli.train.crops import Crops
@@ -26,7 +39,8 @@ from jukebox_cli.train.task import Task
 from jukebox_cli.train.trainer import train
 from jukebox_cli.train.vqvae import VQVAETask
 from support.golden import LEVELS, Golden, import_golden
-from support.networks import conditions_on
+from support.interruptions import Conditions
+from support.networks import CONTEXT, conditions_on, make_full_prior, random_conditions
 from support.results import Result
 from support.run_files import all_tokens
 from support.training import CONFIG, add, losses, new_corpus, new_model, write_sounds
@@ -77,6 +91,130 @@ def test_logits_are_those_of_the_original_program(
         torch.testing.assert_close(actual, expected, atol=atol, rtol=0)
 
 
+#: Inputs and outputs of linear layers of the published priors, and of the tiny model.
+LINEARS = [(1920, 1440), (480, 1920), (1920, 1920), (1920, 2048), (4800, 3600), (64, 64)]
+DTYPES = [torch.bfloat16, torch.float16, torch.float32]
+#: Heads, channels of a head, and positions of the published priors.
+HEADS = [(1, 480, 64), (8, 150, 128), (8, 150, 512), (2, 256, 1024), (2, 8, 16)]
+BATCHES = (1, 3, TILE_ROWS, TILE_ROWS + 1, 70)
+
+
+def random_on_gpu(*shape: int, dtype: torch.dtype) -> Tensor:
+    return torch.randn(shape, device=CUDA, dtype=dtype)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize(("in_features", "out_features"), LINEARS)
+@torch.inference_mode()
+def test_a_product_rounds_the_same_for_any_batch(
+    in_features: int, out_features: int, dtype: torch.dtype
+) -> None:
+    torch.manual_seed(0)
+    x = random_on_gpu(70, 1, in_features, dtype=dtype)
+    weight = 0.02 * random_on_gpu(in_features, out_features, dtype=dtype)
+    bias = random_on_gpu(out_features, dtype=dtype)
+    expected = (x.double() @ weight.double() + bias).to(dtype)
+    for weights in (weight, weight.T.contiguous().T):
+        together = batch_invariant_linear(x, weights, bias)
+        torch.testing.assert_close(together, expected, rtol=2e-2, atol=2e-2)
+        for batch in BATCHES:
+            assert torch.equal(batch_invariant_linear(x[:batch], weights, bias), together[:batch])
+        turned = batch_invariant_linear(x.flip(0), weights, bias)
+        assert torch.equal(turned.flip(0), together)
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+@pytest.mark.parametrize(("heads", "head_dim", "total"), HEADS)
+@torch.inference_mode()
+def test_attention_rounds_the_same_for_any_batch(
+    heads: int, head_dim: int, total: int, dtype: torch.dtype
+) -> None:
+    torch.manual_seed(0)
+    attention = MultiHeadAttention(heads * head_dim, heads)
+    q = random_on_gpu(70 * heads, head_dim, dtype=dtype)
+    k, v = (random_on_gpu(70 * heads, total, head_dim, dtype=dtype) for _ in range(2))
+    mask = torch.arange(total, device=CUDA) <= total // 2
+    together = attention.attend_one_position(q, k, v, mask)
+    expected = attention.attend_one_position(*(t.cpu().float() for t in (q, k, v)), mask.cpu())
+    torch.testing.assert_close(together.cpu().float(), expected, rtol=2e-2, atol=2e-2)
+    for batch in BATCHES:
+        part = (t[: batch * heads] for t in (q, k, v))
+        assert torch.equal(attention.attend_one_position(*part, mask), together[:batch])
+    own_masks = mask.expand(70 * heads, 1, total).clone()
+    own_masks[:heads] = False  # an item with nothing to attend to
+    alone = attention.attend_one_position(q, k, v, own_masks)
+    assert not alone[0].any()
+    torch.testing.assert_close(alone[1:], together[1:])
+
+
+@pytest.fixture
+def full_window() -> Callable[[], WindowSampler]:
+    """Opens a window of four items and a prior with a layer of each kind."""
+    prior = make_full_prior(prefix_length=8).to(CUDA)
+    conditions = conditions_on(CUDA, stack_conditionings(random_conditions(prior, 4)))
+    level = LevelSampler(0, prior, [])
+
+    def make() -> WindowSampler:
+        items = [PartialTokens(item, 0, np.zeros(CONTEXT, np.int64), 3) for item in range(4)]
+        window = TokenWindow(0, 3, CONTEXT)
+        return WindowSampler(level, items, window, Conditions(lambda window: conditions))
+
+    return make
+
+
+def tokens_of_window(window: WindowSampler) -> list[list[int]]:
+    window.run(ProgressCallbacks())
+    return [item.tokens.tolist() for item in window.batch]
+
+
+@torch.inference_mode()
+def test_a_recorded_position_waits_for_nothing(full_window: Callable[[], WindowSampler]) -> None:
+    window = full_window()
+    window.steps.logits(3)  # records
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for position in range(4, 12):
+            window._sample(position, position + 1)
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+
+
+@torch.inference_mode()
+def test_a_graph_is_recorded_while_another_thread_uses_the_gpu(
+    full_window: Callable[[], WindowSampler],
+) -> None:
+    expected, stop, counts = tokens_of_window(full_window()), Event(), [0]
+
+    def compute() -> None:
+        while not stop.is_set():
+            x = torch.ones(64, 64, device=CUDA)
+            counts[0] += int((x @ x)[0, 0].item() == 64)
+
+    thread = Thread(target=compute)
+    thread.start()
+    try:
+        for _ in range(5):
+            assert tokens_of_window(full_window()) == expected
+    finally:
+        stop.set()
+        thread.join()
+    assert counts[0] > 0
+
+
+@torch.inference_mode()
+def test_levels_in_threads_record_one_after_another(
+    full_window: Callable[[], WindowSampler],
+) -> None:
+    expected = tokens_of_window(full_window())
+
+    def sample(_: int) -> list[list[int]]:
+        with torch.inference_mode():
+            return tokens_of_window(full_window())
+
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(sample, range(6))) == [expected] * 6
+
+
 @pytest.fixture
 def generate(tiny: Model, tmp_path: Path, jukebox: Jukebox) -> Generate:
     """Generates a run with the tiny model and returns its tokens."""
@@ -98,6 +236,12 @@ def test_an_item_does_not_depend_on_its_batch(generate: Generate, precision: str
     assert generate("alone", *options, "--batch", 1) == expected
     part = generate("part", *options, "--only", "3,1")
     assert part == {key: expected[key] for key in part}
+
+
+def test_slices_are_rows_of_a_batch(generate: Generate) -> None:
+    options = ("--seconds", 1, "--parallel", 3, "--items", 2)
+    expected = generate("all", *options)
+    assert generate("again", *options, "--batch", 1) == expected
 
 
 def test_in_fp32_a_song_is_nearly_that_of_the_cpu(generate: Generate) -> None:

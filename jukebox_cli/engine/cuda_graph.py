@@ -11,6 +11,7 @@ Shapes: B batch, K codes of the codebook, V characters of the prefix's vocabular
 from __future__ import annotations
 
 from collections.abc import Sequence
+from threading import Lock
 
 import torch
 from torch import Tensor
@@ -18,6 +19,10 @@ from torch import Tensor
 from jukebox_cli.model.conditioning import Conditioning
 from jukebox_cli.model.kv_cache import LayerCache
 from jukebox_cli.model.prior import Prior
+
+#: Held while a graph is recorded: that begins by waiting for the device, which would end the
+#: recording of another thread.
+_RECORDING = Lock()
 
 
 class CudaGraphStep:
@@ -40,7 +45,7 @@ class CudaGraphStep:
         if n == 0:
             return self.prior.step(last, n, self.conditions, self.caches)
         if self.graph is None:
-            self.last, self.n = last.clone(), torch.tensor([n], device=last.device)
+            self.last, self.n = last.clone(), torch.full((1,), n, device=last.device)
             self.graph = self._record()
         self.last.copy_(last)
         self.n.fill_(n)
@@ -51,15 +56,20 @@ class CudaGraphStep:
         """Record a step at the current position.
 
         It is run once before, on another stream, because what libraries do at their first call
-        can't be recorded. Both write the caches of this position, and so does its replay.
+        can't be recorded. Both write the caches of this position, and so does its replay. Other
+        threads, such as that of a decoder, may use the GPU meanwhile; only one may record.
         """
+        with _RECORDING:
+            return self._record_alone()
+
+    def _record_alone(self) -> torch.cuda.CUDAGraph:
         stream = torch.cuda.Stream()
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             self._step()
         torch.cuda.current_stream().wait_stream(stream)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
+        with torch.cuda.graph(graph, capture_error_mode="thread_local"):
             self.logits = self._step()
         return graph
 

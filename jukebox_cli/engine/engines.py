@@ -9,19 +9,22 @@ codebook, V characters of the prefix's vocabulary.
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
 
-from jukebox_cli.engine.step import make_step
+from jukebox_cli.engine.step import StepFactory, make_step
 from jukebox_cli.interfaces.sampler import SamplingParameters
 from jukebox_cli.model.conditioning import Conditioning
 from jukebox_cli.model.prior import Prior
 
 
 class EngineWindow(Protocol):
-    """One window of a batch: its conditions, and the keys and values of its positions so far."""
+    """One window of a batch: its conditions, and the keys and values of its positions so far.
+
+    That of an engine that draws tokens itself is a `SamplingWindow` too.
+    """
 
     @property
     def next_position(self) -> int:
@@ -30,6 +33,11 @@ class EngineWindow(Protocol):
     def logits(self, position: int) -> Tensor:
         """Logits (R, K + V) of the next position, which is `position`. The token before it is read
         from the window's tokens. The next call may overwrite the result."""
+
+
+@runtime_checkable
+class SamplingWindow(EngineWindow, Protocol):
+    """A window that draws the tokens of many positions in one call."""
 
     def sample(
         self,
@@ -42,15 +50,12 @@ class EngineWindow(Protocol):
         """Samples positions `first` to `end` - 1 into the window's tokens, of each item from
         position `sample_from` (B,) on, with the numbers `uniform` (B, end - first).
 
-        Returns `end`, or the first position whose logits are invalid. Only if the engine `fuses`.
+        Returns `end`, or the first position whose logits are invalid.
         """
 
 
 class Engine(Protocol):
     """The weights of a prior, and how its positions are computed."""
-
-    #: whether its windows can `sample` many positions at once
-    fuses: bool
 
     def open_window(
         self, conditions: Conditioning, tokens: Tensor, rows: int, num_primed: int, num_known: int
@@ -64,17 +69,18 @@ class Engine(Protocol):
 
 
 class TorchEngine:
-    """`Prior.step`, position by position."""
+    """`Prior.step`, position by position.
 
-    fuses = False
+    step_factory: makes the steps of a window.
+    """
 
-    def __init__(self, prior: Prior) -> None:
-        self.prior = prior
+    def __init__(self, prior: Prior, step_factory: StepFactory = make_step) -> None:
+        self.prior, self.step_factory = prior, step_factory
 
     def open_window(
         self, conditions: Conditioning, tokens: Tensor, rows: int, num_primed: int, num_known: int
     ) -> EngineWindow:
-        return TorchWindow(self.prior, conditions, tokens, rows, num_primed)
+        return TorchWindow(self.prior, self.step_factory, conditions, tokens, rows, num_primed)
 
 
 class TorchWindow:
@@ -82,26 +88,22 @@ class TorchWindow:
     known: prefilling rounds differently."""
 
     def __init__(
-        self, prior: Prior, conditions: Conditioning, tokens: Tensor, rows: int, num_primed: int
+        self,
+        prior: Prior,
+        step_factory: StepFactory,
+        conditions: Conditioning,
+        tokens: Tensor,
+        rows: int,
+        num_primed: int,
     ) -> None:
         self.tokens, self.copies, self.next_position = tokens, rows // len(tokens), num_primed
         caches = prior.make_caches(rows, conditions)
         prior.prefill(self._for_all_rows(tokens[:, :num_primed]), conditions, caches)
-        self.step = make_step(prior, conditions, caches)
+        self.step = step_factory(prior, conditions, caches)
 
     def logits(self, position: int) -> Tensor:
         self.next_position = position + 1
         return self.step(self._for_all_rows(self.tokens[:, position - 1]), position)
-
-    def sample(
-        self,
-        first: int,
-        end: int,
-        sample_from: Tensor,
-        uniform: Tensor,
-        parameters: SamplingParameters,
-    ) -> int:
-        raise NotImplementedError("the torch engine gives logits only")
 
     def _for_all_rows(self, tokens: Tensor) -> Tensor:
         """Tokens (B, ...) as (R, ...)."""

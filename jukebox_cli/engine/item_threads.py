@@ -17,7 +17,7 @@ from typing import TypeVar
 import torch
 from torch import Tensor
 
-from jukebox_cli.engine.engines import EngineWindow
+from jukebox_cli.engine.engines import SamplingWindow
 from jukebox_cli.engine.native import NativeEngine
 from jukebox_cli.interfaces.sampler import SamplingParameters
 from jukebox_cli.model.conditioning import Conditioning
@@ -28,21 +28,19 @@ Result = TypeVar("Result")
 class ItemThreads:
     """An `engines.Engine` that computes with up to `num_threads` threads."""
 
-    fuses = True
-
     def __init__(self, engine: NativeEngine, num_threads: int) -> None:
         self.engine, self.num_threads = engine, num_threads
         self.pool = ThreadPoolExecutor(num_threads, thread_name_prefix="items")
 
     def open_window(
         self, conditions: Conditioning, tokens: Tensor, rows: int, num_primed: int, num_known: int
-    ) -> EngineWindow:
+    ) -> SamplingWindow:
         groups = torch.arange(len(tokens)).chunk(self.num_threads)
         if len(groups) == 1:
             return self.engine.open_window(conditions, tokens, rows, num_primed, num_known)
         copies = rows // len(tokens)
 
-        def open_group(group: Tensor) -> EngineWindow:
+        def open_group(group: Tensor) -> SamplingWindow:
             all_rows = torch.cat([group + copy * len(tokens) for copy in range(copies)])
             own = tokens[int(group[0]) : int(group[-1]) + 1]  # a view
             args = (conditions.rows(all_rows), own, len(all_rows), num_primed, num_known)
@@ -64,10 +62,10 @@ class ItemThreads:
 
 
 class GroupedWindow:
-    """An `engines.EngineWindow` whose items are in several windows."""
+    """An `engines.SamplingWindow` whose items are in several windows."""
 
     def __init__(
-        self, threads: ItemThreads, windows: Sequence[EngineWindow], sizes: list[int], copies: int
+        self, threads: ItemThreads, windows: Sequence[SamplingWindow], sizes: list[int], copies: int
     ) -> None:
         self.threads, self.windows, self.sizes, self.copies = threads, windows, sizes, copies
 

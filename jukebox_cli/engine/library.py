@@ -83,6 +83,13 @@ _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
             *(c_void_p, c_void_p, c_int64, POINTER(Sampling)),
         ),
     ),
+    "window_sample_ahead": (
+        c_int32,
+        (
+            *(c_void_p, _IDS, c_int64, c_int32, c_int32, c_int64),
+            *(c_void_p, POINTER(Sampling), c_int32, POINTER(c_int64)),
+        ),
+    ),
     "exp": (c_int32, (c_char_p, _FLOATS, _FLOATS, c_int64)),
     "read": (c_double, (c_char_p, _FLOATS, c_int64, c_int32)),
 }
@@ -126,6 +133,11 @@ def require_memory(result: int | None) -> int:
     if not result:
         raise MemoryError("the native engine has no memory left")
     return result
+
+
+def allocate(name: str, *arguments: object) -> int:
+    """Calls a function that allocates. MemoryError if it could not."""
+    return require_memory(function(name)(*arguments))
 
 
 @cache

@@ -11,7 +11,9 @@ import torch
 
 from jukebox_cli.engine.engines import Engine, TorchEngine
 from jukebox_cli.engine.item_threads import ItemThreads
-from jukebox_cli.engine.native import NativeEngine, NativePrior
+from jukebox_cli.engine.lookahead import Lookahead
+from jukebox_cli.engine.native import NativeEngine
+from jukebox_cli.engine.native_weights import NativePrior
 from jukebox_cli.model.loader import is_large, load_prior, load_prior_for_packing
 from jukebox_cli.model.prior import Prior
 from jukebox_cli.registry import Registry
@@ -48,7 +50,8 @@ def load_engine(
         return LoadedPrior(prior, TorchEngine(prior), _num_threads(prior))
     prior = load_prior_for_packing(model, level, registry)
     num_threads = _num_threads(prior)
-    engine = NativeEngine(NativePrior(prior, settings.precision, num_threads))
+    lookahead = Lookahead() if is_large(prior) else None
+    engine = NativeEngine(NativePrior(prior, settings.precision, num_threads), lookahead)
     share_items = item_threads > 1 and not is_large(prior)
     prior.transformer.to("meta")  # frees its weights
     return LoadedPrior(

@@ -64,12 +64,15 @@ def cache_bytes(device: torch.device) -> int:
     return max(found, default=DEFAULT_CACHE_BYTES)
 
 
-def read_bandwidth(device: torch.device, num_threads: int, rounds: int = 12) -> float:
-    """Bytes per second that a device reads of a buffer larger than its last-level cache; on a CPU,
-    with so many threads. Of the fastest of a few rounds, because it is a limit."""
+def read_bandwidth(
+    device: torch.device, num_threads: int, rounds: int = 12, size: int | None = None
+) -> float:
+    """Bytes per second that a device reads of a buffer of `size` bytes, by default larger than its
+    last-level cache; on a CPU, with so many threads. Of the fastest of a few rounds, because it is
+    a limit."""
     import torch
 
-    size = max(BUFFER_FACTOR * cache_bytes(device), MIN_BUFFER_BYTES)
+    size = size or max(BUFFER_FACTOR * cache_bytes(device), MIN_BUFFER_BYTES)
     buffer = torch.ones(size // 4, device=device)
     seconds = []
     for _ in range(rounds):

@@ -18,6 +18,8 @@ from jukebox_cli.model.prior import Prior
 #: The token before a position (B,) and the position -> logits (B, K + V). The next call may
 #: overwrite the result.
 StepFunction = Callable[[Tensor, int], Tensor]
+#: The steps of one window, from its conditions and caches.
+StepFactory = Callable[[Prior, Conditioning, Sequence[LayerCache]], StepFunction]
 
 
 def make_step(prior: Prior, conditions: Conditioning, caches: Sequence[LayerCache]) -> StepFunction:

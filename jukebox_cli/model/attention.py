@@ -24,6 +24,7 @@ from math import sqrt
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from jukebox_cli.model.kv_cache import KVCache, Layout, Position
 from jukebox_cli.model.linear import PAD_MULTIPLE, BatchInvariantLinear, pad_to_multiple
@@ -58,9 +59,11 @@ class MultiHeadAttention(nn.Module):
     ) -> Tensor:
         """One query per item and head: q (B * H, D), k and v (B * H, S, D) -> (B, 1, A).
 
-        Not with the fused kernel, which splits the work by batch and threads, so that its rounding
-        depends on them.
+        On a CPU not with the fused kernel, which splits the work by batch and threads, so that its
+        rounding depends on them.
         """
+        if q.device.type == "cuda":
+            return fused_attention(q, k, v, mask, self.heads, self.scale)
         head_dim = q.shape[1]
         if head_dim % PAD_MULTIPLE:
             q, k, v = pad_to_multiple(q, 1), pad_to_multiple(k, 1), pad_to_multiple(v, 1)
@@ -70,6 +73,29 @@ class MultiHeadAttention(nn.Module):
         weights = torch.softmax(scores, dim=-1)
         weights = weights if mask is None else weights.nan_to_num()
         return torch.bmm(weights, v)[..., :head_dim].reshape(-1, 1, self.attention_width)
+
+
+def fused_attention(
+    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, heads: int, scale: float
+) -> Tensor:
+    """`MultiHeadAttention.attend_one_position` with one kernel, for GPUs.
+
+    The memory-efficient one (Rabe and Staats 2021, arXiv 2112.05682): it computes each head of each
+    item in a block of its own, whatever the batch, where others share out long ones by how many
+    there are.
+    """
+    head_dim = q.shape[1]
+    if head_dim % PAD_MULTIPLE:
+        q, k, v = pad_to_multiple(q, 1), pad_to_multiple(k, 1), pad_to_multiple(v, 1)
+    q, k, v = (t.unflatten(0, (-1, heads)) for t in (q[:, None], k, v))  # (B, H, 1 or S, D)
+    of_items = mask is not None and mask.ndim > 1
+    if mask is not None:  # (B * H, 1, S) of a memory, or (S,)
+        mask = mask.unflatten(0, (-1, heads)) if of_items else mask[None, None, None]
+    with sdpa_kernel([SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]):
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, scale=scale)
+    if mask is not None and of_items:  # an item may have nothing to attend to
+        mixed = torch.where(mask.any(-1, keepdim=True), mixed, 0.0)
+    return mixed[..., :head_dim].flatten(1)[:, None]  # (B, 1, A)
 
 
 class SelfAttention(MultiHeadAttention):

@@ -9,10 +9,13 @@ Shapes: B batch, H heads, D channels of a head, T positions, S cached or memory 
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
+
+Number = TypeVar("Number", int, Tensor)
 
 
 class Layout(NamedTuple):
@@ -30,8 +33,54 @@ class Layout(NamedTuple):
         return min((self.prefix_length // self.rows + 1) * self.rows, self.rows * self.columns)
 
 
+class DevicePosition:
+    """A position in a tensor (1,) on the device, and what the caches of all layers derive from it,
+    computed once for all layers of a pattern: on a GPU each small operation takes its time."""
+
+    def __init__(self, n: Tensor, layout: Layout) -> None:
+        self.n, self.layout = n, layout
+        self._found: dict[tuple[str, str], Tensor] = {}
+
+    def slot(self, pattern: str) -> Tensor:
+        """Where a cache keeps the position (1,), among its flattened slots."""
+        return self._once("slot", pattern, lambda: _slot(pattern, self.layout, self.n))
+
+    def group(self, pattern: str) -> Tensor:
+        """Which column of a `column` cache, or row of a `previous` one, the position sees (1,)."""
+        columns = self.layout.columns
+        if pattern == "column":
+            return self._once("group", pattern, lambda: self.n % columns)
+        return self._once("group", pattern, lambda: (self.n // columns + 1) % 2)
+
+    def mask(self, pattern: str, size: int) -> Tensor:
+        """Which of the `size` positions that a cache gives are seen: (size,) bool."""
+        return self._once("mask", pattern, lambda: self._positions(size) <= self._last(pattern))
+
+    def _positions(self, size: int) -> Tensor:
+        return torch.arange(size, device=self.n.device)
+
+    def _last(self, pattern: str) -> Tensor:
+        columns = self.layout.columns
+        return {"row": self.n % columns, "column": self.n // columns}.get(pattern, self.n)
+
+    def _once(self, kind: str, pattern: str, compute: Callable[[], Tensor]) -> Tensor:
+        if (kind, pattern) not in self._found:
+            self._found[kind, pattern] = compute()
+        return self._found[kind, pattern]
+
+
 #: A position in the sequence: a number, or a tensor (1,) that holds it.
-Position = int | Tensor
+Position = int | Tensor | DevicePosition
+
+
+def _slot(pattern: str, layout: Layout, n: Number) -> Number:
+    """Index of position `n` along the flattened slots of a cache."""
+    rows, columns = layout.rows, layout.columns
+    if pattern == "row":
+        return n % columns
+    if pattern == "column":
+        return n % columns * rows + n // columns
+    return n % (2 * columns) if pattern == "previous" else n
 
 
 class KeysValues(NamedTuple):
@@ -75,22 +124,16 @@ class KVCache:
 
     def write(self, n: Position, keys: Tensor, values: Tensor) -> None:
         """Store the keys and values (B * H, D) of position `n`."""
-        slot = self._slot(n)
+        n = self._on_device(n)
         for stored, new in ((self.keys, keys), (self.values, values)):
             slots = stored.flatten(1, -2)
-            if isinstance(slot, Tensor):
-                self._write_at_tensor(slot, slots, new)
-            elif slot < slots.shape[1]:  # positions after a prefix span are not stored
-                slots[:, slot] = new
+            if isinstance(n, DevicePosition):
+                self._write_at_tensor(n.slot(self.pattern), slots, new)
+            elif (slot := _slot(self.pattern, self.layout, n)) < slots.shape[1]:
+                slots[:, slot] = new  # positions after a prefix span are not stored
 
-    def _slot(self, n: Position) -> Position:
-        """Index of position `n` along the flattened slots."""
-        rows, columns = self.layout.rows, self.layout.columns
-        if self.pattern == "row":
-            return n % columns
-        if self.pattern == "column":
-            return n % columns * rows + n // columns
-        return n % (2 * columns) if self.pattern == "previous" else n
+    def _on_device(self, n: Position) -> int | DevicePosition:
+        return DevicePosition(n, self.layout) if isinstance(n, Tensor) else n
 
     def _write_at_tensor(self, slot: Tensor, slots: Tensor, new: Tensor) -> None:
         """Write (B * H, D) at a slot (1,) without reading it on the host."""
@@ -102,7 +145,8 @@ class KVCache:
 
     def read(self, n: Position) -> KeysValues:
         """The keys and values that position `n` attends to."""
-        if isinstance(n, Tensor):
+        n = self._on_device(n)
+        if isinstance(n, DevicePosition):
             return self._read_at_tensor(n)
         row, column = divmod(n, self.layout.columns)
         visible: tuple[int | slice, ...] = {
@@ -115,17 +159,15 @@ class KVCache:
         index = (slice(None), *visible)
         return KeysValues(self.keys[index], self.values[index])
 
-    def _read_at_tensor(self, n: Tensor) -> KeysValues:
+    def _read_at_tensor(self, n: DevicePosition) -> KeysValues:
         """As `read`, but with a fixed shape and a mask: the same operations at every position."""
-        row, column = n // self.layout.columns, n % self.layout.columns
         keys, values = self.keys, self.values
         if self.pattern in ("column", "previous"):
-            index = column if self.pattern == "column" else (row + 1) % 2
-            keys, values = (t.index_select(1, index)[:, 0] for t in (keys, values))
+            group = n.group(self.pattern)
+            keys, values = (t.index_select(1, group)[:, 0] for t in (keys, values))
         if self.pattern == "previous":
             return KeysValues(keys, values)
-        last = {"row": column, "column": row}.get(self.pattern, n)
-        return KeysValues(keys, values, torch.arange(keys.shape[1], device=n.device) <= last)
+        return KeysValues(keys, values, n.mask(self.pattern, keys.shape[1]))
 
     def prefill(self, keys: Tensor, values: Tensor) -> None:
         """Store the keys and values (B * H, T, D) of positions 0 .. T - 1.
@@ -174,4 +216,5 @@ LayerCache = KVCache | CrossAttentionCache
 
 def select_position(x: Tensor, n: Position) -> Tensor:
     """Position `n` of (B, T, W): (B, 1, W)."""
-    return x.index_select(1, n) if isinstance(n, Tensor) else x[:, n : n + 1]
+    index = n.n if isinstance(n, DevicePosition) else n
+    return x.index_select(1, index) if isinstance(index, Tensor) else x[:, index : index + 1]

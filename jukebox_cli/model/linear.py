@@ -45,9 +45,12 @@ def batch_invariant_linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
     A single matrix product over the batch may round differently for different B, and an item's
     tokens would then depend on which items are sampled beside it. So this is a batched product of
-    single rows, or, with an fp16 weight, one matrix-vector product per item.
+    single rows, or, with an fp16 weight, one matrix-vector product per item. A GPU would read the
+    weight once for each row of these; there it is a product of tiles.
     """
     batch, (in_features, out_features) = x.shape[0], weight.shape
+    if x.device.type == "cuda":
+        return tiled_linear(x[:, 0], weight, bias)[:, None]
     if weight.dtype == torch.float16 and x.dtype != torch.float16:
         products = [torch.mv(weight.T, row) for row in x[:, 0].half()]
         return bias + torch.stack(products).unsqueeze(1).to(x.dtype)
@@ -59,6 +62,26 @@ def batch_invariant_linear(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
         )
     product = torch.baddbmm(bias.expand(batch, 1, -1), x, weight.expand(batch, -1, -1))
     return product if product.shape[2] == out_features else product[..., :out_features]
+
+
+#: Rows of a tile. A GPU reads the weight once for a tile, which takes as long as for one row while
+#: reading takes longer than computing. Few enough for that on most GPUs, and as many as the slices
+#: of `--parallel auto`.
+TILE_ROWS = 32
+
+
+def tiled_linear(x: Tensor, weight: Tensor, bias: Tensor, rows: int = TILE_ROWS) -> Tensor:
+    """(B, in) @ (in, out) + (out) -> (B, out), in products of `rows` rows each, the last filled up
+    with zeros.
+
+    All products have one shape, so that all are computed by the same kernel, in which every output
+    is a sum in the same order.
+    """
+    batch = len(x)
+    missing = -batch % rows
+    x = F.pad(x, (0, 0, 0, missing)) if missing else x.contiguous()
+    tiles = [torch.addmm(bias, tile, weight) for tile in x.split(rows)]
+    return (tiles[0] if len(tiles) == 1 else torch.cat(tiles))[:batch]
 
 
 #: Rows with a multiple of this many numbers are processed by vector instructions alone.

@@ -22,7 +22,7 @@ from jukebox_cli.config.schema import PriorConfig
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.model.conditioning import Conditioning, Prefix, sum_conditionings
 from jukebox_cli.model.cross_attention import Memory
-from jukebox_cli.model.kv_cache import LayerCache, Position, select_position
+from jukebox_cli.model.kv_cache import LayerCache, select_position
 from jukebox_cli.model.linear import BatchInvariantLinear, batch_invariant_linear
 from jukebox_cli.model.plugin_calls import run_module
 from jukebox_cli.model.prior_loss import PriorLoss, compute_prior_loss
@@ -190,7 +190,7 @@ class Prior(nn.Module):
         return torch.cat(logits)
 
     def step_batch(
-        self, last: Tensor, n: Position, conditions: Conditioning, caches: Sequence[LayerCache]
+        self, last: Tensor, n: int | Tensor, conditions: Conditioning, caches: Sequence[LayerCache]
     ) -> Tensor:
         """As `step`, but always for the whole batch at once, and with `n` an int or a tensor (1,)
         on the device, which must not be 0."""
@@ -213,7 +213,9 @@ class Prior(nn.Module):
         characters = _tied_logits(x, output_weight(conditions.prefix))
         return torch.cat([logits, characters], dim=2)[:, 0]
 
-    def _previous_embedding(self, last: Tensor, n: Position, conditions: Conditioning) -> Tensor:
+    def _previous_embedding(
+        self, last: Tensor, n: int | Tensor, conditions: Conditioning
+    ) -> Tensor:
         """The embedding (B, W) of what precedes position `n` of the music: a token, a character of
         the prefix, or the start."""
         prefix = conditions.prefix

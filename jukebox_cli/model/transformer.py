@@ -16,7 +16,14 @@ from torch import Tensor, nn
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.model.attention import SelfAttention
 from jukebox_cli.model.cross_attention import CrossAttention, Memory
-from jukebox_cli.model.kv_cache import CrossAttentionCache, KVCache, LayerCache, Layout, Position
+from jukebox_cli.model.kv_cache import (
+    CrossAttentionCache,
+    DevicePosition,
+    KVCache,
+    LayerCache,
+    Layout,
+    Position,
+)
 from jukebox_cli.model.linear import BatchInvariantLinear, pad_to_multiple
 
 if TYPE_CHECKING:
@@ -91,7 +98,8 @@ class TransformerLayer(nn.Module):
             assert isinstance(cache, KVCache)
             a = self.attention.step(normed, n, cache)
         hidden = _batch_invariant_quick_gelu(self.mlp_in.step(self.mlp_norm(x + a)))
-        return x + self.residual_scale * (a + self.mlp_out.step(hidden))
+        branches = a + self.mlp_out.step(hidden)
+        return x + (branches if self.residual_scale == 1.0 else self.residual_scale * branches)
 
 
 def quick_gelu(x: Tensor) -> Tensor:
@@ -217,6 +225,7 @@ class Transformer(nn.Module):
 
         The caches must hold positions 0 .. n - 1; position `n` is added to them.
         """
+        n = DevicePosition(n, self.layout) if isinstance(n, Tensor) else n
         for layer, cache in zip(self.layers, caches, strict=True):
             x = layer.step(x, n, cache)  # type: ignore[operator]
         return x

@@ -6,9 +6,7 @@ Imports torch: import it inside functions. Nothing is written.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
-from statistics import median
 from time import perf_counter
 
 import numpy as np
@@ -23,28 +21,21 @@ from jukebox_cli.engine.machine import (
     synchronize,
 )
 from jukebox_cli.model import codec
-from jukebox_cli.model.conditioning import Conditioning, stack_conditionings
 from jukebox_cli.model.devices import pick_device
 from jukebox_cli.model.loader import load_vqvae
 from jukebox_cli.sampling.conditioning import ConditionedItem, SongConditioner
 from jukebox_cli.sampling.job import Job
-from jukebox_cli.sampling.sampler import (
-    LevelSampler,
-    PartialTokens,
-    ProgressCallbacks,
-    WindowSampler,
-)
+from jukebox_cli.sampling.sampler import LevelSampler, ProgressCallbacks
+from jukebox_cli.sampling.window_timer import RepeatedConditions, WindowTimer
 from jukebox_cli.sampling.windows import SegmentWindows, TokenWindow
 from jukebox_cli.storage.segments import ComputeSettings
 
 #: Positions of the short window that the lengths of the others follow from.
 PROBE_POSITIONS = 4
-#: Rounds whose median is the time of a position; the first one is left out.
+#: Rounds of a measurement.
 ROUNDS = 8
 #: Rows of prompts that are prefilled at least, all items together.
 MIN_PREFILL_ROWS = 32
-#: Conditions that took longer than this, in seconds, are not computed again.
-SLOW = 0.5
 
 
 @dataclass(frozen=True)
@@ -164,7 +155,8 @@ class MeasuredLevel:
         self.sampler = LevelSampler(level, self.loaded.prior, samplers, self.loaded.engine)
         context_length = job.model.config.priors[level].context_length
         self.length = min(context_length, job.num_tokens(level, item))
-        self.conditions = RepeatedConditions(job, self.sampler, item, part)
+        self.conditions = _repeated_conditions(job, self.sampler, item, part)
+        self.timer = WindowTimer(self.sampler, self.conditions)
 
     def describe(self, speeds: Sequence[BatchSpeed]) -> LevelSpeed:
         """What was measured, with facts about the prior."""
@@ -190,94 +182,34 @@ class MeasuredLevel:
 
     def _measure(self, batch: int, seconds: float) -> BatchSpeed:
         probe = TokenWindow(0, 0, min(PROBE_POSITIONS, self.length))
-        position = self._sample(self._open(batch, probe)[0], 1, seconds=0.0)
+        position = self.timer.sample(self.timer.open(batch, probe)[0], 1, seconds=0.0)
         at_least = max(1, MIN_PREFILL_ROWS // batch)
         prompt = min(max(at_least, int(seconds / position)), self.length // 2)
-        window, prefill = self._open(batch, TokenWindow(0, prompt, self.length))
+        window, prefill = self.timer.open(batch, TokenWindow(0, prompt, self.length))
         every = min(max(1, int(seconds / ROUNDS / position)), ProgressCallbacks.every)
-        position = self._sample(window, every, seconds)
+        position = self.timer.sample(window, every, seconds)
         return BatchSpeed(batch, batch * self.conditions.seconds, prefill / prompt, position)
-
-    def _open(self, batch: int, window: TokenWindow) -> tuple[WindowSampler, float]:
-        """A window of random tokens after its prompt, and the seconds that opening it takes."""
-        rng = np.random.default_rng(0)
-        vocab_size, length = self.loaded.prior.codebook_size, window.end
-        items = [
-            PartialTokens(item, 0, rng.integers(vocab_size, size=length), window.sample_from)
-            for item in range(batch)
-        ]
-        self.conditions.prepare(batch, window)
-        synchronize(self.device)
-        start = perf_counter()
-        opened = WindowSampler(self.sampler, items, window, self.conditions)
-        synchronize(self.device)
-        return opened, perf_counter() - start
-
-    def _sample(self, window: WindowSampler, every: int, seconds: float) -> float:
-        """Seconds per position, of the median of rounds of `every` positions, all but the first;
-        for about `seconds`, or as far as three rounds take."""
-        rounds: list[float] = []
-        begun = start = perf_counter()
-
-        def count(num_tokens: int) -> None:
-            nonlocal start
-            synchronize(self.device)
-            now = perf_counter()
-            rounds.append((now - start) * len(window.batch) / num_tokens)
-            start = now
-            if len(rounds) > 2 and now - begun > seconds:
-                raise _Measured
-
-        with suppress(_Measured):
-            window.run(ProgressCallbacks(count, every=every))
-        return median(rounds[1:] or rounds)
 
     def item_bytes(self) -> int:
         """Bytes that an item of a batch takes; with guidance it has two rows."""
         return self.sampler.num_rows(1) * window_bytes(self.loaded.prior)
 
 
-class _Measured(Exception):
-    """Enough is sampled."""
-
-
-class RepeatedConditions:
-    """The conditions of one item, for batches of such items. A `sampler.WindowConditioner`."""
-
-    def __init__(self, job: Job, sampler: LevelSampler, item: int, part: SegmentWindows) -> None:
-        conditioned = ConditionedItem(item, part.segment.conditions, part.num_samples)
-        unconditional = conditioned._replace(song={})
-        wanted = [conditioned, unconditional][: sampler.num_rows(1)]
-        level = sampler.level
-        self.parts = [SongConditioner(job, level, sampler.prior, [each]) for each in wanted]
-        if level < job.top_level:
-            size = job.num_tokens(level + 1, item)
-            upper = np.random.default_rng(0).integers(sampler.prior.codebook_size, size=size)
-            for each in self.parts:
-                each.upper_tokens[item] = upper
-        self.device = sampler.prior.position_embedding.device
-        self.single: list[Conditioning] = []
-        self.seconds = 0.0  # that the conditions of an item take
-        self.stacked: Conditioning | None = None
-
-    def prepare(self, batch: int, window: TokenWindow) -> None:
-        """Computes the conditions for a batch. All windows begin at 0."""
-        if not self.single:
-            self._compute(window)
-            if self.seconds < SLOW:  # the first time includes what is done once in a process
-                self._compute(window)
-        self.stacked = None
-        self.stacked = stack_conditionings([each for each in self.single for _ in range(batch)])
-
-    def _compute(self, window: TokenWindow) -> None:
-        start = perf_counter()
-        self.single = [each.conditioning(window) for each in self.parts]
-        synchronize(self.device)
-        self.seconds = perf_counter() - start
-
-    def conditioning(self, window: TokenWindow) -> Conditioning:
-        assert self.stacked is not None
-        return self.stacked
+def _repeated_conditions(
+    job: Job, sampler: LevelSampler, item: int, part: SegmentWindows
+) -> RepeatedConditions:
+    """The conditions of one item, over random tokens of the level above."""
+    conditioned = ConditionedItem(item, part.segment.conditions, part.num_samples)
+    unconditional = conditioned._replace(song={})
+    wanted = [conditioned, unconditional][: sampler.num_rows(1)]
+    level = sampler.level
+    parts = [SongConditioner(job, level, sampler.prior, [each]) for each in wanted]
+    if level < job.top_level:
+        size = job.num_tokens(level + 1, item)
+        upper = np.random.default_rng(0).integers(sampler.prior.codebook_size, size=size)
+        for each in parts:
+            each.upper_tokens[item] = upper
+    return RepeatedConditions(parts, sampler.prior.position_embedding.device)
 
 
 def measure_decoding(job: Job) -> DecodeSpeed:

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from jukebox_cli.engine.engines import Engine, TorchEngine
+from jukebox_cli.engine.engines import Engine, EngineWindow, SamplingWindow, TorchEngine
 from jukebox_cli.interfaces.sampler import GuidanceSampler, Sampler, SamplingParameters
 from jukebox_cli.model.conditioning import Conditioning
 from jukebox_cli.model.prior import Prior
@@ -70,8 +70,8 @@ class LevelSampler:
 
     @cached_property
     def fused_parameters(self) -> SamplingParameters | None:
-        """The samplers as the engine's own, if it has all of them and runs them in this order."""
-        return fuse_samplers(self.samplers) if self.engine.fuses else None
+        """What the samplers do, if a `SamplingWindow` does it in the same order."""
+        return fuse_samplers(self.samplers)
 
     @cached_property
     def guidance_samplers(self) -> list[GuidanceSampler]:
@@ -148,6 +148,8 @@ class WindowSampler:
             self.num_primed,
             min(self.resume_at),
         )
+        #: the window, if it draws tokens itself, and what it does instead of the samplers
+        self.drawing = _drawing_window(level, self.steps)
         self.maxima = LogitMaxima(len(batch), self.length - self.num_primed, device)
 
     def run(self, callbacks: ProgressCallbacks) -> None:
@@ -174,12 +176,12 @@ class WindowSampler:
     def _sample(self, position: int, end: int) -> int:
         """Samples from one position on, for the items that lack it. Returns the position reached:
         `end` if the engine samples, else the next one."""
-        parameters = self.level.fused_parameters
-        if parameters is None:
+        if self.drawing is None:
             self._sample_position(position)
             return position + 1
+        window, parameters = self.drawing
         uniform = self.uniform[:, position - self.num_primed : end - self.num_primed]
-        reached = self.steps.sample(position, end, self.limits, uniform, parameters)
+        reached = window.sample(position, end, self.limits, uniform, parameters)
         if reached < end:
             self._raise_for_invalid_logits(reached)
         return reached
@@ -229,6 +231,15 @@ class WindowSampler:
             if item.num_done < stop:
                 item.tokens[start:stop] = tokens
                 item.num_done = stop
+
+
+def _drawing_window(
+    level: LevelSampler, window: EngineWindow
+) -> tuple[SamplingWindow, SamplingParameters] | None:
+    """A window that can do what the samplers do, with what that is; else None."""
+    if not isinstance(window, SamplingWindow) or level.fused_parameters is None:
+        return None
+    return window, level.fused_parameters
 
 
 def _uniform_numbers(level: int, batch: Sequence[PartialTokens], window: TokenWindow) -> Tensor:

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import parallel_windows
 import pytest
+from large_model import make_large_model
 
 from jukebox_cli.sampling.slice_layout import SliceLayout
 from jukebox_cli.storage.model import Model
@@ -26,7 +27,19 @@ def arguments(model: Model, seconds: float) -> argparse.Namespace:
         device="cpu",
         engine="auto",
         precision="auto",
+        large=False,
     )
+
+
+def test_the_times_of_a_large_model_are_compared(
+    tmp_path: Path,
+) -> None:
+    model = make_large_model(tmp_path / "large", width=64, depth=3)
+    given = arguments(model, 0.3)
+    given.large, given.level = True, 0
+    rows = parallel_windows.measure(given, tmp_path)
+    assert value_of(rows, "slices") == 2
+    assert value_of(rows, "speed-up") > 0
 
 
 def test_both_versions_are_measured(tiny: Model, tmp_path: Path) -> None:

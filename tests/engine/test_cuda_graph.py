@@ -50,4 +50,4 @@ def test_steps_read_their_inputs_from_tensors(prompt: int, prefix_length: int) -
 @pytest.mark.parametrize("prompt", [0, 1, 9])
 def test_steps_are_replayed_on_a_gpu(prompt: int, prefix_length: int) -> None:
     for logits, expected in step_pairs(CudaGraphStep, prompt, prefix_length, "cuda"):
-        torch.testing.assert_close(logits, expected, atol=1e-4, rtol=0)
+        torch.testing.assert_close(logits, expected, atol=1e-3, rtol=1e-3)

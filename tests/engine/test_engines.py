@@ -8,9 +8,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from jukebox_cli.engine.engines import Engine, TorchEngine, TorchWindow
+from jukebox_cli.engine.engines import Engine, SamplingWindow, TorchEngine
 from jukebox_cli.engine.native import NativeEngine
-from jukebox_cli.interfaces.sampler import SamplingParameters
 from jukebox_cli.model.conditioning import Conditioning, stack_conditionings
 from jukebox_cli.model.prior import Prior
 from support.engines import needs_native_engine, pack, torch_steps
@@ -86,10 +85,12 @@ def test_rows_of_guidance_follow_the_same_tokens(make_engine: MakeEngine) -> Non
         assert torch.equal(guided.logits(position), plain.logits(position))
 
 
-def test_the_torch_engine_gives_logits_only() -> None:
+@needs_native_engine
+def test_a_window_of_the_native_engine_draws_tokens_itself() -> None:
     prior, conditions, tokens = make_inputs()
-    assert not TorchEngine(prior).fuses
-    window = TorchWindow(prior, conditions, tokens, 2, 0)
-    nothing = torch.zeros(2, dtype=torch.int64)
-    with pytest.raises(NotImplementedError, match="the torch engine gives logits only"):
-        window.sample(0, 1, nothing, torch.zeros(2, 1), SamplingParameters())
+    native, by_torch = (
+        engine.open_window(conditions, tokens, 2, 0, 0)
+        for engine in (NativeEngine(pack(prior)), TorchEngine(prior))
+    )
+    assert isinstance(native, SamplingWindow)
+    assert not isinstance(by_torch, SamplingWindow)

@@ -5,7 +5,13 @@ from __future__ import annotations
 import pytest
 import torch
 
-from jukebox_cli.model.attention import SelfAttention, attention_mask, naive_attention
+from jukebox_cli.model.attention import (
+    MultiHeadAttention,
+    SelfAttention,
+    attention_mask,
+    fused_attention,
+    naive_attention,
+)
 from jukebox_cli.model.kv_cache import KVCache
 from support.networks import (
     LAYOUT,
@@ -14,6 +20,7 @@ from support.networks import (
     WIDTH,
     make_transformer,
     random_inputs,
+    random_tensor,
     randomize,
 )
 
@@ -99,3 +106,24 @@ def test_weights_of_a_query_that_may_attend_to_nothing_are_zero() -> None:
     weights = attention.attention_weights(q, k, mask)
     torch.testing.assert_close(weights.sum(3), torch.tensor([1.0, 0.0, 1.0]).expand(1, 2, 3))
     assert not weights.masked_select(~mask).any()
+
+
+@pytest.mark.parametrize("head_dim", [8, 6])
+@pytest.mark.parametrize("kind", ["none", "positions", "items"])
+def test_the_fused_attention_of_a_gpu_is_that_of_a_cpu(kind: str, head_dim: int) -> None:
+    """On a CPU torch computes it without its fused kernel."""
+    heads, batch, total = 2, 3, 5
+    attention = MultiHeadAttention(heads * head_dim, heads)
+    q = random_tensor(batch * heads, head_dim, seed=1)
+    k, v = (random_tensor(batch * heads, total, head_dim, seed=seed) for seed in (2, 3))
+    nothing = [False] * total
+    of_items = torch.tensor([[True] * total, [True, False, True, False, False], nothing])
+    mask = {
+        "none": None,
+        "positions": torch.arange(total) <= 2,
+        "items": of_items.repeat_interleave(heads, 0)[:, None],
+    }[kind]
+    expected = attention.attend_one_position(q, k, v, mask)
+    actual = fused_attention(q, k, v, mask, heads, attention.scale)
+    assert actual.shape == (batch, 1, heads * head_dim)
+    torch.testing.assert_close(actual, expected, rtol=1e-10, atol=1e-12)

@@ -9,7 +9,13 @@ import torch
 from torch import Tensor
 
 from jukebox_cli.model.attention import attention_mask
-from jukebox_cli.model.kv_cache import CrossAttentionCache, KVCache, Layout, select_position
+from jukebox_cli.model.kv_cache import (
+    CrossAttentionCache,
+    DevicePosition,
+    KVCache,
+    Layout,
+    select_position,
+)
 from support.networks import LAYOUT, POSITIONS, SELF_ATTENTION_PATTERNS
 
 #: Positions that each pattern has to keep.
@@ -119,3 +125,18 @@ def test_one_position_of_a_sequence_is_selected(
 ) -> None:
     x = torch.randn(2, 5, 3)
     assert torch.equal(select_position(x, position(3)), x[:, 3:4])
+
+
+def test_what_caches_derive_from_a_position_is_computed_once() -> None:
+    position = DevicePosition(torch.tensor([9]), LAYOUT)  # row 1, column 3
+    for found, expected in (
+        (lambda: position.slot("row"), [3]),
+        (lambda: position.slot("column"), [13]),
+        (lambda: position.slot("previous"), [9]),
+        (lambda: position.group("column"), [3]),
+        (lambda: position.group("previous"), [0]),
+        (lambda: position.mask("row", 6), [True] * 4 + [False] * 2),
+        (lambda: position.mask("column", 4), [True] * 2 + [False] * 2),
+    ):
+        assert found().tolist() == expected
+        assert found() is found()

@@ -5,7 +5,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from jukebox_cli.model.linear import BatchInvariantLinear, batch_invariant_linear, pad_to_multiple
+from jukebox_cli.model.linear import (
+    PAD_MULTIPLE,
+    TILE_ROWS,
+    BatchInvariantLinear,
+    batch_invariant_linear,
+    pad_to_multiple,
+    tiled_linear,
+)
 
 
 @torch.inference_mode()
@@ -31,6 +38,37 @@ def test_a_step_rounds_the_same_for_any_batch(
     for item in range(16):
         alone = batch_invariant_linear(x[item : item + 1], weight, bias)
         assert torch.equal(alone[0], together[item])
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize("batch", [1, 3, TILE_ROWS, TILE_ROWS + 1, 2 * TILE_ROWS])
+def test_tiles_are_the_affine_map(batch: int) -> None:
+    torch.manual_seed(0)
+    x, weight, bias = torch.randn(batch, 40), torch.randn(40, 24), torch.randn(24)
+    tiled = tiled_linear(x, weight, bias)
+    assert tiled.shape == (batch, 24)
+    torch.testing.assert_close(tiled, x @ weight + bias)
+
+
+@torch.inference_mode()
+@pytest.mark.parametrize(("in_features", "out_features"), [(64, 64), (480, 1920), (50, 37)])
+@pytest.mark.parametrize("batch", [1, 5, TILE_ROWS, 70])
+def test_a_row_of_a_tile_does_not_depend_on_the_others(
+    in_features: int, out_features: int, batch: int
+) -> None:
+    """Nor on its place, where rows are computed in whole vectors. Weights are used as they are and
+    transposed, as those of tied embeddings are."""
+    torch.manual_seed(0)
+    x, bias = torch.randn(70, in_features), torch.randn(out_features)
+    for weight in (
+        torch.randn(in_features, out_features),
+        torch.randn(out_features, in_features).T,
+    ):
+        together = tiled_linear(x, weight, bias)
+        assert torch.equal(tiled_linear(x[:batch], weight, bias), together[:batch])
+        if in_features % PAD_MULTIPLE == 0:
+            turned = tiled_linear(x.flip(0), weight, bias).flip(0)
+            assert torch.equal(turned, together)
 
 
 @torch.inference_mode()

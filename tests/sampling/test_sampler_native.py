@@ -25,13 +25,21 @@ from jukebox_cli.sampling.sampler import (
     LevelSampler,
     PartialTokens,
     ProgressCallbacks,
+    WindowSampler,
     sample_windows,
 )
 from jukebox_cli.sampling.windows import token_windows
 from support.engines import needs_native_engine, pack, prior_with_logits
 from support.interruptions import CONTEXT_LENGTH, TOTAL, Conditions
 from support.results import refusal
-from support.songs import CODEBOOK_SIZE, blank, one_prior, sample_on, tokens_of
+from support.songs import (
+    CODEBOOK_SIZE,
+    blank,
+    item_conditions,
+    one_prior,
+    sample_on,
+    tokens_of,
+)
 
 pytestmark = needs_native_engine
 
@@ -187,12 +195,12 @@ def test_a_plugins_sampler_reads_the_tokens_before() -> None:
     assert Forbid.lengths == [n - w.start for w in windows for n in range(w.sample_from, w.end)]
 
 
-def test_samplers_are_fused_only_with_an_engine_that_has_them() -> None:
-    samplers = SAMPLERS["cut"]
-    assert LevelSampler(2, one_prior(), samplers, engine()).fused_parameters is not None
-    torch_engine = TorchEngine(one_prior())
-    assert LevelSampler(2, one_prior(), samplers, torch_engine).fused_parameters is None
-    assert LevelSampler(2, one_prior(), samplers).fused_parameters is None
+def test_only_a_window_of_the_native_engine_draws_instead_of_the_samplers() -> None:
+    first, *_ = token_windows(TOTAL, CONTEXT_LENGTH, 0.5)
+    for chosen, draws in ((engine(), True), (TorchEngine(one_prior()), False), (None, False)):
+        level = LevelSampler(2, one_prior(), SAMPLERS["cut"], chosen)
+        window = WindowSampler(level, blank([0]), first, item_conditions([0]))
+        assert (window.drawing is not None) is draws
 
 
 # errors

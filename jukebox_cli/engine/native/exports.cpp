@@ -12,6 +12,7 @@
 
 #include "model.h"
 #include "platform.h"
+#include "sample.h"
 #include "threads.h"
 
 #if defined(JUKEBOX_X86) && (defined(__GNUC__) || defined(__clang__))
@@ -203,38 +204,26 @@ JUKEBOX_EXPORT void jukebox_window_prefill(Window* window, const int64_t* ids, i
 // Logits (items, vocab_size) at a position of the sequence.
 JUKEBOX_EXPORT void jukebox_window_step(Window* window, const int64_t* ids, int64_t stride,
                                         int32_t position, float* logits) {
-  window->model->kernels->step(*window, ids, stride, position);
-  std::memcpy(logits, window->logits.data(), window->logits.size() * sizeof(float));
+  window->model->kernels->step(*window, ids, stride, position, 1);
+  const size_t count = size_t(window->items) * window->vocab_size();
+  std::memcpy(logits, window->logits.data(), count * sizeof(float));
 }
 
-// Samples ids at positions first .. end - 1 of each item from position `sample_from[item]` on. With
-// guidance the second half of the items are the unconditional ones; they get the same ids.
-// `uniform` (items, uniform_stride) has the number of position `first` at its start. Returns `end`,
-// or the position where no token could be drawn.
+// `sample` of sample.h.
 JUKEBOX_EXPORT int32_t jukebox_window_sample(Window* window, int64_t* ids, int64_t stride,
                                              int32_t first, int32_t end,
                                              const int64_t* sample_from, const double* uniform,
                                              int64_t uniform_stride, const Sampling* sampling) {
-  const Kernels& kernels = *window->model->kernels;
-  const int vocab_size = window->vocab_size(),
-            items = sampling->guided ? window->items / 2 : window->items;
-  for (int position = first; position < end; position++) {
-    kernels.step(*window, ids, stride, position);
-    for (int item = 0; item < items; item++) {
-      int64_t* id = ids + item * stride + position;
-      if (position >= sample_from[item]) {
-        const float* logits = window->logits.data() + size_t(item) * vocab_size;
-        const float* unconditional =
-            sampling->guided ? logits + size_t(items) * vocab_size : nullptr;
-        const double number = uniform[item * uniform_stride + position - first];
-        const int64_t token = kernels.draw(*window, logits, unconditional, *sampling, number);
-        if (token < 0) return position;
-        *id = token;
-      }
-      if (sampling->guided) ids[(items + item) * stride + position] = *id;
-    }
-  }
-  return end;
+  return sample(*window, ids, stride, first, end, sample_from, uniform, uniform_stride, *sampling);
+}
+
+// `sample_ahead` of sample.h, for a window of one item.
+JUKEBOX_EXPORT int32_t jukebox_window_sample_ahead(Window* window, int64_t* ids, int64_t /*stride*/,
+                                                   int32_t first, int32_t end, int64_t sample_from,
+                                                   const double* uniform, const Sampling* sampling,
+                                                   int32_t lookahead, int64_t* num_passes) {
+  return sample_ahead(*window, ids, first, end, sample_from, uniform, *sampling, lookahead,
+                      num_passes);
 }
 
 // e^x of `count` numbers, a multiple of 16, for tests. 0 if there are no such kernels.

@@ -6,8 +6,8 @@ struct Lanes {
 };
 
 // Rows and panels that a tile of a matrix product holds in registers at once.
-#define JUKEBOX_TILES(TILE) TILE(8, 2) TILE(4, 4) TILE(2, 4) TILE(1, 8)
-constexpr int MAX_TILE_ROWS = 8;
+#define JUKEBOX_TILES(TILE) TILE(6, 4) TILE(4, 4) TILE(2, 4) TILE(1, 8)
+constexpr int MAX_TILE_ROWS = 6;
 
 JUKEBOX_INLINE Lanes zero() { return {_mm512_setzero_ps()}; }
 JUKEBOX_INLINE Lanes broadcast(float x) { return {_mm512_set1_ps(x)}; }

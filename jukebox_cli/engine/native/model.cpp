@@ -178,7 +178,7 @@ Window::Window(const Model& model, int items, int memory_length, int num_charact
   const size_t scratch =
       padded(config.rows * config.columns + memory_length) + padded(config.head_dim);
   scores = Buffer<float>(scratch * items * config.heads);
-  logits = Buffer<float>(size_t(items) * vocab_size());
+  logits = Buffer<float>(size_t(std::max(items, MAX_LOOKAHEAD)) * vocab_size());
   combined = Buffer<float>(2 * size_t(padded(vocab_size())) + 1);
   blocks = Buffer<double>(padded(vocab_size()) / LANES);
 }

@@ -19,6 +19,8 @@ constexpr int GROUP_PANELS = 4;  // the last group of a matrix may have fewer
 
 // Positions of one item that are prefilled at once: a multiple of the rows of a tile.
 constexpr int PREFILL_ROWS = 48;
+// Positions of one item that are sampled in one pass at most.
+constexpr int MAX_LOOKAHEAD = 16;
 
 inline int padded(int n) { return (n + LANES - 1) / LANES * LANES; }
 
@@ -180,8 +182,9 @@ struct Kernels {
   const char* name;
   // Fills the caches with positions first .. end - 1 (in the sequence, prefix included).
   void (*prefill)(Window& window, const int64_t* ids, int64_t id_stride, int first, int end);
-  // Logits (items, vocab_size) at a position.
-  void (*step)(Window& window, const int64_t* ids, int64_t id_stride, int position);
+  // Logits (items, vocab_size) at a position; or those of a single item at `count` of them, up to
+  // MAX_LOOKAHEAD, (count, vocab_size).
+  void (*step)(Window& window, const int64_t* ids, int64_t id_stride, int position, int count);
   // A token from logits (vocab_size,), and with guidance unconditional ones; -1 if they are invalid.
   int64_t (*draw)(Window& window, const float* logits, const float* unconditional,
                   const Sampling& sampling, double uniform);

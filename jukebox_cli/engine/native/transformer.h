@@ -513,9 +513,11 @@ static void prefill(Window& window, const int64_t* ids, int64_t id_stride, int f
   }
 }
 
-static void step(Window& window, const int64_t* ids, int64_t id_stride, int position) {
-  window.rows.resize(window.items);
-  for (int i = 0; i < window.items; i++) window.rows[i] = {i, position};
+static void step(Window& window, const int64_t* ids, int64_t id_stride, int position, int count) {
+  window.rows.clear();
+  for (int item = 0; item < window.items; item++) {
+    for (int i = 0; i < count; i++) window.rows.push_back({item, position + i});
+  }
   embed(window, ids, id_stride);
   for (int i = 0; i < window.model->config.depth; i++) transform(window, i, false);
   write_logits(window);
