@@ -44,9 +44,10 @@ from jukebox_cli.cli.groups import command_group
 from jukebox_cli.cli.installation import describe_installation
 from jukebox_cli.config.suggest import did_you_mean
 from jukebox_cli.config.value_errors import plain_message
-from jukebox_cli.interfaces.errors import InputError, utf8_name_error
+from jukebox_cli.interfaces.errors import InputError, is_out_of_memory, utf8_name_error
 from jukebox_cli.interfaces.signals import handle_signals, running_command
 from jukebox_cli.registry import Registry, load_installed
+from jukebox_cli.sampling.row_limit import no_memory_error
 
 #: Modules with commands, in the order of `jukebox --help`.
 COMMANDS = (generate, continue_, upsample, decode, play, tokenize, plan, bench)
@@ -94,6 +95,8 @@ def _is_help(error: Exception) -> bool:
 
 def _fixable(error: Exception) -> InputError | None:
     """The InputError for an error of typer or of the system that a person can fix; else None."""
+    if is_out_of_memory(error):
+        return no_memory_error()
     if hasattr(error, "format_message"):  # typer's, about a wrong command, argument or option
         return _usage_error(error)
     if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:

@@ -138,13 +138,6 @@ def format_duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def format_bytes(count: int) -> str:
-    """`0.4 MB`, `12 MB` or `1.5 GB`."""
-    if count >= 1e9:
-        return f"{count / 1e9:.1f} GB"
-    return f"{count / 1e6:.0f} MB" if count >= 1e7 else f"{count / 1e6:.1f} MB"
-
-
 def discard_stdout() -> None:
     """Drops what is buffered for stdout: Python would try to write it again at exit."""
     with suppress(UnsupportedOperation):  # where it is no file

@@ -14,12 +14,8 @@ import torch
 
 from jukebox_cli.engine.footprint import weight_bytes, window_bytes
 from jukebox_cli.engine.loader import load_engine, torch_threads
-from jukebox_cli.engine.machine import (
-    free_memory,
-    peak_memory,
-    reset_peak_memory,
-    synchronize,
-)
+from jukebox_cli.engine.machine import peak_memory, reset_peak_memory, synchronize
+from jukebox_cli.engine.memory import free_memory
 from jukebox_cli.model import codec
 from jukebox_cli.model.devices import pick_device
 from jukebox_cli.model.loader import load_vqvae

@@ -60,7 +60,27 @@ def sample_rows(
     advance: Advance,
 ) -> None:
     """Samples what rows of one length lack of some windows, and writes them now and then, also when
-    it is interrupted."""
+    it is interrupted. Where memory runs out, fewer rows at a time.
+
+    Raises InputError if there is not enough for one row.
+    """
+    from jukebox_cli.engine.footprint import window_bytes
+
+    def sample(group: Sequence[Row]) -> None:
+        _sample_together(job, sampler, group, windows, advance)
+
+    row_bytes = sampler.num_rows(1) * window_bytes(sampler.prior)
+    job.row_limit(sampler.level).sample(rows, sample, row_bytes)
+
+
+def _sample_together(
+    job: Job,
+    sampler: LevelSampler,
+    rows: Sequence[Row],
+    windows: Sequence[TokenWindow],
+    advance: Advance,
+) -> None:
+    """As `sample_rows`, all rows side by side."""
     from jukebox_cli.sampling.sampler import ProgressCallbacks, sample_windows
 
     save = _make_save(rows, sampler.prior)
