@@ -46,14 +46,16 @@ def prepare_job(
     job: Job, compute: ComputeOptions, result: ResultOptions, output: OutputOptions
 ) -> Job:
     """The job with compute options, validated: raises InputError if it can't be sampled, or not
-    be streamed. Writes nothing."""
+    be streamed, or if there is no memory or disk for it. Writes nothing."""
     from jukebox_cli.sampling.checks import validate_job
+    from jukebox_cli.sampling.requirements import fit_to_memory, require_disk
 
     if result.stream:
         validate_stream(job.items, result, output)
     job = with_compute_options(job, compute)
     validate_job(job, result.until.value)
-    return job
+    require_disk(job, result.until.value)
+    return fit_to_memory(job, result.until.value)
 
 
 def with_compute_options(job: Job, compute: ComputeOptions) -> Job:

@@ -82,6 +82,7 @@ def tokenize(
 ) -> None:
     """Turn audio into tokens: a corpus for training, or a run to continue."""
     from jukebox_cli.audio.manifest import load_recordings, validate_audio
+    from jukebox_cli.sampling.requirements import require_disk_space
     from jukebox_cli.storage.corpus import Corpus
     from jukebox_cli.storage.model import find_model
     from jukebox_cli.storage.run import Run
@@ -91,6 +92,7 @@ def tokenize(
     seconds = validate_audio(recordings)
     encoder = partial(_encoder, found, seconds, options.device, output.quiet)
     kind, out = options.kind or _default_kind(sources), options.out
+    require_disk_space(out, _token_bytes(found, seconds))
     if kind is Kind.run:
         counts = {"added": _tokenize_to_run(ctx.obj, recordings, found, Run(out), encoder)}
     else:
@@ -99,6 +101,12 @@ def tokenize(
             songs = pluralize(updated, "song")
             print_note(f"updated the conditions of {songs} that the corpus had", output.quiet)
     print_result({kind.value: str(out), **counts}, str(out), output.as_json)
+
+
+def _token_bytes(model: Model, seconds: float) -> int:
+    """Bytes of the tokens of so much audio, at all levels."""
+    config = model.config.vqvae
+    return round(sum(2 * seconds * config.sample_rate / each for each in config.hop_lengths))
 
 
 def _default_kind(sources: Sequence[Path]) -> Kind:

@@ -10,6 +10,7 @@ import numpy as np
 
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.sampling.job import Advance, Job
+from jukebox_cli.sampling.requirements import SAMPLE_BYTES, require_disk_space
 from jukebox_cli.sampling.stages import decode_stage
 
 if TYPE_CHECKING:
@@ -36,6 +37,9 @@ def decode_items(job: Job, level: int = 0, suffix: str = "wav") -> list[str]:
                 "finish it with `jukebox upsample`, or choose others: --only, --level",
             )
     if missing:
+        if suffix == "wav":
+            samples = sum(job.num_samples(item) for item in missing)
+            require_disk_space(job.run.path, SAMPLE_BYTES * samples)
         _decode(job, missing, level, suffix)
         job.log_event("decoded", level=level, items=missing, format=suffix)
     return [str(job.run.audio_file(item, level, suffix)) for item in job.items]

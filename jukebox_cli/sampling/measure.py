@@ -12,7 +12,7 @@ from time import perf_counter
 import numpy as np
 import torch
 
-from jukebox_cli.engine.footprint import weight_bytes, window_bytes
+from jukebox_cli.engine.footprint import row_bytes, weight_bytes
 from jukebox_cli.engine.loader import load_engine, torch_threads
 from jukebox_cli.engine.machine import peak_memory, reset_peak_memory, synchronize
 from jukebox_cli.engine.memory import free_memory
@@ -188,7 +188,7 @@ class MeasuredLevel:
 
     def item_bytes(self) -> int:
         """Bytes that an item of a batch takes; with guidance it has two rows."""
-        return self.sampler.num_rows(1) * window_bytes(self.loaded.prior)
+        return self.sampler.num_rows(1) * row_bytes(self.loaded.prior.config)
 
 
 def _repeated_conditions(

@@ -64,13 +64,13 @@ def sample_rows(
 
     Raises InputError if there is not enough for one row.
     """
-    from jukebox_cli.engine.footprint import window_bytes
+    from jukebox_cli.engine.footprint import row_bytes
 
     def sample(group: Sequence[Row]) -> None:
         _sample_together(job, sampler, group, windows, advance)
 
-    row_bytes = sampler.num_rows(1) * window_bytes(sampler.prior)
-    job.row_limit(sampler.level).sample(rows, sample, row_bytes)
+    per_item = sampler.num_rows(1) * row_bytes(sampler.prior.config)
+    job.row_limit(sampler.level).sample(rows, sample, per_item)
 
 
 def _sample_together(

@@ -17,9 +17,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from jukebox_cli.engine.memory import free_device_memory
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.interfaces.signals import END_SIGNALS
 from jukebox_cli.model.devices import autocast
+from jukebox_cli.sampling.requirements import require_training_room
 from jukebox_cli.storage.files import append_jsonl
 from jukebox_cli.storage.model import Model
 from jukebox_cli.train.checkpoint import resume, save_checkpoint
@@ -88,8 +90,10 @@ def train(
     it has them. Checkpoints, weights and log.jsonl are written to the model's folder.
 
     On SIGINT or SIGTERM, the current step is finished, a checkpoint is written and
-    KeyboardInterrupt is raised. Raises InputError if the loss or its gradient is not finite.
+    KeyboardInterrupt is raised. Raises InputError if the loss or its gradient is not finite, and if
+    there is no memory or disk for the state of the training.
     """
+    _require_room(task, model)
     task.module.train()
     optimizer = _build_optimizer(task.module, config)
     run = _Run(task, model, config, on_progress, optimizer, resume(task, optimizer, model))
@@ -100,6 +104,13 @@ def train(
             loss, metrics = run.update(step, batch)
             run.finish_step(step + 1, loss, metrics, signal_received())
     return evaluate(task, model, max(config.steps, run.first_step))
+
+
+def _require_room(task: Task, model: Model) -> None:
+    """Raises InputError if there is no memory or disk for the state of the training."""
+    parameters = [each for each in task.module.parameters() if each.requires_grad]
+    count = sum(each.numel() for each in parameters)
+    require_training_room(count, model.path, free_device_memory(parameters[0].device))
 
 
 def evaluate(task: Task, model: Model, step: int) -> Metrics:
