@@ -98,8 +98,8 @@ def duration_seconds(path: Path) -> float:
     `open_audio`; warns of a file that was cut off."""
     from jukebox_cli.audio.sound_file import count_frames
 
-    frames, sample_rate = count_frames(path)
-    return frames / sample_rate
+    num_frames, sample_rate = count_frames(path)
+    return num_frames / sample_rate
 
 
 def read_crop(

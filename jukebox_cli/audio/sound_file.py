@@ -210,11 +210,11 @@ def count_frames(path: Path) -> tuple[int, int]:
         if file.has_length and _has_frame(file, file.frames - 1):
             return int(file.frames), int(file.samplerate)
     with open_audio(path) as file:
-        frames, size = 0, block_frames(file)
+        num_frames, size = 0, block_frames(file)
         while count := len(read_frames(file, size)):
-            frames += count
-        _warn_if_cut_off(file, frames)
-        return frames, int(file.samplerate)
+            num_frames += count
+        _warn_if_cut_off(file, num_frames)
+        return num_frames, int(file.samplerate)
 
 
 def _has_frame(file: SoundFile, number: int) -> bool:
@@ -226,9 +226,9 @@ def _has_frame(file: SoundFile, number: int) -> bool:
         return False
 
 
-def _warn_if_cut_off(file: SoundFile, frames: int) -> None:
-    missing = (file.frames - frames) / file.samplerate
+def _warn_if_cut_off(file: SoundFile, num_frames: int) -> None:
+    missing = (file.frames - num_frames) / file.samplerate
     if file.has_length and file.frames < UNKNOWN_FRAMES and missing > TOLERATED_SECONDS:
-        says, holds = file.frames / file.samplerate, frames / file.samplerate
+        says, holds = file.frames / file.samplerate, num_frames / file.samplerate
         message = f"{file.name} says {says:.1f} s, holds {holds:.1f} s: was it copied completely?"
         warnings.warn(InputWarning(message), stacklevel=4)

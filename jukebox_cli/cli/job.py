@@ -48,7 +48,8 @@ def prepare_job(
     """The job with compute options, validated: raises InputError if it can't be sampled, or not
     be streamed, or if there is no memory or disk for it. Writes nothing."""
     from jukebox_cli.sampling.checks import validate_job
-    from jukebox_cli.sampling.requirements import fit_to_memory, require_disk
+    from jukebox_cli.sampling.disk_space import require_disk
+    from jukebox_cli.sampling.requirements import fit_to_memory
 
     if result.stream:
         validate_stream(job.items, result, output)

@@ -82,7 +82,7 @@ def tokenize(
 ) -> None:
     """Turn audio into tokens: a corpus for training, or a run to continue."""
     from jukebox_cli.audio.manifest import load_recordings, validate_audio
-    from jukebox_cli.sampling.requirements import require_disk_space
+    from jukebox_cli.sampling.disk_space import require_disk_space
     from jukebox_cli.storage.corpus import Corpus
     from jukebox_cli.storage.model import find_model
     from jukebox_cli.storage.run import Run

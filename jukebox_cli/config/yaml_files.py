@@ -93,8 +93,8 @@ def load_config(kind: type[T], path: Path, overrides: Sequence[str] = ()) -> T:
         apply_override(data, override)
     _require_format(data, path, overrides)
     names = {f.name for f in fields(kind)}  # type: ignore[arg-type]
-    given = {key: value for key, value in data.items() if value is not None or key not in names}
-    return validate_config(kind, given, path, overrides)
+    values = {key: value for key, value in data.items() if value is not None or key not in names}
+    return validate_config(kind, values, path, overrides)
 
 
 def _require_kind(kind: type, data: Mapping[str, Any], path: Path) -> None:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jukebox_cli.interfaces.errors import InputError
+from jukebox_cli.sampling.disk_space import SAMPLE_BYTES, require_disk_space
 from jukebox_cli.sampling.job import Advance, Job
-from jukebox_cli.sampling.requirements import SAMPLE_BYTES, require_disk_space
 from jukebox_cli.sampling.stages import decode_stage
 
 if TYPE_CHECKING:

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
-
-import torch
+from typing import TYPE_CHECKING
 
 from jukebox_cli.config.schema import PriorConfig
 from jukebox_cli.engine.footprint import WEIGHT_BYTES, row_bytes
@@ -24,6 +23,9 @@ from jukebox_cli.sampling.pipeline import choose_worker
 from jukebox_cli.sampling.slice_plans import rows_per_item
 from jukebox_cli.storage.segments import ComputeSettings
 from jukebox_cli.storage.tensors import index_tensors
+
+if TYPE_CHECKING:
+    import torch
 
 #: What numpy, resampling, conditioners and the stacks of threads take when they are first used.
 FIRST_USE_BYTES = 40 << 20

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from jukebox_cli.sampling.disk_space import disk_bytes
 from jukebox_cli.sampling.job import Job
 from jukebox_cli.sampling.level_process import LevelProcess
 from jukebox_cli.sampling.pipeline import choose_worker
 from jukebox_cli.sampling.projection import Projection, Schedule, project, speed_of
-from jukebox_cli.sampling.requirements import disk_bytes
 from jukebox_cli.sampling.slice_plans import rows_per_item
 
 if TYPE_CHECKING:

@@ -9,14 +9,10 @@ from types import SimpleNamespace
 import pytest
 
 from jukebox_cli.interfaces.errors import FULL_DISK_HINT, InputWarning
-from jukebox_cli.sampling import memory_estimate, requirements
+from jukebox_cli.sampling import disk_space, memory_estimate, requirements
 from jukebox_cli.sampling.job import Job
 from jukebox_cli.sampling.requirements import (
-    disk_bytes,
     fit_to_memory,
-    missing_disk_bytes,
-    require_disk,
-    require_disk_space,
     require_training_room,
 )
 from support.results import refusal
@@ -89,22 +85,6 @@ def test_a_gpu_has_memory_of_its_own(
     assert refusal(fit_to_memory, job(device="auto"), "audio") == (message, HINT)
 
 
-def test_a_disk_that_is_too_small_is_refused(
-    job: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    plain = job()
-    needed = missing_disk_bytes(plain, "audio")
-    assert 0 < needed < disk_bytes(plain, "audio")
-    assert missing_disk_bytes(plain, "top") < needed
-    require_disk(plain, "audio")
-    usage = SimpleNamespace(free=1000)
-    monkeypatch.setattr(requirements.shutil, "disk_usage", lambda folder: usage)
-    message, hint = refusal(require_disk, plain, "audio")
-    assert message == f"{plain.run.path} needs 0.0 MB of disk, 0.0 MB are free"
-    assert hint == FULL_DISK_HINT
-    require_disk_space(plain.run.path / "not/there", 1000)
-
-
 def test_training_needs_room_for_its_state(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(requirements, "free_memory", lambda: 11_000_000)
     require_training_room(900_000, tmp_path)
@@ -115,7 +95,7 @@ def test_training_needs_room_for_its_state(tmp_path: Path, monkeypatch: pytest.M
     assert "12 MB of GPU memory" in message
     monkeypatch.setattr(requirements, "free_memory", lambda: None)
     monkeypatch.setattr(
-        requirements.shutil, "disk_usage", lambda folder: SimpleNamespace(free=15_900_000)
+        disk_space.shutil, "disk_usage", lambda folder: SimpleNamespace(free=15_900_000)
     )
     message, hint = refusal(require_training_room, 1_000_000, tmp_path)
     assert message == f"{tmp_path} needs 16 MB of disk, 16 MB are free"
