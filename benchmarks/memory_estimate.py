@@ -69,7 +69,7 @@ vqvae:
   depths: [1]
 priors:
   - {context_length: CONTEXT, width: WIDTH, depth: DEPTH, heads: HEADS, rows: 64,
-     attention_ratio: 0.25, mlp_ratio: 1.0}
+     attention_ratio: 0.25, mlp_ratio: 1.0, conditioners: {timing: {}}}
 """
 NOTES = """Peak resident memory of a process that samples all items in one batch, and what was
 estimated just before. Random weights for 1b. Bytes are decimal."""
@@ -95,9 +95,10 @@ def write_model(path: Path, quick: bool) -> Model:
     (path.parent / "recipe.yaml").write_text(text)
     model = Model(path)
     model.write_config(load_config(ModelConfig, path.parent / "recipe.yaml"))
-    model.write_fitted_conditioners(0, {})
+    timing = load_installed(print).make_conditioner("timing", {})
+    model.write_fitted_conditioners(0, {"timing": {}})
     save_tensors(model.weights("vqvae-0"), VQVAE(model.config.vqvae).level(0).state_dict())
-    shapes = build_prior(model.config, 0, {}, on_meta=True).state_dict()
+    shapes = build_prior(model.config, 0, {"timing": timing}, on_meta=True).state_dict()
     tensors: dict[str, Callable[[], Tensor]] = {
         name: partial(_random, tuple(tensor.shape)) for name, tensor in shapes.items()
     }

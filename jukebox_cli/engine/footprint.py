@@ -35,13 +35,19 @@ def _layer_weights(layer: TransformerLayer) -> int:
     return sum(linear.weight.numel() for linear in linears)
 
 
-def row_bytes(config: PriorConfig, number_bytes: int = 4, positions: int | None = None) -> int:
+def row_bytes(
+    config: PriorConfig,
+    number_bytes: int = 4,
+    positions: int | None = None,
+    has_conditions: bool = True,
+) -> int:
     """Bytes that a row of a batch takes while a window is sampled: the keys and values of its
     positions, and its conditions, which are copied once to be stacked.
 
     positions: how many are computed; None: all of the context. The system gives a cache memory
         where it is written, page by page. Keys and values of a memory that is attended to are left
         out; the encodings of its positions count.
+    has_conditions: whether there may be any at every position.
     """
     patterns = [
         config.attention_patterns[n % len(config.attention_patterns)] for n in range(config.depth)
@@ -49,7 +55,8 @@ def row_bytes(config: PriorConfig, number_bytes: int = 4, positions: int | None 
     known = config.context_length if positions is None else min(positions, config.context_length)
     cached = sum(_cache_bytes(config, p, config.prefix_length + known) for p in patterns)
     has_memory = "cross_attention" in patterns
-    conditions = (2 if has_memory else 1) * config.context_length * config.width
+    num_tensors = has_conditions + has_memory
+    conditions = num_tensors * config.context_length * config.width
     return number_bytes * (cached // 4 + 2 * conditions)
 
 

@@ -128,13 +128,14 @@ def level_memory(job: Job, level: int, device: torch.device) -> LevelMemory:
         getattr(each, "needs_unconditional", False)
         for each in job.make_samplers(level, part.segment)
     )
+    has_conditions = bool(config.conditioners) or level < job.top_level
     is_lazy = settings.engine == "native"  # torch writes whole caches
     positions = max(job.num_tokens(level, each) for each in job.items) if is_lazy else None
     weights, loading = _weights(job, level, settings, on_gpu)
     return LevelMemory(
         weights,
         loading,
-        (2 if guided else 1) * row_bytes(config, number_bytes, positions),
+        (2 if guided else 1) * row_bytes(config, number_bytes, positions, has_conditions),
         _working_bytes(config, settings, level < job.top_level),
         TOKEN_BYTES * max(job.num_tokens(level, each) for each in job.items),
         len(part.windows),
