@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from jukebox_cli.interfaces.errors import InputError
+from jukebox_cli.sampling.disk_space import SAMPLE_BYTES, require_disk_space
 from jukebox_cli.sampling.job import Advance, Job
 from jukebox_cli.sampling.stages import decode_stage
 
@@ -36,6 +37,9 @@ def decode_items(job: Job, level: int = 0, suffix: str = "wav") -> list[str]:
                 f"item {item} of {job.run.path} is incomplete at level {level}",
                 "finish it with `jukebox upsample`, or choose others: --only, --level",
             )
+    if missing and suffix == "wav":
+        samples = sum(job.num_samples(item) for item in missing)
+        require_disk_space(job.run.path, SAMPLE_BYTES * samples)
     for engine in sorted({_engine(job, item, level) for item in missing}):
         of_engine = [item for item in missing if _engine(job, item, level) == engine]
         _decode(replace(job, engine=engine), of_engine, level, suffix)
