@@ -31,10 +31,11 @@ class Genre(LabelConditioner):
         genre: Annotated[str | None, "Genre, or several separated by commas."] = None
 
     def read(self, inputs: Mapping[str, Any], folder: Path) -> Values:
-        genre = inputs.get("genre") or []
+        genre = inputs.get("genre")
         genres = genre.split(",") if isinstance(genre, str) else genre
         if not isinstance(genres, (list, tuple)) or not all(isinstance(g, str) for g in genres):
-            raise InputError(f"can't read genre {genre!r}", "write genres separated by commas")
+            hint = "write genres separated by commas, in quotes"  # YAML takes `no` for false
+            raise InputError(f"can't read genre {genre!r}", hint)
         return {"genre": [g.strip() for g in genres if g.strip()]}
 
     def labels(self, song: Song) -> Sequence[str]:

@@ -122,7 +122,7 @@ class TopP(Sampler):
 
     def __post_init__(self) -> None:
         if self.top_p is not None and not 0 < self.top_p <= 1:
-            raise ValueError("must be more than 0 and at most 1")
+            raise ValueError("must be more than 0 and at most 1", "1 switches it off")
 
     @property
     def parameters(self) -> Mapping[str, float]:

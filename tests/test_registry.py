@@ -281,14 +281,13 @@ def test_a_conditioner_gets_its_fields() -> None:
         (
             "mood",
             {"most": "x"},
-            "conditioner 'mood': most: Input should be a valid integer, "
-            "unable to parse string as an integer (got 'x')",
+            "conditioner 'mood': most: must be a whole number (got 'x')",
             "correct that value",
         ),
         (
             "mood",
             {"names": [1]},
-            "conditioner 'mood': names.0: Input should be a valid string (got 1)",
+            "conditioner 'mood': names.0: must be a text (got 1)",
             "correct that value",
         ),
     ],
@@ -340,7 +339,7 @@ def test_an_invalid_sampler_option_is_refused(registry: Registry) -> None:
         "did you mean 'temperature'?",
     )
     assert refusal(lambda: registry.make_samplers({"top_k": "many"})) == (
-        "top_k: Input should be a valid integer, unable to parse string as an integer (got 'many')",
+        "top_k: must be a whole number (got 'many')",
         "see `jukebox generate --help`",
     )
 

@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
-from jukebox_cli.interfaces.errors import InputError, require_utf8_name
 from jukebox_cli.storage.files import atomic_write
 
 if TYPE_CHECKING:
-    import soundfile
+    from jukebox_cli.audio.sound_file import SoundFile
 
 Audio = np.ndarray  # float32 (N,)
 
@@ -27,7 +26,7 @@ FORMATS = {
     "mp3": ("MP3", "MPEG_LAYER_III"),
 }
 
-#: Samples, or bytes, that are read at a time.
+#: Samples or bytes that are read at a time, at most.
 BLOCK_SIZE = 1 << 18
 
 
@@ -45,12 +44,15 @@ def stream_audio(path: Path, sample_rate: int) -> Iterator[Audio]:
         yield from resample_stream(_read_blocks(file), file.samplerate, sample_rate)
 
 
-def _read_blocks(file: soundfile.SoundFile) -> Iterator[Audio]:
-    """The whole file in blocks of BLOCK_SIZE samples; the last one is shorter, and can be empty."""
+def _read_blocks(file: SoundFile) -> Iterator[Audio]:
+    """The whole file in blocks of one size; the last one is shorter, and can be empty."""
+    from jukebox_cli.audio.sound_file import block_frames, read_frames
+
+    size = block_frames(file)
     while True:
-        block = _read_frames(file, BLOCK_SIZE)
+        block = read_frames(file, size)
         yield block
-        if len(block) < BLOCK_SIZE:
+        if len(block) < size:
             return
 
 
@@ -71,41 +73,14 @@ def resample_stream(blocks: Iterable[Audio], orig_sr: int, target_sr: int) -> It
         yield stream.resample_chunk(previous, last=True)
 
 
-def open_audio(path: Path) -> soundfile.SoundFile:
-    """An opened audio file. Raises InputError if it is missing, empty or not audio."""
-    import soundfile
+def open_audio(path: Path) -> SoundFile:
+    """An opened audio file, which says how many frames it has in vain: see `sound_file`.
 
-    if not path.exists():
-        raise InputError(f"no file {path}", "check the path")
-    require_utf8_name(path)
-    if path.is_dir():
-        raise InputError(f"{path} is a folder, not an audio file", "name the files in it")
-    if path.stat().st_size == 0:
-        raise InputError(f"{path} is empty", "was it copied completely?")
-    try:
-        file = soundfile.SoundFile(path)
-    except (soundfile.LibsndfileError, RuntimeError, OSError):
-        readable = "wav, flac, ogg, opus, mp3, aiff and more"
-        raise InputError(f"{path} is not audio that can be read", f"use {readable}") from None
-    if file.frames == 0:
-        raise InputError(f"{path} has no audio", "it has a header but no samples")
-    return file
+    Raises InputError if it is missing, empty or not audio.
+    """
+    from jukebox_cli.audio import sound_file
 
-
-def _read_frames(file: soundfile.SoundFile, num_frames: int, start: int | None = None) -> Audio:
-    """Up to `num_frames` frames, mixed down to mono. Raises InputError for damaged data."""
-    import soundfile
-
-    try:
-        if start is not None:
-            file.seek(start)
-        block: Audio = file.read(num_frames, dtype="float32", always_2d=True).mean(axis=1)
-    except soundfile.LibsndfileError as error:
-        reason = error.error_string.removeprefix("Error : ").rstrip(".")
-        raise InputError(f"{file.name} is damaged: {reason}", "restore it from a copy") from None
-    if not np.isfinite(block).all():
-        raise InputError(f"{file.name} has samples that are not numbers", "export it again")
-    return block
+    return sound_file.open_audio(path)
 
 
 def hash_files(paths: Sequence[Path], *words: str) -> str:
@@ -119,23 +94,32 @@ def hash_files(paths: Sequence[Path], *words: str) -> str:
 
 
 def duration_seconds(path: Path) -> float:
-    """The duration of a file. Raises InputError as `open_audio`."""
-    with open_audio(path) as file:
-        return float(file.frames / file.samplerate)
+    """The duration of a file, counted where its header can't be believed. Raises InputError as
+    `open_audio`; warns of a file that was cut off."""
+    from jukebox_cli.audio.sound_file import count_frames
+
+    num_frames, sample_rate = count_frames(path)
+    return num_frames / sample_rate
 
 
-def read_crop(path: Path, position: float, length: int, sample_rate: int) -> Audio:
+def read_crop(
+    path: Path, position: float, length: int, sample_rate: int, seconds: float | None = None
+) -> Audio:
     """A crop of a file: `length` samples at `sample_rate` Hz.
 
     position: where it starts, from 0 (the beginning) to 1 (the last place where it fits). A file
         that is shorter than the crop is padded with silence.
+    seconds: the duration of the file, if it is known.
     """
     import soxr
 
+    from jukebox_cli.audio.sound_file import read_frames
+
+    seconds = duration_seconds(path) if seconds is None else seconds
     with open_audio(path) as file:
         num_frames = -(-length * file.samplerate // sample_rate)
-        start = int(position * max(0, file.frames - num_frames))
-        block = _read_frames(file, num_frames, start)
+        start = int(position * max(0, round(seconds * file.samplerate) - num_frames))
+        block = read_frames(file, num_frames, start)
         if file.samplerate != sample_rate:
             block = soxr.resample(block, file.samplerate, sample_rate)
     block = block[:length]

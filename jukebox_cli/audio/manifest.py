@@ -19,11 +19,12 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
+from jukebox_cli.audio.folders import find_audio
 from jukebox_cli.config.suggest import did_you_mean, join_names
 from jukebox_cli.config.yaml_files import read_text
 from jukebox_cli.interfaces.conditioner import Song
 from jukebox_cli.interfaces.contract import PluginError, read_values
-from jukebox_cli.interfaces.errors import InputError, InputWarning, combine_errors
+from jukebox_cli.interfaces.errors import InputError, InputWarning, combine_errors, read_error
 from jukebox_cli.registry import Registry
 from jukebox_cli.storage.documents import json_problem, parse_json_value
 
@@ -33,19 +34,14 @@ Out = TypeVar("Out")
 #: Columns of a manifest that are not inputs of a conditioner; all but `audio` may be missing.
 CORE_COLUMNS = ("audio", "held_out", "seconds")
 
-#: Suffixes of the files that are looked for in folders.
-AUDIO_SUFFIXES = frozenset(
-    (
-        *(".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au"),
-        *(".caf", ".w64"),
-    )
-)
-
 MANIFEST_SUFFIXES = frozenset((".jsonl", ".csv"))
 
 #: What `held_out` can be, in lower case, in a row that is not trained on, and in one that is.
-TRUE_WORDS = ("1", "true", "yes")
-FALSE_WORDS = ("0", "false", "no", "", "none")
+TRUE_WORDS = ("1", "1.0", "true", "t", "yes", "y")
+FALSE_WORDS = ("0", "0.0", "false", "f", "no", "n", "", "none")
+
+#: What to do about rows of a table that can't be told apart.
+QUOTE_HINT = 'end every quote, and write a quote within a cell twice: ""'
 
 #: How like a known column an unknown one must be to be taken for a mistake.
 TYPO_SIMILARITY = 0.75
@@ -117,11 +113,7 @@ def _call_for_each(function: Callable[[In], Out], values: Iterable[In]) -> list[
 
 def _load_source(registry: Registry, source: Path) -> Iterable[Recording]:
     if source.is_dir():
-        files = sorted(p for p in source.rglob("*") if p.suffix.lower() in AUDIO_SUFFIXES)
-        if not files:
-            suffixes = ", ".join(sorted(AUDIO_SUFFIXES))
-            raise InputError(f"no audio in {source}", f"looked for {suffixes}")
-        return [Recording(path, {}) for path in files]
+        return [Recording(path, {}) for path in find_audio(source)]
     if source.suffix.lower() in MANIFEST_SUFFIXES:
         return list(_load_manifest(registry, source))
     if not source.exists():
@@ -191,7 +183,11 @@ def _recording(
     if not row.get("audio"):
         raise InputError("no 'audio' in this row", "every row needs the path of an audio file")
     audio = folder / str(row["audio"])
-    if not audio.is_file():
+    try:
+        is_file = audio.is_file()
+    except OSError as error:  # a name that is too long, a folder that can't be read
+        raise read_error(audio, error) from None
+    if not is_file:
         raise InputError(f"no file {audio}", "paths are relative to the manifest")
     inputs = {k: v for k, v in row.items() if k in columns and v not in (None, "")}
     held_out = _read_held_out(row.get("held_out"))
@@ -205,10 +201,21 @@ def _read_held_out(value: object) -> bool:
     return word in TRUE_WORDS
 
 
+def _require_audio_column(path: Path, found: Sequence[str]) -> None:
+    """Raises InputError, naming the columns that were found, for a table without `audio`."""
+    if "audio" in found:
+        return
+    close = [name for name in found if did_you_mean(name, ["audio"], TYPO_SIMILARITY)]
+    hint = f"rename '{close[0]}' to 'audio'" if close else "call the column of the paths 'audio'"
+    if len(found) == 1 and any(separator in found[0] for separator in ";\t|"):
+        hint = "separate columns with commas"
+    raise InputError(f"{path} has no column 'audio', only {join_names(found)}", hint)
+
+
 def _read_rows(path: Path) -> list[tuple[int, dict[str, Any] | InputError]]:
     """The rows of a manifest with their line numbers; an error in place of a row that is none."""
     text = read_text(path).removeprefix("\ufeff")  # which Excel writes before a table
-    rows = list(_json_rows(text) if path.suffix.lower() == ".jsonl" else _csv_rows(text))
+    rows = list(_json_rows(text) if path.suffix.lower() == ".jsonl" else _csv_rows(path, text))
     if not rows:
         raise InputError(f"{path} has no rows", "write one for each recording")
     return rows
@@ -226,8 +233,10 @@ def _json_rows(text: str) -> Iterator[tuple[int, dict[str, Any] | InputError]]:
             yield number, row
 
 
-def _csv_rows(text: str) -> Iterator[tuple[int, dict[str, Any] | InputError]]:
-    reader = csv.DictReader(io.StringIO(text, newline=""))
+def _csv_rows(path: Path, text: str) -> Iterator[tuple[int, dict[str, Any] | InputError]]:
+    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
+    _require_audio_column(path, reader.fieldnames or ["audio"])
+    first = 2  # line of the row that is read next
     try:
         for row in reader:
             if any(row.pop(None, ())):  # cells without a column
@@ -235,5 +244,9 @@ def _csv_rows(text: str) -> Iterator[tuple[int, dict[str, Any] | InputError]]:
                 yield reader.line_num, InputError(what, "put quotes around cells with commas")
             else:
                 yield reader.line_num, dict(row)
+            first = reader.line_num + 1
     except csv.Error as error:
-        yield reader.line_num + 1, InputError(f"bad CSV: {error}", "correct that line")
+        if "unexpected end" in str(error):
+            yield first, InputError("a quote begins in this row and never ends", QUOTE_HINT)
+        else:
+            yield max(first, reader.line_num), InputError(f"bad CSV: {error}", QUOTE_HINT)

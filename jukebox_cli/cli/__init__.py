@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
+
+from jukebox_cli.interfaces.signals import handle_signals
 
 if TYPE_CHECKING:
     import typer
@@ -22,9 +23,7 @@ def build_app(registry: Registry) -> typer.Typer:
 
 def main() -> None:
     """The `jukebox` command."""
-    try:
-        from jukebox_cli.cli import app
+    handle_signals()  # before modules are imported, which takes as long as many a command
+    from jukebox_cli.cli import app
 
-        app.main()
-    except KeyboardInterrupt:  # while modules are imported, which takes as long as many a command
-        sys.exit(130)
+    app.main()

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import re
-import signal
 import sys
 from collections.abc import Sequence
+from shutil import get_terminal_size
 from typing import Annotated, Any
 
 import typer
@@ -32,9 +32,9 @@ from jukebox_cli.cli import (
 )
 from jukebox_cli.cli.console import (
     Exit,
-    Terminated,
     discard_stdout,
     exit_code,
+    ignore_stderr_errors,
     open_closed_streams,
     print_error,
     print_warning,
@@ -43,20 +43,26 @@ from jukebox_cli.cli.console import (
 from jukebox_cli.cli.groups import command_group
 from jukebox_cli.cli.installation import describe_installation
 from jukebox_cli.config.suggest import did_you_mean
+from jukebox_cli.config.value_errors import plain_message
 from jukebox_cli.interfaces.errors import (
     FULL_DISK_HINT,
     READ_HINTS,
     InputError,
     is_full_disk,
+    is_out_of_memory,
     utf8_name_error,
 )
+from jukebox_cli.interfaces.signals import handle_signals, running_command
 from jukebox_cli.registry import Registry, load_installed
+from jukebox_cli.sampling.row_limit import no_memory_error
 
 #: Modules with commands, in the order of `jukebox --help`.
 COMMANDS = (generate, continue_, resume, upsample, decode, play, tokenize, plan, bench)
 GROUPS = (run, model, preset, plugin, examples)
 
 
+#: Columns of a terminal that help is shown in tables from.
+MIN_TABLE_COLUMNS = 60
 #: A file name, or a part of one, in a text: Python decodes what is not UTF-8 as surrogates.
 NAME_NOT_UTF8 = re.compile(r"""[^\s"']*[\udc80-\udcff][^\s"']*""")
 
@@ -75,7 +81,7 @@ class Commands(TyperGroup):
 
     def invoke(self, ctx: Any) -> Any:
         try:
-            with print_warnings_once():
+            with running_command(), print_warnings_once():
                 return super().invoke(ctx)
         except (KeyboardInterrupt, typer.Abort) as interrupt:
             print("\nstopped; run the same command again to resume", file=sys.stderr)
@@ -96,6 +102,8 @@ def _is_help(error: Exception) -> bool:
 
 def _fixable(error: Exception) -> InputError | None:
     """The InputError for an error of typer or of the system that a person can fix; else None."""
+    if is_out_of_memory(error):
+        return no_memory_error()
     if hasattr(error, "format_message"):  # typer's, about a wrong command, argument or option
         return _usage_error(error)
     if isinstance(error, UnicodeEncodeError) and (name := NAME_NOT_UTF8.search(error.object)):
@@ -111,7 +119,7 @@ def _fixable(error: Exception) -> InputError | None:
 
 def _usage_error(error: Any) -> InputError:
     """typer's message about a command line in our style, with its suggestions in the hint."""
-    message = error.format_message().replace("Value error, ", "")
+    message = _plain_usage(error.format_message().replace("Value error, ", ""))
     text, *rest = re.split(r"(?:\. Did you mean | \(Possible options: )'?", message)
     command = error.ctx.command_path.split()[1:] if error.ctx else []
     hint = f"see `{' '.join(['jukebox', *command, '--help'])}`"
@@ -119,6 +127,14 @@ def _usage_error(error: Any) -> InputError:
         suggestions = [word.strip("'\"().? ") for word in re.split(r",| or ", rest[0])]
         hint = did_you_mean(text.rpartition(" ")[2].strip("'"), suggestions) or hint
     return InputError(text[:1].lower() + text[1:].rstrip("."), hint)
+
+
+def _plain_usage(message: str) -> str:
+    """typer's message, without the words of pydantic about a value: `--seconds must be ...`."""
+    match = re.fullmatch(
+        r"Invalid value for '?([^':]+)'?: (Input should be .*)", message.strip(), re.DOTALL
+    )
+    return f"{match[1]} {plain_message(match[2])[0]}" if match else message
 
 
 def _unexpected(error: Exception) -> InputError:
@@ -132,6 +148,7 @@ def build_app(registry: Registry) -> typer.Typer:
         cls=Commands,
         no_args_is_help=True,
         pretty_exceptions_enable=False,
+        rich_markup_mode="rich" if get_terminal_size().columns >= MIN_TABLE_COLUMNS else None,
         context_settings={"help_option_names": ["-h", "--help"], "obj": registry},
         help="Music with singing as raw audio: Jukebox on the command line.",
     )
@@ -188,20 +205,10 @@ def _add_training(app: typer.Typer, registry: Registry) -> None:
 
 def main() -> None:
     """The `jukebox` command."""
-    terminated = []
-
-    def terminate(signal_number: int, frame: object) -> None:
-        terminated.append(signal_number)
-        raise Terminated
-
-    signal.signal(signal.SIGTERM, terminate)  # clusters send it before SIGKILL
+    handle_signals()
     open_closed_streams()
-    try:
-        _run_command(sys.argv[1:])
-    except SystemExit as end:
-        if terminated and end.code == Exit.INTERRUPTED:  # typer takes any interrupt for Ctrl-C
-            end.code = Exit.TERMINATED
-        raise
+    ignore_stderr_errors()
+    _run_command(sys.argv[1:])
 
 
 def _run_command(args: Sequence[str]) -> None:
@@ -212,8 +219,6 @@ def _run_command(args: Sequence[str]) -> None:
             build_app(load_installed(print_warning))(args, prog_name="jukebox")
         finally:
             _flush_stdout()
-    except KeyboardInterrupt as interrupt:  # while no command was running yet
-        sys.exit(exit_code(interrupt))
     except InputError as error:  # plugins that clash, or stdout that can't be written
         print_error(error)
         sys.exit(Exit.FIXABLE)

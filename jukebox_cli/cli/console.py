@@ -6,13 +6,14 @@ import json
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from enum import IntEnum
 from io import UnsupportedOperation
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 from jukebox_cli.interfaces.errors import InputError, InputWarning
+from jukebox_cli.interfaces.signals import INTERRUPTED, TERMINATED, Terminated
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -29,12 +30,8 @@ class Exit(IntEnum):
     DONE = 0
     FAILED = 1
     FIXABLE = 2
-    INTERRUPTED = 130  # by SIGINT, as shells count it: 128 + its number
-    TERMINATED = 143  # by SIGTERM
-
-
-class Terminated(KeyboardInterrupt):
-    """SIGTERM was received; handled like Ctrl-C, with an exit code of its own."""
+    INTERRUPTED = INTERRUPTED  # by SIGINT
+    TERMINATED = TERMINATED  # by SIGTERM or SIGHUP
 
 
 class PlayerClosed(KeyboardInterrupt):
@@ -53,6 +50,34 @@ def open_closed_streams() -> None:
         if getattr(sys, name) is None:
             null = os.open(os.devnull, os.O_RDWR)
             setattr(sys, name, os.fdopen(null, mode, encoding="utf-8", errors="replace"))
+
+
+class _ForgivingStream:
+    """A stream whose errors are dropped: a full disk or a terminal that is gone stops no work."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self.stream = stream
+
+    def write(self, text: str) -> int:
+        with suppress(OSError):
+            self.stream.write(text)
+        return len(text)
+
+    def writelines(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self.stream.flush()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
+def ignore_stderr_errors() -> None:
+    """Lets messages that can't be written be lost, so that they stop no work."""
+    sys.stderr = cast(TextIO, _ForgivingStream(sys.stderr))
 
 
 def print_error(error: InputError) -> None:
@@ -113,13 +138,6 @@ def format_duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 
 
-def format_bytes(count: int) -> str:
-    """`0.4 MB`, `12 MB` or `1.5 GB`."""
-    if count >= 1e9:
-        return f"{count / 1e9:.1f} GB"
-    return f"{count / 1e6:.0f} MB" if count >= 1e7 else f"{count / 1e6:.1f} MB"
-
-
 def discard_stdout() -> None:
     """Drops what is buffered for stdout: Python would try to write it again at exit."""
     with suppress(UnsupportedOperation):  # where it is no file
@@ -170,8 +188,10 @@ def _bars(console: Console, unit: str, stages: Sequence[Stage]) -> Iterator[Star
 
     time_left = TimeLeft(stages)
     with _job_progress(console, time_left) as bars:
+        loading = bars.add_task("load", total=None, unit=unit)  # shown until a stage starts
 
         def start(stage: str, done: int, total: int) -> Advance:
+            bars.update(loading, visible=False)
             stage_unit = _unit_of(stage, unit)
             task = bars.add_task(stage, total=total, completed=done, unit=stage_unit)
             count_steps = time_left.start(stage, total - done)

@@ -47,8 +47,10 @@ def prepare_job(
     job: Job, compute: ComputeOptions, result: ResultOptions, output: OutputOptions
 ) -> Job:
     """The job with compute options and its share, validated: raises InputError if it can't be
-    sampled, or not be streamed. Writes nothing."""
+    sampled, or not be streamed, or if there is no memory or disk for it. Writes nothing."""
     from jukebox_cli.sampling.checks import validate_job
+    from jukebox_cli.sampling.disk_space import require_disk
+    from jukebox_cli.sampling.requirements import fit_to_memory
     from jukebox_cli.sampling.shard import parse_shard
     from jukebox_cli.sampling.shard_plan import with_shard
 
@@ -60,7 +62,8 @@ def prepare_job(
         job = with_shard(job, shard)
         _note_empty_share(job, shard, output)
     validate_job(job, result.until.value)
-    return job
+    require_disk(job, result.until.value)
+    return fit_to_memory(job, result.until.value)
 
 
 def _note_empty_share(job: Job, shard: Shard, output: OutputOptions) -> None:
@@ -127,14 +130,15 @@ def complete_job(job: Job, result: ResultOptions, output: OutputOptions) -> None
     """Samples and decodes what is missing in the run. Prints the run's folder, or JSON; of a
     stream, the audio."""
     from jukebox_cli.sampling import pipeline
-    from jukebox_cli.sampling.compute import missing_engine_reason
     from jukebox_cli.sampling.intents import settle_intents
     from jukebox_cli.sampling.shard_worker import complete_shared
     from jukebox_cli.sampling.stages import job_stages
 
-    if reason := missing_engine_reason(job, result.until.value):
-        print_note(f"sampling with torch, not the faster native engine: {reason}", output.quiet)
     with progress(output.quiet, stages=job_stages(job, result.until.value)) as bar:
+        from jukebox_cli.sampling.compute import missing_engine_reason  # imports torch
+
+        if reason := missing_engine_reason(job, result.until.value):
+            print_note(f"sampling with torch, not the faster native engine: {reason}", output.quiet)
         job = replace(job, progress=bar)
         if result.stream:
             stream_audio(job, result.stream)

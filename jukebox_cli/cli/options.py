@@ -73,13 +73,22 @@ MAX_NUMBER = 1e6
 
 
 def validate_out(path: Path | None) -> Path | None:
-    """The path. Raises InputError for `-`, because a folder can't be written to stdout, and for a
-    name that is not UTF-8."""
+    """The path. Raises InputError for `-`, because a folder can't be written to stdout, for a name
+    that is not UTF-8, and for a path in a file."""
     if path:
         require_utf8_name(path)
+        _require_no_file_above(path)
     if path == Path("-"):
         raise InputError("can't write to '-'", "name a folder or file, such as --out runs/song")
     return path
+
+
+def _require_no_file_above(path: Path) -> None:
+    for folder in path.parents:
+        if folder.is_dir():
+            return
+        if folder.exists():
+            raise InputError(f"can't write {path}: {folder} is a file", "choose another --out")
 
 
 Preset = Annotated[

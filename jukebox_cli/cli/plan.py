@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from jukebox_cli.cli.console import format_bytes, format_duration, print_note, print_result
+from jukebox_cli.cli.console import format_duration, print_note, print_result
 from jukebox_cli.cli.job import new_job
 from jukebox_cli.cli.option_groups import PluginOptions, with_option_groups
 from jukebox_cli.cli.options import (
@@ -20,7 +20,7 @@ from jukebox_cli.cli.options import (
     Until,
     UntilFlag,
 )
-from jukebox_cli.interfaces.command_options import pluralize
+from jukebox_cli.interfaces.command_options import format_bytes, pluralize
 from jukebox_cli.registry import Registry
 
 if TYPE_CHECKING:

@@ -85,6 +85,7 @@ def tokenize(
 ) -> None:
     """Turn audio into tokens: a corpus for training, or a run to continue."""
     from jukebox_cli.audio.manifest import load_recordings, validate_audio
+    from jukebox_cli.sampling.disk_space import require_disk_space
     from jukebox_cli.storage.corpus import Corpus
     from jukebox_cli.storage.model import find_model
     from jukebox_cli.storage.run import Run
@@ -94,6 +95,7 @@ def tokenize(
     seconds = validate_audio(recordings)
     encoder = partial(_encoder, found, seconds, options.device, options.engine, output.quiet)
     kind, out = options.kind or _default_kind(sources), options.out
+    require_disk_space(out, _token_bytes(found, seconds))
     if kind is Kind.run:
         counts = {"added": _tokenize_to_run(ctx.obj, recordings, found, Run(out), encoder)}
     else:
@@ -102,6 +104,12 @@ def tokenize(
             songs = pluralize(updated, "song")
             print_note(f"updated the conditions of {songs} that the corpus had", output.quiet)
     print_result({kind.value: str(out), **counts}, str(out), output.as_json)
+
+
+def _token_bytes(model: Model, seconds: float) -> int:
+    """Bytes of the tokens of so much audio, at all levels."""
+    config = model.config.vqvae
+    return round(sum(2 * seconds * config.sample_rate / each for each in config.hop_lengths))
 
 
 def _default_kind(sources: Sequence[Path]) -> Kind:
@@ -147,7 +155,8 @@ def _tokenize_to_corpus(
     recordings: Sequence[Recording], model: Model, corpus: Corpus, encoder: Encoder
 ) -> dict[str, int]:
     """Adds the recordings that a corpus lacks. Returns how many songs were added and updated."""
-    from jukebox_cli.sampling.tokenize import to_corpus
+    from jukebox_cli.sampling.tokenize import to_corpus, validate_corpus
 
+    validate_corpus(corpus, model)  # before the codec is loaded
     with encoder() as (codec, advance):
         return to_corpus(recordings, model, codec, corpus, advance)._asdict()

@@ -7,6 +7,7 @@ from dataclasses import fields
 from typing import Any, TypeVar
 
 from jukebox_cli.config.suggest import unknown_name
+from jukebox_cli.config.value_errors import plain_message
 from jukebox_cli.interfaces.errors import InputError
 
 T = TypeVar("T")
@@ -40,7 +41,7 @@ def build_dataclass(
     if not first["loc"]:  # raised by the dataclass itself, in `__post_init__`
         raise _refused(kind, values, first["ctx"]["error"], what, label, hint)
     place = label(".".join(str(p) for p in first["loc"]))
-    raise InputError(f"{place}: {first['msg']} (got {first['input']!r})", hint)
+    raise InputError(f"{place}: {plain_message(first['msg'])[0]} (got {first['input']!r})", hint)
 
 
 def _refused(

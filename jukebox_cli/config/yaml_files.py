@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -20,10 +21,13 @@ from jukebox_cli.config.schema import (
     VQVAEConfig,
 )
 from jukebox_cli.config.suggest import unknown_name
+from jukebox_cli.config.value_errors import VALUE_HINT, plain_message
 from jukebox_cli.interfaces.errors import InputError, read_error
 
 T = TypeVar("T")
 
+#: Two numbers, as of items that are to be chosen, which no key takes.
+RANGE = re.compile(r"\d+-\d+")
 YAML_HINT = "check the indentation and the quotes around that line"
 
 #: Bounds of YAML files, which people write: larger ones would take long to read.
@@ -141,7 +145,9 @@ def load_config(kind: type[T], path: Path, overrides: Sequence[str] = ()) -> T:
     for override in overrides:
         apply_override(data, override)
     _require_format(data, path, overrides)
-    return validate_config(kind, data, path, overrides)
+    names = {f.name for f in fields(kind)}  # type: ignore[arg-type]
+    values = {key: value for key, value in data.items() if value is not None or key not in names}
+    return validate_config(kind, values, path, overrides)
 
 
 def _require_kind(kind: type, data: Mapping[str, Any], path: Path) -> None:
@@ -171,6 +177,10 @@ def validate_config(
     """
     from pydantic import TypeAdapter, ValidationError
 
+    for key, value in data.items():
+        if isinstance(value, str) and RANGE.fullmatch(value):  # pydantic reads 0-1 as -1
+            where = origin_of(path, overrides, key)
+            raise InputError(f"{where}: {key}: must be a number, not '{value}'", VALUE_HINT)
     try:
         return TypeAdapter(kind).validate_python(dict(data))
     except ValidationError as error:
@@ -187,8 +197,8 @@ def _validation_error(
     if problem in ("unexpected_keyword_argument", "extra_forbidden"):
         known = [".".join(map(str, (*place[:-1], n))) for n in _keys_at(kind, place[:-1])]
         return unknown_name("key", keys, known, f" in {where}")
-    message = message.removeprefix("Value error, ")
-    return InputError(f"{where}: {keys + ': ' if keys else ''}{message}", "correct that value")
+    message, hint = plain_message(message)
+    return InputError(f"{where}: {keys + ': ' if keys else ''}{message}", hint)
 
 
 def _keys_at(kind: type, place: Sequence[int | str]) -> list[str]:

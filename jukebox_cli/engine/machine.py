@@ -42,16 +42,6 @@ def reset_peak_memory() -> None:
         (_PROC / "clear_refs").write_text("5")
 
 
-def free_memory() -> int | None:
-    """Bytes that can be allocated without swapping; None where the system does not tell."""
-    try:
-        lines = Path("/proc/meminfo").read_text().splitlines()
-    except OSError:
-        return None
-    found = [int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")]
-    return found[0] if found else None
-
-
 def cache_bytes(device: torch.device) -> int:
     """The size of the last-level cache of a device."""
     if device.type == "cuda":

@@ -165,6 +165,13 @@ def summarize(value: object) -> str:
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
+def format_bytes(count: int) -> str:
+    """`0.4 MB`, `12 MB` or `1.5 GB`."""
+    if count >= 1e9:
+        return f"{count / 1e9:.1f} GB"
+    return f"{count / 1e6:.0f} MB" if count >= 1e7 else f"{count / 1e6:.1f} MB"
+
+
 def pluralize(count: int, singular: str, plural: str = "") -> str:
     """`1 word`, `2 words`, `1,000 words`."""
     return f"{count:,} {singular if count == 1 else plural or f'{singular}s'}"

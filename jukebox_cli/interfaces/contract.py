@@ -15,7 +15,7 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from jukebox_cli.interfaces.errors import InputError
+from jukebox_cli.interfaces.errors import InputError, is_out_of_memory
 
 if TYPE_CHECKING:
     from jukebox_cli.interfaces.conditioner import Conditioner, Values
@@ -47,10 +47,10 @@ def plugin_errors(part: object, method: str, name: str | None = None) -> Iterato
     """
     try:
         yield
-    except (InputError, PermissionError, MemoryError):
+    except (InputError, PermissionError):
         raise
     except Exception as error:
-        if type(error).__name__ == "OutOfMemoryError":  # of torch, which is not imported here
+        if is_out_of_memory(error):
             raise
         raised = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
         raise method_error(part, method, f"raised {raised}", name) from error

@@ -63,6 +63,26 @@ def is_full_disk(error: Exception) -> bool:
     return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
 
 
+#: What errors say that have no type of their own for it: torch's, the system's, the linker's.
+_OUT_OF_MEMORY = (
+    "can't allocate memory",
+    "out of memory",
+    "ALLOC_FAILED",
+    "Cannot allocate memory",
+    "failed to map segment",
+    "can't start new thread",
+)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that there is no memory left: Python's, numpy's, the native engine's,
+    or torch's for a CPU or a GPU."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    may_say_so = isinstance(error, (RuntimeError, OSError, ImportError))
+    return may_say_so and any(words in str(error) for words in _OUT_OF_MEMORY)
+
+
 def require_utf8_name(path: Path) -> None:
     """Raises InputError for a path that is not UTF-8: JSON files and libraries can't take it."""
     try:

@@ -32,6 +32,16 @@ class Layout(NamedTuple):
         prefix, at most all positions. It follows the original implementation."""
         return min((self.prefix_length // self.rows + 1) * self.rows, self.rows * self.columns)
 
+    def cache_shape(self, pattern: str) -> tuple[int, ...]:
+        """The axes of positions that a cache of an attention pattern has; see `KVCache`."""
+        return {
+            "row": (self.columns,),
+            "column": (self.columns, self.rows),
+            "previous": (2, self.columns),
+            "dense": (self.columns * self.rows,),
+            "prefix": (self.prefix_span,),
+        }[pattern]
+
 
 class DevicePosition:
     """A position in a tensor (1,) on the device, and what the caches of all layers derive from it,
@@ -103,14 +113,7 @@ class KVCache:
         self, pattern: str, layout: Layout, batch_heads: int, head_dim: int, like: Tensor
     ) -> None:
         self.pattern, self.layout = pattern, layout
-        rows, columns = layout.rows, layout.columns
-        slots = {
-            "row": (columns,),
-            "column": (columns, rows),
-            "previous": (2, columns),
-            "dense": (columns * rows,),
-            "prefix": (layout.prefix_span,),
-        }[pattern]
+        slots = layout.cache_shape(pattern)
         self.keys = like.new_zeros(batch_heads, *slots, head_dim)
         self.values = like.new_zeros(batch_heads, *slots, head_dim)
 

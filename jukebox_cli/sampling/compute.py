@@ -3,7 +3,7 @@ recorded in the item's file, and kept until the level is complete."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 
@@ -13,7 +13,7 @@ from jukebox_cli.model.devices import pick_device
 from jukebox_cli.sampling.job import Job
 from jukebox_cli.sampling.slice_plans import with_slice_plans
 from jukebox_cli.sampling.windows import SegmentWindows
-from jukebox_cli.storage.segments import ComputeSettings
+from jukebox_cli.storage.segments import ComputeSettings, ItemSpec
 
 
 def with_compute_settings(job: Job, levels: Sequence[int]) -> Job:
@@ -29,17 +29,29 @@ def with_compute_settings(job: Job, levels: Sequence[int]) -> Job:
         weights = job.model.weights(f"prior-{level}")
         return choose_settings(weights, device, engine, precision)
 
-    specs = dict(job.specs)
+    specs, changed = dict(job.specs), {}
     for level in levels:
         for item in job.items:
             spec = specs[item]
-            for part in job.segment_windows(level, item):
-                if part.end > job.num_sampled_tokens(level, item):
-                    settings = choose(level, *_wanted(job, level, item, part))
-                    segment = spec.segments[part.number].with_compute_settings(level, settings)
-                    spec = spec.with_segment(part.number, segment)
-            specs[item] = spec
+            settings = {
+                part.number: choose(level, *_wanted(job, level, item, part))
+                for part in job.segment_windows(level, item)
+                if part.end > job.num_sampled_tokens(level, item)
+            }
+            # items of one request share their specs, whose conditions may be large
+            key = (id(spec), level, *settings.items())
+            if key not in changed:
+                changed[key] = _with_settings(spec, level, settings)
+            specs[item] = changed[key]
     return replace(job, specs=specs)
+
+
+def _with_settings(spec: ItemSpec, level: int, settings: Mapping[int, ComputeSettings]) -> ItemSpec:
+    """An item with the settings of some segments, by their numbers, at a level."""
+    for number, each in settings.items():
+        segment = spec.segments[number].with_compute_settings(level, each)
+        spec = spec.with_segment(number, segment)
+    return spec
 
 
 def with_settings(job: Job, levels: Sequence[int]) -> Job:
@@ -63,7 +75,8 @@ def missing_engine_reason(job: Job, until: str) -> str | None:
 def _wanted(job: Job, level: int, item: int, part: SegmentWindows) -> tuple[str, str]:
     """The engine and precision to ask for: those of the job, or what the segment was begun with."""
     recorded = part.segment.compute_settings(level)
-    begun = job.is_begun(level, item, part)
-    if recorded is None or not begun or job.engine not in ("auto", recorded.engine):
+    if recorded is None or job.engine not in ("auto", recorded.engine):
+        return job.engine, job.precision
+    if not job.is_begun(level, item, part):  # last, because it looks for files
         return job.engine, job.precision
     return recorded.engine, recorded.precision if job.precision == "auto" else job.precision

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from jukebox_cli.audio.manifest import read_conditions
-from jukebox_cli.interfaces.command_options import option_flag
+from jukebox_cli.config.schema import VQVAEConfig
+from jukebox_cli.interfaces.command_options import option_flag, pluralize
 from jukebox_cli.interfaces.errors import InputError, InputWarning
 from jukebox_cli.model.condition_inputs import load_conditioners, require_used_conditions
 from jukebox_cli.registry import Registry
@@ -167,15 +168,8 @@ def from_recording(
     Writes nothing; `prime_with_recording` does. Raises InputError if the recording is too short,
     if `out` is another run, and for conditions that the model does not take.
     """
-    from jukebox_cli.audio.io import duration_seconds
-
     config = new_config(model, registry, request)
-    grid = model.config.vqvae.token_grid
-    seconds = min(duration_seconds(path), prime or float("inf"))
-    num_primed = grid.floor_samples(int(seconds * config.sample_rate))
-    if num_primed == 0:
-        least = grid.top_hop_length / config.sample_rate
-        raise InputError(f"{path} is too short: {seconds:.3f} s", f"give at least {least:.3f} s")
+    num_primed = _num_primed(path, prime, model.config.vqvae)
     prompt = Prompt(hash_recording(path), num_primed, path.name)
     segments = (
         new_segment(model, config, request.song, prompt=prompt),
@@ -191,6 +185,25 @@ def from_recording(
     require_used_conditions(model, registry, conditioners, request.song)
     specs |= run.read_items(i for i in request.items if run.exists and run.has_item(i))
     return Job(run, model, registry, request.items, config, specs)
+
+
+def _num_primed(path: Path, prime: float | None, config: VQVAEConfig) -> int:
+    """Samples of a recording, or of its first `prime` seconds, that make whole tokens of the top
+    level. Raises InputError if there are none."""
+    from jukebox_cli.audio.io import duration_seconds
+
+    grid, duration = config.token_grid, duration_seconds(path)
+    seconds = min(duration, prime or duration)
+    num_samples = int(seconds * config.sample_rate)
+    num_primed = grid.floor_samples(num_samples)
+    if num_primed == 0:
+        what = path if seconds == duration else "--prime"
+        samples = pluralize(num_samples, "sample")
+        raise InputError(
+            f"{what} is too short: {samples} at {config.sample_rate} Hz",
+            f"a token of the top level takes {grid.top_hop_length} samples",
+        )
+    return num_primed
 
 
 def prime_with_recording(job: Job, path: Path, until: str = "audio") -> None:

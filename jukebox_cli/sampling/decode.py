@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from jukebox_cli.interfaces.errors import InputError
+from jukebox_cli.sampling.disk_space import SAMPLE_BYTES, require_disk_space
 from jukebox_cli.sampling.job import Advance, Job
 from jukebox_cli.sampling.stages import decode_stage
 
@@ -35,9 +37,21 @@ def decode_items(job: Job, level: int = 0, suffix: str = "wav") -> list[str]:
                 f"item {item} of {job.run.path} is incomplete at level {level}",
                 "finish it with `jukebox upsample`, or choose others: --only, --level",
             )
-    if missing:
-        _decode(job, missing, level, suffix)
+    if missing and suffix == "wav":
+        samples = sum(job.num_samples(item) for item in missing)
+        require_disk_space(job.run.path, SAMPLE_BYTES * samples)
+    for engine in sorted({_engine(job, item, level) for item in missing}):
+        of_engine = [item for item in missing if _engine(job, item, level) == engine]
+        _decode(replace(job, engine=engine), of_engine, level, suffix)
     return [str(job.run.audio_file(item, level, suffix)) for item in job.items]
+
+
+def _engine(job: Job, item: int, level: int) -> str:
+    """The job's engine; for auto, torch if the item was sampled with it, so that one command and
+    several make the same audio."""
+    settings = job.specs[item].segments[-1].compute_settings(level)
+    was_torch = settings is not None and settings.engine == "torch"
+    return "torch" if job.engine == "auto" and was_torch else job.engine
 
 
 def _decode(job: Job, items: Sequence[int], level: int, suffix: str) -> None:
@@ -69,6 +83,7 @@ def decode_live(job: Job, play: Play, finish: Callable[[], None]) -> None:
     (item,), live = job.items, job.live_tokens
     assert live
     # one thread: the others sample
+    job = replace(job, engine=_engine(job, item, 0))
     decoder, advance = _load_decoder(job, job.items, 0, num_threads=1)
 
     def wait_for(count: int) -> np.ndarray:

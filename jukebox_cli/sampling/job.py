@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from jukebox_cli.config.token_grid import TokenGrid
@@ -15,6 +15,7 @@ from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.interfaces.sampler import Sampler
 from jukebox_cli.registry import Registry
 from jukebox_cli.sampling.live_tokens import LiveTokens
+from jukebox_cli.sampling.row_limit import RowLimit
 from jukebox_cli.sampling.shard import Shard
 from jukebox_cli.sampling.windows import (
     SegmentWindows,
@@ -49,6 +50,7 @@ class Job:
     wait_for_upper: called again and again while another process samples the level above.
     live_tokens: where threads of this process that sample other levels leave and find tokens.
         With neither, the level above must be complete.
+    row_limits: what was learned of the memory that rows of each level take.
     """
 
     run: Run
@@ -67,6 +69,11 @@ class Job:
     progress: StartProgress = no_progress
     wait_for_upper: Callable[[], None] | None = None
     live_tokens: LiveTokens | None = None
+    row_limits: dict[int, RowLimit] = field(default_factory=dict, compare=False)
+
+    def row_limit(self, level: int) -> RowLimit:
+        """How many rows of a level are sampled side by side at most."""
+        return self.row_limits.setdefault(level, RowLimit(level))
 
     @property
     def grid(self) -> TokenGrid:

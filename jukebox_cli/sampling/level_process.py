@@ -13,6 +13,7 @@ import sys
 from contextlib import suppress
 from threading import Thread
 
+from jukebox_cli.interfaces.signals import blocked_signals
 from jukebox_cli.sampling.job import Advance, Job, no_progress
 from jukebox_cli.sampling.messages import (
     LevelFailed,
@@ -31,13 +32,15 @@ class LevelProcess:
     def __init__(self, job: Job, level: int) -> None:
         self.level, self.progress = level, job.progress
         self.failure: Exception | None = None
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", WORKER],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            # it imports what this process would, from the same places
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONSAFEPATH": "1"},
-        )
+        # it imports what this process would, from the same places
+        paths = {"PYTHONPATH": os.pathsep.join(sys.path), "PYTHONSAFEPATH": "1"}
+        with blocked_signals():  # until it handles them
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", WORKER],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env={**os.environ, **paths},
+            )
         self._send(LevelTask.from_job(job, level))
         self.receiver = Thread(target=self._receive, daemon=True)
         self.receiver.start()

@@ -12,14 +12,10 @@ from time import perf_counter
 import numpy as np
 import torch
 
-from jukebox_cli.engine.footprint import weight_bytes, window_bytes
+from jukebox_cli.engine.footprint import row_bytes, weight_bytes
 from jukebox_cli.engine.loader import load_codec, load_engine, torch_threads
-from jukebox_cli.engine.machine import (
-    free_memory,
-    peak_memory,
-    reset_peak_memory,
-    synchronize,
-)
+from jukebox_cli.engine.machine import peak_memory, reset_peak_memory, synchronize
+from jukebox_cli.engine.memory import free_memory
 from jukebox_cli.model import codec
 from jukebox_cli.model.devices import pick_device
 from jukebox_cli.sampling.conditioning import ConditionedItem, SongConditioner
@@ -191,7 +187,7 @@ class MeasuredLevel:
 
     def item_bytes(self) -> int:
         """Bytes that an item of a batch takes; with guidance it has two rows."""
-        return self.sampler.num_rows(1) * window_bytes(self.loaded.prior)
+        return self.sampler.num_rows(1) * row_bytes(self.loaded.prior.config)
 
 
 def _repeated_conditions(

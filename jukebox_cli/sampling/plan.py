@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from jukebox_cli.sampling.disk_space import disk_bytes
 from jukebox_cli.sampling.job import Job
 from jukebox_cli.sampling.level_process import LevelProcess
 from jukebox_cli.sampling.pipeline import choose_worker
@@ -19,10 +19,6 @@ if TYPE_CHECKING:
 
 #: Seconds that each level is sampled for.
 PLAN_SECONDS = 0.2
-#: Bytes of a token and of a sample of audio.
-TOKEN_BYTES, SAMPLE_BYTES = 2, 2
-#: About the bytes of the header of a token file or of audio, and of run.yaml and log.jsonl.
-HEADER_BYTES, RUN_BYTES = 300, 3000
 
 OnStage = Callable[[str], None]
 
@@ -139,16 +135,3 @@ def plan_job(job: Job, until: str, started: float, on_stage: OnStage = lambda st
         measured.measurement.peak_device_memory,
         disk_bytes(job, until),
     )
-
-
-def disk_bytes(job: Job, until: str) -> int:
-    """About the bytes of the job's items when they are complete until `until`."""
-    lowest = job.top_level if until == "top" else 0
-    total = RUN_BYTES
-    for item in job.items:
-        total += len(json.dumps(asdict(job.specs[item]), indent=1))
-        for level in range(lowest, job.grid.num_levels):
-            total += HEADER_BYTES + TOKEN_BYTES * job.num_tokens(level, item)
-        if until == "audio":
-            total += HEADER_BYTES + SAMPLE_BYTES * job.num_samples(item)
-    return total

@@ -65,9 +65,29 @@ def sample_rows(
     advance: Advance,
 ) -> None:
     """Samples what rows of one length lack of some windows, and writes them now and then, also when
-    it is interrupted."""
+    it is interrupted. Where memory runs out, fewer rows at a time.
+
+    Raises InputError if there is not enough for one row.
+    """
     if not rows:
         return
+    from jukebox_cli.engine.footprint import row_bytes
+
+    def sample(group: Sequence[Row]) -> None:
+        _sample_together(job, sampler, group, windows, advance)
+
+    per_item = sampler.num_rows(1) * row_bytes(sampler.prior.config)
+    job.row_limit(sampler.level).sample(rows, sample, per_item)
+
+
+def _sample_together(
+    job: Job,
+    sampler: LevelSampler,
+    rows: Sequence[Row],
+    windows: Sequence[TokenWindow],
+    advance: Advance,
+) -> None:
+    """As `sample_rows`, all rows side by side."""
     from jukebox_cli.sampling.sampler import ProgressCallbacks, sample_windows
 
     save = _make_save(rows, sampler.prior)

@@ -58,8 +58,11 @@ def with_slice_plans(job: Job, levels: Sequence[int]) -> Job:
 
 
 def _choose(job: Job, level: int, item: int, part: SegmentWindows) -> SlicePlan | None:
-    recorded, is_begun = part.segment.slice_plan(level), job.is_begun(level, item, part)
-    if job.parallel is None or (job.parallel == "auto" and is_begun):
+    recorded = part.segment.slice_plan(level)
+    if job.parallel is None:
+        return recorded
+    is_begun = job.is_begun(level, item, part)
+    if job.parallel == "auto" and is_begun:
         return recorded
     count = _auto_count(job, level, part) if job.parallel == "auto" else job.parallel
     context_length = job.model.config.priors[level].context_length

@@ -100,22 +100,33 @@ def _update_corpus(corpus: Corpus, recordings: Mapping[str, Recording]) -> int:
     return corpus.update(rows) if rows else 0
 
 
-def _open_corpus(corpus: Corpus, model: Model) -> None:
-    """Makes an empty corpus of a model's codec, unless there is one."""
-    config = CorpusConfig.of_model(model)
+def validate_corpus(corpus: Corpus, model: Model) -> None:
+    """Raises InputError if the folder holds something else than a corpus of a model's codec."""
     if not corpus.exists:
+        if corpus.path.exists() and not corpus.path.is_dir():
+            raise _not_a_corpus(corpus)
         names = corpus.path.iterdir() if corpus.path.exists() else ()
         # in this order, if another process makes the corpus just now
         others = [p for p in names if p.suffix != ".part" and p.name != ".lock"]
         if others and not corpus.exists:
-            hint = "choose another --out"
-            raise InputError(f"{corpus.path} exists already and is not a corpus", hint)
-        corpus.create_config(config)
-    if corpus.config != config:
+            raise _not_a_corpus(corpus)
+    if corpus.exists and corpus.config != CorpusConfig.of_model(model):
         raise InputError(
             f"{corpus.path} was made with another model than '{model.name}'",
             "choose another folder with --out",
         )
+
+
+def _not_a_corpus(corpus: Corpus) -> InputError:
+    return InputError(f"{corpus.path} exists already and is not a corpus", "choose another --out")
+
+
+def _open_corpus(corpus: Corpus, model: Model) -> None:
+    """Makes an empty corpus of a model's codec, unless there is one."""
+    validate_corpus(corpus, model)
+    if not corpus.exists:
+        corpus.create_config(CorpusConfig.of_model(model))
+        validate_corpus(corpus, model)  # another process may have made it just now
 
 
 def to_run(

@@ -26,9 +26,8 @@ def record_prior_fingerprints(job: Job, levels: Sequence[int]) -> Job:
 def _with_current_weights(job: Job, level: int, item: int, spec: ItemSpec) -> ItemSpec:
     fingerprint = job.model.prior_fingerprint(level)
     for part in job.segment_windows(level, item) if fingerprint else ():
-        if not job.is_begun(level, item, part):
-            segment = spec.segments[part.number]
-            changed = segment.with_prior_fingerprint(level, str(fingerprint))
+        changed = spec.segments[part.number].with_prior_fingerprint(level, str(fingerprint))
+        if changed is not spec.segments[part.number] and not job.is_begun(level, item, part):
             spec = spec.with_segment(part.number, changed)
     return spec
 

@@ -6,8 +6,9 @@ Windows overlap, so that each but the first has the end of the one before as its
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import NamedTuple
 
 from jukebox_cli.config.token_grid import TokenGrid
@@ -47,6 +48,10 @@ def token_windows(
     return windows
 
 
+#: As `token_windows`. A long item has thousands, which are looked up again and again.
+_cached_windows = lru_cache(maxsize=64)(lambda *arguments: tuple(token_windows(*arguments)))
+
+
 @dataclass(frozen=True)
 class SegmentWindows:
     """What is sampled of a segment at one level."""
@@ -76,14 +81,14 @@ def segment_windows(
         is_last = number == len(spec.segments) - 1
         end = total if is_last else grid.num_whole_tokens(level, end_sample)
         fraction, ratio = segment.hop_fraction[level], grid.ratio(level)
-        windows = token_windows(total, context_length, fraction, first, ratio)
+        windows = _cached_windows(total, context_length, fraction, first, ratio)
         if segment.prompt is None:
-            clipped = tuple(_clip(windows, end))
+            clipped = windows if total <= end else tuple(_clip(windows, end))
             found.append(SegmentWindows(segment, number, end_sample, first, end, total, clipped))
     return found
 
 
-def _clip(windows: list[TokenWindow], end: int) -> Iterator[TokenWindow]:
+def _clip(windows: Sequence[TokenWindow], end: int) -> Iterator[TokenWindow]:
     """The windows that sample tokens before `end`, up to there."""
     for window in windows:
         if window.sample_from < end:

@@ -19,6 +19,7 @@ from collections.abc import Callable
 from threading import Thread
 
 from jukebox_cli.interfaces.errors import InputError, InputWarning
+from jukebox_cli.interfaces.signals import END_SIGNALS, unblock_signals
 from jukebox_cli.registry import load_installed
 from jukebox_cli.sampling.job import Advance
 from jukebox_cli.sampling.level import sample_level
@@ -37,8 +38,10 @@ Send = Callable[[object], None]
 
 def main() -> None:
     """Samples the level of one task."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it too, and closes our input
+    for number in END_SIGNALS:  # the parent gets them too, and closes our input
+        signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, _interrupt)
+    unblock_signals()
     warnings.simplefilter("ignore", InputWarning)  # the parent has shown them
     send = _open_output()
     task: LevelTask = pickle.load(sys.stdin.buffer)

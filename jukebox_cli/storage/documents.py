@@ -52,10 +52,14 @@ def load_own_config(kind: type[T], path: Path, keys: Sequence[str]) -> T:
         raise InputError(f"{path} is damaged: it is empty", RESTORE_HINT)
     data = parse_yaml(text, path, RESTORE_HINT)
     require_format(data.get("format", FORMAT), path)
+    has_checksum = "checksum" in data
+    _require_unchanged(data, text, path)
+    config = validate_config(kind, data, path)
     if missing := [key for key in keys if key not in data]:
         raise InputError(f"{path} is damaged: it has no '{missing[0]}'", RESTORE_HINT)
-    _require_unchanged(data, text, path)
-    return validate_config(kind, data, path)
+    if not has_checksum:
+        raise InputError(f"{path} is damaged: it has no 'checksum'", EDITED_HINT)
+    return config
 
 
 def read_own_json(path: Path) -> dict[str, Any]:
@@ -66,15 +70,15 @@ def read_own_json(path: Path) -> dict[str, Any]:
     text = read_text(path)
     data = parse_json(text, path)
     require_format(data.pop("format", None), path)
+    if "checksum" not in data:
+        raise InputError(f"{path} is damaged: it has no 'checksum'", EDITED_HINT)
     _require_unchanged(data, text, path)
     return data
 
 
 def _require_unchanged(data: dict[str, Any], text: str, path: Path) -> None:
     """Raises InputError if the checksum in a file's mapping is that of another text. Removes it."""
-    if "checksum" not in data:
-        raise InputError(f"{path} is damaged: it has no 'checksum'", EDITED_HINT)
-    if (checksum := data.pop("checksum")) is None:
+    if (checksum := data.pop("checksum", None)) is None:
         return
     try:
         require_intact(text.encode(), checksum)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -120,7 +120,9 @@ class Segment:
             raise ValueError("hop_fraction must be more than 0 and at most 1")
 
     def with_prior_fingerprint(self, level: int, fingerprint: str) -> Segment:
-        """A copy that names these weights at a level."""
+        """A copy that names these weights at a level; the segment itself if it does."""
+        if self.prior_fingerprints[level] == fingerprint:
+            return self
         fingerprints = list(self.prior_fingerprints)
         fingerprints[level] = fingerprint
         return replace(self, prior_fingerprints=tuple(fingerprints))
@@ -130,7 +132,9 @@ class Segment:
         return self.compute[level] if self.compute else None
 
     def with_compute_settings(self, level: int, settings: ComputeSettings) -> Segment:
-        """A copy in which a level is sampled with these settings."""
+        """A copy in which a level is sampled with these settings; the segment itself if it is."""
+        if self.compute_settings(level) == settings:
+            return self
         compute = list(self.compute or [None] * len(self.sampling))
         compute[level] = settings
         return replace(self, compute=tuple(compute))
@@ -140,7 +144,9 @@ class Segment:
         return self.slices[level] if self.slices else None
 
     def with_slice_plan(self, level: int, plan: SlicePlan | None) -> Segment:
-        """A copy in which a level is sampled in these slices."""
+        """A copy in which a level is sampled in these slices; the segment itself if it is."""
+        if self.slice_plan(level) == plan:
+            return self
         slices = list(self.slices or [None] * len(self.sampling))
         slices[level] = plan
         return replace(self, slices=tuple(slices) if any(slices) else ())
@@ -180,6 +186,11 @@ class ItemSpec:
         if self.prompt and self.prompt.num_samples != ends[0]:
             raise ValueError("the prompt must be as long as its segment")
 
+    @cached_property
+    def text(self) -> str:
+        """The content of the item's file."""
+        return item_spec_text(self)
+
     @property
     def conditions(self) -> dict[str, Any]:
         """Those of the last segment, which hold from there on."""
@@ -211,7 +222,9 @@ class ItemSpec:
         return ItemSpec(num_samples, (*self.segments, added))
 
     def with_segment(self, number: int, segment: Segment) -> ItemSpec:
-        """A copy with another segment in the place of one."""
+        """A copy with another segment in the place of one; the item itself if that is the same."""
+        if segment is self.segments[number]:
+            return self
         segments = list(self.segments)
         segments[number] = segment
         return replace(self, segments=tuple(segments))
@@ -224,7 +237,7 @@ def item_spec_text(spec: ItemSpec) -> str:
 
 def write_item_spec(path: Path, spec: ItemSpec) -> None:
     """Writes an item's file, unless it has that content already."""
-    text = item_spec_text(spec)
+    text = spec.text
     if not path.exists() or path.read_text(encoding="utf-8") != text:
         write_text(path, text)
 

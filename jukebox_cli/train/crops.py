@@ -44,7 +44,13 @@ class Crops:
         probabilities = np.array(self.durations) / sum(self.durations)
         files = rng.choice(len(self.paths), batch_size, p=probabilities)
         crops = [
-            read_crop(self.paths[i], float(rng.random()), self.length, self.sample_rate)
+            read_crop(
+                self.paths[i],
+                float(rng.random()),
+                self.length,
+                self.sample_rate,
+                self.durations[i],
+            )
             for i in files
         ]
         return torch.from_numpy(np.stack(crops))[:, None]

@@ -11,6 +11,7 @@ import torch
 from torch.utils.data import DataLoader, Dataset
 
 from jukebox_cli.interfaces.errors import InputError
+from jukebox_cli.interfaces.signals import END_SIGNALS
 
 #: Returns the batch of a step, on the CPU. A pure function of the step, and picklable.
 BatchSource = Callable[[int], Any]
@@ -86,7 +87,7 @@ class _StepDataset(Dataset[Any]):
 
 
 def _ignore_signals(worker: int) -> None:
-    """Ignore SIGINT and SIGTERM: a terminal or a cluster sends them to all processes of a job, but
+    """Ignore signals to end: a terminal or a cluster sends them to all processes of a job, but
     the trainer still needs batches to finish its step. Workers stop when the trainer does."""
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in END_SIGNALS:
         signal.signal(number, signal.SIG_IGN)

@@ -17,8 +17,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from jukebox_cli.engine.memory import free_device_memory
 from jukebox_cli.interfaces.errors import InputError
+from jukebox_cli.interfaces.signals import END_SIGNALS
 from jukebox_cli.model.devices import autocast
+from jukebox_cli.sampling.requirements import require_training_room
 from jukebox_cli.storage.model import Model
 from jukebox_cli.train.checkpoint import export_weights, resume, save_checkpoint
 from jukebox_cli.train.data import iterate_batches
@@ -89,8 +92,10 @@ def train(
     process left undone there is done first.
 
     On SIGINT or SIGTERM, the current step is finished, a checkpoint is written and
-    KeyboardInterrupt is raised. Raises InputError if the loss or its gradient is not finite.
+    KeyboardInterrupt is raised. Raises InputError if the loss or its gradient is not finite, and if
+    there is no memory or disk for the state of the training.
     """
+    _require_room(task, model)
     task.module.train()
     optimizer = _build_optimizer(task.module, config)
     run = _Run(task, model, config, on_progress, optimizer, resume(task, optimizer, model))
@@ -102,6 +107,13 @@ def train(
             loss, metrics = run.update(step, batch)
             run.finish_step(step + 1, loss, metrics, signal_received())
     return evaluate(task, model, max(config.steps, run.first_step))
+
+
+def _require_room(task: Task, model: Model) -> None:
+    """Raises InputError if there is no memory or disk for the state of the training."""
+    parameters = [each for each in task.module.parameters() if each.requires_grad]
+    count = sum(each.numel() for each in parameters)
+    require_training_room(count, model.path, free_device_memory(parameters[0].device))
 
 
 def evaluate(task: Task, model: Model, step: int) -> Metrics:
@@ -212,7 +224,7 @@ def _build_optimizer(module: nn.Module, config: TrainingConfig) -> torch.optim.A
 
 @contextmanager
 def _deferred_signals() -> Iterator[Callable[[], bool]]:
-    """A context in which the first SIGINT or SIGTERM only sets a flag.
+    """A context in which the first signal to end only sets a flag.
 
     Yields a function that returns the flag. A second signal is handled at once, as it was before
     the context, and so is the first if the context ends with KeyboardInterrupt: a handler may raise
@@ -228,7 +240,7 @@ def _deferred_signals() -> Iterator[Callable[[], bool]]:
         handler = handlers[signal.Signals(number)]
         (handler if callable(handler) else signal.default_int_handler)(number, None)
 
-    handlers = {n: signal.signal(n, defer) for n in (signal.SIGINT, signal.SIGTERM)}
+    handlers = {number: signal.signal(number, defer) for number in END_SIGNALS}
     try:
         yield lambda: bool(received)
     except KeyboardInterrupt:

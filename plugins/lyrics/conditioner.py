@@ -5,6 +5,7 @@ Shapes: T tokens of a window, S characters that a window sees (`max_characters`)
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -37,6 +38,8 @@ if TYPE_CHECKING:
     from .charset import EncodedText, TextWindow
 
 SUFFIXES = (".txt", ".lrc")
+#: A path with folders and a suffix, and without spaces: no words that are sung.
+PATH = re.compile(r"[\w.:/\\~-]*[/\\][\w-]+\.[A-Za-z]\w{0,8}")
 #: In training: the times that only the attention target may use (see `Lyrics.augment`).
 TARGET_TIMES = "lyrics_target_times"
 #: Fraction of training steps in which a song with times is encoded with them.
@@ -118,11 +121,14 @@ class Lyrics(Conditioner):
         if not isinstance(text, str):
             raise InputError(f"can't read lyrics {text!r}", "write them in quotes, or name a file")
         name = text.strip()
-        if _is_file_name(name) or _is_text_file(folder, name):
+        if _is_file_name(name) or _is_file(folder, name):
             text = read_text(folder / name)
         values = parse_lyrics(text)
         if name and not values["lyrics"].strip():
             message = f"lyrics: there is nothing to sing in {name}"
+            warnings.warn(InputWarning(message), stacklevel=2)
+        elif name.lower().endswith(".lrc") and not values["lyrics_times"]:
+            message = f"lyrics: no line of {name} has a time, such as [00:12.50]"
             warnings.warn(InputWarning(message), stacklevel=2)
         return values
 
@@ -264,11 +270,14 @@ def _candidates(song: Song) -> Iterator[CommandOptions]:
 
 
 def _is_file_name(text: str) -> bool:
-    """Whether a text is always taken for the name of a file."""
-    return "\n" not in text and text.lower().endswith(SUFFIXES)
+    """Whether a text is always taken for the name of a file: one with a suffix of text files, or
+    a path with any suffix, as `songs/verse.md`, which nobody sings."""
+    if "\n" in text:
+        return False
+    return text.lower().endswith(SUFFIXES) or bool(PATH.fullmatch(text))
 
 
-def _is_text_file(folder: Path, name: str) -> bool:
+def _is_file(folder: Path, name: str) -> bool:
     """Whether a name with any other suffix is an existing file; lyrics rarely end in a suffix."""
     if "\n" in name or len(name) >= 256 or not Path(name).suffix[1:].isalnum():
         return False

@@ -22,8 +22,13 @@ from statistics import median
 from jukebox_cli.api import InputWarning, Song, Values
 
 SECTION = re.compile(r"\s*\[\s*([^\[\]]*?)\s*\]\s*")
-LINE_TIME = re.compile(r"\s*\[(\d{1,3}):(\d{1,2}(?:[.:]\d{1,3})?)\]")
-WORD_TIME = re.compile(r"\s*<(\d{1,3}):(\d{1,2}(?:[.:]\d{1,3})?)>\s*")
+#: `1:23`, `1:23.4`, `1:23:45` (hundredths), `0:01:23.45` (hours) and with a comma, as programs
+#: write times.
+TIME = r"(?:(?P<h>\d{1,2}):(?=\d+:\d+[.,]))?(?P<m>\d{1,6}):(?P<s>\d{1,2}(?:[.,:]\d{1,9})?)"
+LINE_TIME = re.compile(rf"\s*\[\s*{TIME}\s*\]")
+WORD_TIME = re.compile(rf"\s*[<\[]\s*{TIME}\s*[>\]]\s*")
+#: What looks like a time and is none of these.
+UNREAD_TIME = re.compile(r"[<\[]\s*\d+:[\d.,:]*\s*[>\]]")
 TAG = re.compile(r"\s*\[([a-z#]+):(.*)\]\s*", re.IGNORECASE)
 #: Joins several emoji into one; follows a character that is to be shown as an emoji.
 ZERO_WIDTH_JOINER, EMOJI_MARKS = "\u200d", "\ufe0f\u20e3"
@@ -53,11 +58,18 @@ def parse_lyrics(text: str) -> Values:
     rows = re.split(r"\r\n|\n|\r", text)
     is_lrc = any(LINE_TIME.match(row) for row in rows)
     lines = list(_lrc_lines(rows) if is_lrc else _plain_lines(rows))
+    _warn_of_unread_times(lines)
     while lines and not is_lrc and not lines[0].text and not lines[0].section:
         lines.pop(0)
     while lines and not is_lrc and not lines[-1].text:
         lines.pop()
     return _join(lines)
+
+
+def _warn_of_unread_times(lines: list[Line]) -> None:
+    if found := [time[0] for line in lines for time in UNREAD_TIME.finditer(line.text)]:
+        message = f"lyrics: {found[0]} is not a time as in LRC files, so it is sung"
+        warnings.warn(InputWarning(message), stacklevel=3)
 
 
 def _join(lines: list[Line]) -> Values:
@@ -152,28 +164,32 @@ def _line_times(row: str) -> tuple[list[float], str]:
     """The times before a line in seconds, and the rest of the row."""
     onsets = []
     while match := LINE_TIME.match(row):
-        onsets.append(_seconds(match[1], match[2]))
+        onsets.append(_seconds(match))
         row = row[match.end() :]
     return onsets, row
 
 
-def _seconds(minutes: str, seconds: str) -> float:
-    return 60 * int(minutes) + float(seconds.replace(":", "."))
+def _seconds(time: re.Match[str]) -> float:
+    seconds = float(re.sub("[:,]", ".", time["s"]))
+    return 3600 * int(time["h"] or 0) + 60 * int(time["m"]) + seconds
 
 
 def _line(row: str, onset: float, shift: float, section: str | None) -> Line:
-    """A line with its onset and those of its words, if any, which are moved by `shift` seconds."""
-    parts = WORD_TIME.split(row)  # text, minutes, seconds, text, ...
-    text, line_time = parts[0].strip(), (0, max(0.0, onset))
+    """A line with its onset and those of its words, if any, which are moved by `shift` seconds. A
+    time at the end of a line is when it ends."""
+    times = list(WORD_TIME.finditer(row))
+    ends = [*(time.start() for time in times), len(row)]
+    text, line_time = row[: ends[0]].strip(), (0, max(0.0, onset))
     word_times: Times = []
-    for minutes, seconds, word in zip(parts[1::3], parts[2::3], parts[3::3], strict=True):
+    for time, end in zip(times, ends[1:], strict=True):
+        word = row[time.end() : end].strip()
         text = text if not text or not word else f"{text} "
-        word_times.append((len(text), max(0.0, _seconds(minutes, seconds) + shift)))
-        text += word.strip()
+        word_times.append((len(text), max(0.0, _seconds(time) + shift)))
+        text += word
     # a time for the first word is more precise than that of the line
     first_has_time = word_times and word_times[0][0] == 0
-    times = word_times if first_has_time else [line_time, *word_times]
-    return Line(text, times, section if text else None)
+    line_times = word_times if first_has_time else [line_time, *word_times]
+    return Line(text, line_times, section if text else None)
 
 
 def _with_rests(times: Times, text: str) -> Times:

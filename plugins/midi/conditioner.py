@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
@@ -11,6 +12,7 @@ from jukebox_cli.api import (
     CommandOptions,
     Conditioner,
     InputError,
+    InputWarning,
     PriorShape,
     Song,
     Values,
@@ -23,6 +25,8 @@ from jukebox_cli.api import (
 if TYPE_CHECKING:
     import numpy as np
     from torch import nn
+
+    from .notes import Instrument
 
 #: The MIDI file that `to_options` writes.
 FILE_NAME = "song.mid"
@@ -77,7 +81,9 @@ class Midi(Conditioner):
         """`roll`, float32 (rows, T): see `piano_roll`."""
         from .piano_roll import piano_roll
 
-        return {"roll": piano_roll(self, song.get("midi"), window, shape)}
+        instruments = song.get("midi")
+        _warn_if_late(instruments, window.total / shape.sample_rate)
+        return {"roll": piano_roll(self, instruments, window, shape)}
 
     def module(self, shape: PriorShape) -> nn.Module:
         from .network import PianoRollEncoder
@@ -108,3 +114,11 @@ class Midi(Conditioner):
             return unavailable_option("midi", FILE_NAME)
         options = CommandOptions((command_option("midi", FILE_NAME),), files)
         return first_equivalent(self, song, [options]) or unavailable_option("midi", FILE_NAME)
+
+
+def _warn_if_late(instruments: Sequence[Instrument] | None, seconds: float) -> None:
+    """Warns if the first note comes after the end of a song of so many seconds."""
+    starts = [note[0] for part in instruments or () for note in part["notes"]]
+    if starts and (first := min(starts)) >= seconds:
+        what = f"the first note is at {first:.1f} s, and the song ends at {seconds:.1f} s"
+        warnings.warn(InputWarning(f"midi: {what}"), stacklevel=3)

@@ -127,8 +127,13 @@ def _parse(path: Path) -> pretty_midi.PrettyMIDI:
 
 
 def _invalid_file(path: Path, error: Exception) -> InputError:
-    reasons = {EOFError: "it ends too early", ZeroDivisionError: "a tempo or a time division is 0"}
-    reason = reasons.get(type(error)) or str(error).strip().rstrip(".!") or type(error).__name__
+    reasons = {
+        EOFError: "it ends too early",
+        IndexError: "an event has too little data",
+        KeyError: "an event has a value that does not exist",
+        ZeroDivisionError: "a tempo or a time division is 0",
+    }
+    reason = reasons.get(type(error)) or str(error).strip().rstrip(".!") or "it can't be read"
     return InputError(
         f"{path} is not a valid MIDI file: {reason}", "open it in a sequencer and save it again"
     )

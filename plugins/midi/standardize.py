@@ -2,38 +2,36 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
+from contextlib import suppress
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import mido
 
-#: Meta messages that apply to all tracks; pretty_midi looks for them in the first one only.
-GLOBAL_MESSAGES = ("set_tempo", "time_signature", "key_signature")
-#: Key signatures as they are in a file. They don't matter here, so an invalid one is replaced.
-KEY_SIGNATURE = re.compile(rb"\xff\x59\x02..", re.DOTALL)
-C_MAJOR = b"\xff\x59\x02\x00\x00"
 ALL_CHANNELS = frozenset(range(16))
-#: SMPTE time code of 30 / 1.001 frames per second, as the file has it.
+#: SMPTE time codes, as files have them: minus the frames per second. -29 is 30 / 1.001.
+SMPTE_CODES = (-24, -25, -29, -30)
 DROP_FRAME = -29
+#: Status bytes and types of meta events (Standard MIDI Files 1.0, "Meta-Events").
+META, SYSEX = 0xFF, (0xF0, 0xF7)
+TRACK_NAME, END_OF_TRACK, SET_TEMPO, SEQUENCER_SPECIFIC = 0x03, 0x2F, 0x51, 0x7F
+KEPT_META_EVENTS = (TRACK_NAME, END_OF_TRACK, SET_TEMPO)
+#: Fewer ticks per beat would move notes audibly.
+MIN_TICKS_PER_BEAT = 48
 
 
 def read_midi(data: bytes) -> mido.MidiFile:
     """A MIDI file in beats, also if it is wrapped in RIFF or counts SMPTE frames.
 
-    Raises whatever mido raises for a file that it can't read.
+    Raises ValueError or whatever mido raises for a file that can't be read.
     """
     import mido
-    from mido.midifiles.meta import KeySignatureError
 
-    data = strip_wrapping(data)
-    try:
-        file = mido.MidiFile(file=BytesIO(data), clip=True)
-    except KeySignatureError:
-        file = mido.MidiFile(file=BytesIO(KEY_SIGNATURE.sub(C_MAJOR, data)), clip=True)
+    data = hide_unused_events(strip_wrapping(data))
+    file = mido.MidiFile(file=BytesIO(data), clip=True)
     return _smpte_to_beats(file) if file.ticks_per_beat < 0 else file
 
 
@@ -43,6 +41,8 @@ def _smpte_to_beats(file: mido.MidiFile) -> mido.MidiFile:
 
     # the high byte is minus the frames per second, the low byte the ticks per frame
     smpte, ticks_per_frame = divmod(file.ticks_per_beat, 256)
+    if smpte not in SMPTE_CODES:
+        raise ValueError(f"it counts {-smpte} frames a second, which no time code does")
     drop_frame = smpte == DROP_FRAME
     file.ticks_per_beat = (30 if drop_frame else -smpte) * ticks_per_frame
     file.tracks[:] = [_filter(track, lambda m: m.type != "set_tempo") for track in file.tracks]
@@ -72,14 +72,67 @@ def _known_chunks(data: bytes) -> Iterator[bytes]:
         start = end
 
 
+def hide_unused_events(data: bytes) -> bytes:
+    """A MIDI file whose meta events are sequencer-specific ones, but for names, ends of tracks and
+    tempos: those with too little data, which nobody needs, would not be read."""
+    hidden = bytearray(data)
+    for start, end in _track_spans(data):
+        with suppress(IndexError, ValueError):  # what is broken otherwise is reported by mido
+            for place, size in _meta_events(data[start:end]):
+                kind = data[start + place]
+                if kind not in KEPT_META_EVENTS or (kind == SET_TEMPO and size != 3):
+                    hidden[start + place] = SEQUENCER_SPECIFIC
+    return bytes(hidden)
+
+
+def _track_spans(data: bytes) -> Iterator[tuple[int, int]]:
+    """Where the events of each track begin and end."""
+    start = 0
+    for chunk in _known_chunks(data):
+        if chunk[:4] == b"MTrk":
+            yield start + 8, start + len(chunk)
+        start += len(chunk)
+
+
+def _meta_events(track: bytes) -> Iterator[tuple[int, int]]:
+    """The place of the type of each meta event of a track, and the size of its data. Raises
+    IndexError or ValueError for a broken track."""
+    place, status = 0, 0
+    while place < len(track):
+        _, place = _read_number(track, place)  # the time
+        if track[place] >= 0x80:
+            running, status = status, track[place]
+            place += 1
+        if status in (META, *SYSEX):
+            place += status == META
+            size, after = _read_number(track, place)
+            if status == META:
+                yield place - 1, size
+                status = running  # meta events leave the running status as it is
+            place = after + size
+        else:
+            place += 1 if status >> 4 in (0xC, 0xD) else 2
+
+
+def _read_number(data: bytes, place: int) -> tuple[int, int]:
+    """A number of seven bits a byte, and the place after it."""
+    value = 0
+    for end in range(place, place + 4):
+        value = value << 7 | data[end] & 0x7F
+        if data[end] < 0x80:
+            return value, end + 1
+    raise ValueError("a number of more than four bytes")
+
+
 def standardize(file: mido.MidiFile) -> mido.MidiFile:
     """Move messages to where pretty_midi looks for them; the music stays the same.
 
     Every note gets a release, every program change stands in the tracks that play its channel, and
-    changes of tempo and of time and key signature stand in the first track.
+    changes of tempo, which apply to all tracks, stand in the first one. Raises ValueError for a
+    file that is too long.
     """
     file.tracks[:] = [_release_notes(track) for track in file.tracks if track]
-    return _move_global_messages(_move_program_changes(file))
+    return _limit_ticks(_move_tempo_changes(_move_program_changes(file)))
 
 
 def _release_notes(track: mido.MidiTrack) -> mido.MidiTrack:
@@ -128,14 +181,33 @@ def _is_program_change(message: Any) -> bool:
     return bool(message.type == "program_change")
 
 
-def _move_global_messages(file: mido.MidiFile) -> mido.MidiFile:
-    """All changes of tempo and of time and key signature in the first track."""
+def _move_tempo_changes(file: mido.MidiFile) -> mido.MidiFile:
     import mido
 
     first, *others = file.tracks
-    moved = [_filter(track, lambda m: m.type in GLOBAL_MESSAGES) for track in others]
-    kept = [_filter(track, lambda m: m.type not in GLOBAL_MESSAGES) for track in others]
+    moved = [_filter(track, lambda m: m.type == "set_tempo") for track in others]
+    kept = [_filter(track, lambda m: m.type != "set_tempo") for track in others]
     file.tracks[:] = [mido.merge_tracks([first, *moved]), *kept]
+    return file
+
+
+def _limit_ticks(file: mido.MidiFile) -> mido.MidiFile:
+    """A file with fewer ticks per beat if it has more ticks than pretty_midi takes, as those with
+    fine clocks have after a few minutes."""
+    from pretty_midi.pretty_midi import MAX_TICK
+
+    last = max(sum(message.time for message in track) for track in file.tracks)
+    if last < MAX_TICK:
+        return file
+    old, new = file.ticks_per_beat, int(file.ticks_per_beat * (MAX_TICK - 1) // last)
+    if new < MIN_TICKS_PER_BEAT:
+        raise ValueError(f"it lasts {last // old:,} beats")
+    file.ticks_per_beat = new
+    for track in file.tracks:
+        ticks = 0
+        for message in track:
+            ticks, before = ticks + message.time, ticks
+            message.time = ticks * new // old - before * new // old
     return file
 
 

@@ -182,8 +182,8 @@ def test_all_invalid_rows_are_reported_with_their_lines(folder: Path, registry: 
     ]
     assert hint == (
         "every row needs the path of an audio file; paths are relative to the manifest; "
-        'correct that line; write {"audio": "song.wav"}; write genres separated by commas; '
-        "write a name, in quotes"
+        'correct that line; write {"audio": "song.wav"}; write genres separated by commas, '
+        "in quotes; write a name, in quotes"
     )
 
 
@@ -203,6 +203,15 @@ def test_invalid_csv_rows_are_reported_with_their_lines(folder: Path, registry: 
         f"{path}:6: no file {folder}/nosuch.wav",
         f"{path}:7: bad CSV: field larger than field limit (131072)",
     ]
+
+
+def test_a_name_that_the_system_refuses_is_reported_with_its_line(
+    folder: Path, registry: Registry
+) -> None:
+    path = folder / "m.jsonl"
+    path.write_text(json.dumps({"audio": "a" * 300}))
+    what = f"{path}:1: can't read {folder / ('a' * 300)}: File name too long"
+    assert refusal(registry, path) == ([what], "choose a shorter name")
 
 
 def test_errors_of_several_sources_are_reported_together(folder: Path, registry: Registry) -> None:
@@ -259,3 +268,47 @@ def test_durations_are_summed_and_unreadable_files_are_reported_together(folder:
         f"{folder}/none.wav has no audio",
         f"no file {folder}/nosuch.wav",
     ]
+
+
+@pytest.mark.parametrize(
+    ("header", "hint"),
+    [
+        ("audio;artist", "separate columns with commas"),
+        ("audio\tartist", "separate columns with commas"),
+        ("Audio,artist", "rename 'Audio' to 'audio'"),
+        ("file,artist", "call the column of the paths 'audio'"),
+    ],
+)
+def test_a_table_without_the_column_audio_is_refused(
+    header: str, hint: str, folder: Path, registry: Registry
+) -> None:
+    path = folder / "songs.csv"
+    path.write_text(f"{header}\na.wav,Bo\nb.flac,Cy\n")
+    columns = header.replace(",", ", ")
+    assert refusal(registry, path) == ([f"{path} has no column 'audio', only {columns}"], hint)
+
+
+@pytest.mark.parametrize(
+    ("rows", "line", "problem"),
+    [
+        ('a.wav,rock\na.wav,"jazz\nb.flac,rock\n', 3, "a quote begins in this row and never ends"),
+        ('a.wav,"jazz\nb.flac,rock', 2, "a quote begins in this row and never ends"),
+        ('a.wav,rock\nb.flac,"ja"zz\n', 3, "bad CSV: ',' expected after '\"'"),
+    ],
+)
+def test_quotes_that_are_wrong_are_refused(
+    rows: str, line: int, problem: str, folder: Path, registry: Registry
+) -> None:
+    path = folder / "songs.csv"
+    path.write_text(f"audio,genre\n{rows}")
+    hint = 'end every quote, and write a quote within a cell twice: ""'
+    assert refusal(registry, path) == ([f"{path}:{line}: {problem}"], hint)
+
+
+@pytest.mark.parametrize(("value", "held_out"), [(1.0, True), ("y", True), ("True ", True)])
+def test_held_out_is_understood_in_many_words(
+    value: object, held_out: bool, folder: Path, registry: Registry
+) -> None:
+    path = manifest(folder / "songs.jsonl", {"audio": "a.wav", "held_out": value})
+    (recording,) = load_recordings(registry, [path])
+    assert recording.held_out == held_out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shlex
@@ -12,10 +13,14 @@ import sys
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner
 
 from jukebox_cli import __version__
+from jukebox_cli.cli import build_app
 from jukebox_cli.interfaces.errors import InputError
+from jukebox_cli.registry import Registry
 from jukebox_cli.storage.documents import read_jsonl
+from jukebox_cli.storage.model import Model
 from support.command_line import (
     GENERATE,
     LISTENING,
@@ -94,6 +99,18 @@ def test_a_full_disk_at_stdout_is_an_error() -> None:
     )
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is full")
+@pytest.mark.parametrize("words", [(), ("--json",)])
+def test_messages_that_can_not_be_written_stop_no_work(words: tuple[str, ...], place: Path) -> None:
+    command = shlex.join(map(str, [sys.executable, "-c", MAIN, *GENERATE, "--out", "n", *words]))
+    result = subprocess.run(
+        ["sh", "-c", f"{command} 2>/dev/full"], capture_output=True, check=False
+    )
+    assert result.returncode == 0, result
+    assert result.stdout
+    assert (place / "n/audio/item-00.wav").exists()
+
+
 @pytest.mark.parametrize("closed", [">&-", "<&- >&- 2>&-"])
 def test_closed_streams_are_no_error_and_no_file_takes_their_place(
     closed: str, place: Path
@@ -116,8 +133,7 @@ def test_closed_streams_are_no_error_and_no_file_takes_their_place(
         (("generate", "--modle", "x"), "no such option: --modle", "did you mean '--model'?"),
         (
             ("generate", "--seed", "x"),
-            "invalid value for '--seed': Input should be a valid integer, "
-            "unable to parse string as an integer",
+            "--seed must be a whole number",
             "see `jukebox generate --help`",
         ),
         (
@@ -245,3 +261,35 @@ sys.meta_path.insert(0, Finder())
 """
     result = run_process("--version", code=LISTENING + raising)
     assert (result.returncode, result.stdout, result.stderr) == (130, "", "")
+
+
+@pytest.mark.parametrize(
+    ("number", "hint"),
+    [
+        (
+            errno.EIO,
+            "the disk may be failing: copy what is on it, and restore that file from a copy",
+        ),
+        (errno.EMFILE, "close other files, or raise the limit: `ulimit -n 4096`"),
+    ],
+)
+def test_an_error_of_the_disk_is_one_line(
+    number: int, hint: str, place: Path, jukebox: Jukebox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(model: Model, level: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Model, "prior_fingerprint", fail)
+    result = jukebox(*GENERATE)
+    error = f"error: can't use a file: {os.strerror(number)}\n\nhint: {hint}\n"
+    assert result == Result(2, "", error)
+
+
+def test_help_is_readable_in_a_narrow_terminal(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    for words in (["generate"], ["train", "vqvae"]):
+        shown = CliRunner().invoke(build_app(registry), [*words, "--help"]).output
+        assert "\u2502" not in shown
+        assert "  --seed" in shown

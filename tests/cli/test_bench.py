@@ -111,7 +111,7 @@ def test_a_share_is_of_the_bandwidth_where_weights_exceed_the_cache(
         ),
         (
             ("tiny", "--batch", 0),
-            "invalid value for '--batch': Input should be greater than or equal to 1",
+            "--batch must be 1 or more",
             "see `jukebox bench --help`",
         ),
     ],

@@ -289,7 +289,9 @@ def test_a_folder_is_not_audio(refused: Refused) -> None:
 @pytest.mark.parametrize("name", ["one.wav", "one-44.wav"])
 def test_audio_that_is_too_short_is_an_error(name: str, refused: Refused) -> None:
     words = ("continue", "--audio", name, "--out", "out", "--model", "tiny")
-    refused(*words, error=f"{name} is too short: 0.000 s", hint="give at least 0.002 s")
+    samples = "1 sample" if name == "one.wav" else "0 samples"
+    error = f"{name} is too short: {samples} at 8000 Hz"
+    refused(*words, error=error, hint="a token of the top level takes 16 samples")
 
 
 def test_a_copy_into_a_read_only_folder_is_an_error(

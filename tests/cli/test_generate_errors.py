@@ -47,7 +47,7 @@ OPTIONS_HINT = "see `jukebox generate --help`"
         ),
         (("--guidance", 3e37), "--guidance must be from 0 to 100, not 3e+37", "try 3"),
         (("--top-k", 0), "--top-k must be 1 or more, not 0", OPTIONS_HINT),
-        (("--top-p", 2), "--top-p must be more than 0 and at most 1, not 2", OPTIONS_HINT),
+        (("--top-p", 2), "--top-p must be more than 0 and at most 1, not 2", "1 switches it off"),
         (("--min-p", -1), "--min-p must be from 0 to 1, not -1", OPTIONS_HINT),
         (("--seed", -1), "--seed must be from 0 to 2^63 - 1, not -1", "try 1"),
         (("--seed", 2**63), f"--seed must be from 0 to 2^63 - 1, not {2**63}", "try 1"),
@@ -99,8 +99,7 @@ def test_an_invalid_length_is_an_error(
         (("--items", -1), "--items must be 1 or more, not -1", "try 1"),
         (
             ("--items", "4-7"),
-            "invalid value for '--items': Input should be a valid integer, "
-            "unable to parse string as an integer",
+            "--items must be a whole number",
             "see `jukebox generate --help`",
         ),
         (
@@ -199,7 +198,7 @@ def test_an_unused_condition_is_an_error(place: Path, refused: Refused) -> None:
         (
             "sampling:\n  options:\n  - {}\n  - {top_p: 2}\n",
             "p.yaml:4: top_p must be more than 0 and at most 1, not 2",
-            OPTIONS_HINT,
+            "1 switches it off",
         ),
     ],
 )
@@ -214,9 +213,9 @@ def test_an_invalid_preset_is_an_error(
 @pytest.mark.parametrize(
     ("setting", "error"),
     [
-        ("seconds=abc", "seconds: Input should be a valid number"),
-        ("sampling.hop_fraction=[a]", "sampling.hop_fraction.0: Input should be a valid number"),
-        ("sampling.hop_fraction.0=a", "sampling.hop_fraction.0: Input should be a valid number"),
+        ("seconds=abc", "seconds: must be a number"),
+        ("sampling.hop_fraction=[a]", "sampling.hop_fraction.0: must be a number"),
+        ("sampling.hop_fraction.0=a", "sampling.hop_fraction.0: must be a number"),
         (
             "sampling.hop_fraction.0=0",
             "the hop_fraction of level 0 must be more than 0 and at most 1, not 0",
@@ -252,8 +251,8 @@ def test_an_existing_file_is_not_replaced(name: str, place: Path, refused: Refus
     [
         (
             "tone.wav/out",
-            "can't write tone.wav/out: Not a directory",
-            "choose another folder: part of this path is a file",
+            "can't write tone.wav/out: tone.wav is a file",
+            "choose another --out",
         ),
         (
             "x" * 300,

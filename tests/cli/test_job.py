@@ -198,7 +198,7 @@ def test_weights_of_another_shape_are_an_error(
         ),
         (
             {"genre": {"names": [1]}},
-            "conditioner 'genre': names.0: Input should be a valid string (got 1)",
+            "conditioner 'genre': names.0: must be a text (got 1)",
             "correct that value",
         ),
         (

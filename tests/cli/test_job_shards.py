@@ -44,8 +44,8 @@ def test_shards_of_items_make_the_run_of_one_command(place: Path, jukebox: Jukeb
     for shard in ("1/2", "2/2"):
         stdout_of(jukebox("upsample", "made", "--shard", shard, "--until", "tokens"))
     for shard, names in (("1/2", ["00", "02"]), ("2/2", ["01"])):
-        printed = stdout_of(jukebox("decode", "made", "--shard", shard))
-        assert printed.split() == [f"made/audio/item-{name}.wav" for name in names]
+        paths = stdout_of(jukebox("decode", "made", "--shard", shard))
+        assert paths.split() == [f"made/audio/item-{name}.wav" for name in names]
     assert_same_run("made", "whole")
     assert not (place / "made/claims").exists()
 
@@ -137,8 +137,8 @@ def test_shards_continue_a_run_in_a_copy(
 
 def test_shards_continue_a_recording(place: Path, jukebox: Jukebox) -> None:
     write_chord(place / "long.wav", 0.3)
-    words = ("continue", "--audio", "long.wav", "--model", "models/tiny", "--seconds", 0.2)
-    words = (*words, "--engine", "torch", "--parallel", 3, "--out")
+    song = ("continue", "--audio", "long.wav", "--model", "models/tiny", "--seconds", 0.2)
+    words = (*song, "--engine", "torch", "--parallel", 3, "--out")
     stdout_of(jukebox(*words, "whole"))
     for shard in ("2/2", "1/2"):
         stdout_of(jukebox(*words, "made", "--shard", shard))

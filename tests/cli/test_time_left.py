@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import pytest
 
-from jukebox_cli.cli.console import format_bytes, format_duration
+from jukebox_cli.cli.console import format_duration
 from jukebox_cli.cli.time_left import TimeLeft
+from jukebox_cli.interfaces.command_options import format_bytes
 from jukebox_cli.sampling.stages import Stage
 
 

@@ -205,3 +205,19 @@ def test_a_run_is_not_a_corpus(refused: Refused) -> None:
         error="run exists already and is not a corpus",
         hint="choose another --out",
     )
+
+
+def test_a_file_in_the_way_is_refused_before_anything_is_loaded(
+    place: Path, refused: Refused
+) -> None:
+    write_chord(place / "a.wav", 0.1)
+    (place / "file").touch()
+    (place / "songs").mkdir()
+    write_chord(place / "songs/b.wav", 0.1)
+    hint = "choose another --out"
+    for words in (("a.wav", "--as", "corpus"), ("songs",)):
+        error = "file exists already and is not a corpus"
+        refused("tokenize", *words, "--out", "file", "--model", "tiny", error=error, hint=hint)
+    error = "can't write file/x/y: file is a file"
+    for command in (("tokenize", "songs"), ("tokenize", "a.wav"), ("generate",)):
+        refused(*command, "--out", "file/x/y", "--model", "tiny", error=error, hint=hint)

@@ -57,7 +57,7 @@ def test_numbers_out_of_range_are_refused(
 ) -> None:
     result = jukebox(*TRAIN, option, value)
     assert (result.code, result.out) == (2, "")
-    assert result.err.startswith(f"error: invalid value for '{option}': ")
+    assert result.err.startswith(f"error: {option} must be ")
     assert result.err.endswith("\n\nhint: see `jukebox train vqvae --help`\n")
     assert not Path("models/new").exists()
 

@@ -63,8 +63,7 @@ def test_values_become_fields() -> None:
         ),
         (
             *(str, {"repeats": "x"}),
-            "repeats: Input should be a valid integer, unable to parse string as an integer "
-            "(got 'x')",
+            "repeats: must be a whole number (got 'x')",
             "try it",
         ),
         (str, {"repeat": 1}, "no setting 'repeat' of plugin 'echo'", "did you mean 'repeats'?"),

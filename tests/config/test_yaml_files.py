@@ -116,10 +116,7 @@ def test_an_unknown_key_is_refused_with_its_line_and_a_suggestion(
     assert refusal(path, text, kind) == (message, hint)
 
 
-NUMBER = "Input should be a valid number, unable to parse string as a number"
-
-
-INTEGER = "Input should be a valid integer, unable to parse string as an integer"
+NUMBER, INTEGER = "must be a number", "must be a whole number"
 
 
 @pytest.mark.parametrize(
@@ -131,7 +128,6 @@ INTEGER = "Input should be a valid integer, unable to parse string as an integer
             "sampling:\n  hop_fraction:\n  - 1\n  - x\n",
             f"my.yaml:4: sampling.hop_fraction.1: {NUMBER}",
         ),
-        (SongPreset, "song: rock\n", "my.yaml:1: song: Input should be a valid dictionary"),
         (SongPreset, "description: x\n5: x\n", "my.yaml:2: 5: Keys should be strings"),
         (ModelConfig, "vqvae:\n  codebook_size: x\n", f"my.yaml:2: vqvae.codebook_size: {INTEGER}"),
         (
@@ -315,3 +311,28 @@ def test_an_unknown_key_in_an_override_is_refused_by_name(path: Path) -> None:
     path.write_text(FULL)
     with pytest.raises(InputError, match=r"^no key 'secnds' in --set 'secnds=1'$"):
         load_config(SongPreset, path, ["secnds=1"])
+
+
+@pytest.mark.parametrize(
+    ("text", "message", "hint"),
+    [
+        (
+            "sampling: {hop_fraction: 0.5}",
+            "my.yaml:1: sampling.hop_fraction: must be a list",
+            "write a list, such as [0.5, 0.5, 0.5]",
+        ),
+        ("song: rock", "my.yaml:1: song: must be keys with values", "write {key: value}"),
+        ("items: 0-1", "my.yaml:1: items: must be a number, not '0-1'", "correct that value"),
+        ("seconds: 1:30:x", "my.yaml:1: seconds: must be a number", "correct that value"),
+    ],
+)
+def test_a_value_of_another_kind_is_explained(
+    text: str, message: str, hint: str, path: Path
+) -> None:
+    assert refusal(path, text, SongPreset) == (message, hint)
+
+
+def test_an_empty_key_counts_as_none(path: Path) -> None:
+    path.write_text("song:\nseconds:\nsampling:\n")
+    assert load_config(SongPreset, path) == SongPreset()
+    assert refusal(path, "sogn:\n", SongPreset)[1] == "did you mean 'song'?"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from jukebox_cli.engine.footprint import weight_bytes, window_bytes
+from jukebox_cli.engine.footprint import row_bytes, weight_bytes
 from jukebox_cli.engine.loader import load_engine
 from jukebox_cli.registry import Registry
 from jukebox_cli.storage.model import Model
@@ -26,4 +26,4 @@ def test_the_bytes_of_a_position_are_those_of_linear_layers(
     prior.transformer.to("meta")  # as after packing
     assert weight_bytes(prior, "fp16") * 2 == 4 * (4 * layer + 64 * width)
     cached = 2 * inner * (8 + 64 + 16 + 64)  # row, column, previous and dense layers
-    assert window_bytes(prior) == 4 * (cached + 2 * 64 * width)
+    assert row_bytes(prior.config) == 4 * (cached + 2 * 64 * width)

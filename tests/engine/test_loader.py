@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 
 from jukebox_cli.engine import library, loader
 from jukebox_cli.engine.engines import TorchEngine
@@ -24,6 +23,7 @@ from jukebox_cli.model.loader import load_prior
 from jukebox_cli.registry import Registry
 from jukebox_cli.storage.model import Model
 from jukebox_cli.storage.segments import ComputeSettings
+from jukebox_cli.storage.tensors import load_tensors, save_tensors
 from support.engines import native_steps, needs_native_engine, pack, torch_steps
 from support.results import refusal
 from support.tiny_model import make_tiny
@@ -99,9 +99,9 @@ def test_weights_that_are_stored_as_fp16_have_the_logits_of_fp32(
 ) -> None:
     model = make_tiny(tmp_path / "tiny", registry)
     path = model.weights("prior-2")
-    weights = {name: tensor.half() for name, tensor in load_file(path).items()}
+    weights = {name: tensor.half() for name, tensor in load_tensors(path).items()}
     path.unlink()
-    save_file(weights, path)
+    save_tensors(path, weights)
     conditions = conditions_of(model, 2)
     reference = load_prior(model, 2, registry, CPU, "fp32")
     logits = {}
@@ -143,11 +143,11 @@ def test_weights_that_are_missing_or_do_not_fit_are_an_error(
 ) -> None:
     model, settings = make_tiny(tmp_path / "tiny", registry), ComputeSettings(engine, "fp32")
     path = model.weights("prior-0")
-    weights = load_file(path)
+    weights = load_tensors(path)
     path.unlink()
     message, _ = refusal(load_engine, model, 0, registry, CPU, settings)
     assert message == "model 'tiny' has no prior for level 0"
-    save_file({**weights, "other": torch.zeros(1)}, path)
+    save_tensors(path, {**weights, "other": torch.zeros(1)})
     message, hint = refusal(load_engine, model, 0, registry, CPU, settings)
     assert message.startswith("the weights of model 'tiny' do not fit: ")
     assert hint == "its config.yaml and its weights are not of one model"

@@ -17,7 +17,6 @@ def test_the_machine_has_memory_and_a_cache() -> None:
     assert machine.processor_name()
     if Path("/proc/self/status").exists():
         assert (machine.peak_memory() or 0) > 1 << 20
-        assert (machine.free_memory() or 0) > 1 << 20
 
 
 def test_where_the_system_says_nothing_the_cache_is_assumed(

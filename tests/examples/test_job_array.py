@@ -87,8 +87,8 @@ def assert_same(made: Run, plain: Run) -> None:
             assert mine is not None
             assert wanted is not None
             np.testing.assert_array_equal(mine, wanted)
-        for mine, other in zip(made.item(item).segments, plain.item(item).segments, strict=True):
-            assert (mine.compute, mine.slices) == (other.compute, other.slices)
+        segments = zip(made.item(item).segments, plain.item(item).segments, strict=True)
+        assert all(a.compute == b.compute and a.slices == b.slices for a, b in segments)
         assert made.audio_file(item).read_bytes() == plain.audio_file(item).read_bytes()
 
 

@@ -33,11 +33,11 @@ def test_genres_are_separated_by_commas(text: Any, genres: list[str]) -> None:
     assert Genre().read({"genre": text}, Path()) == {"genre": genres}
 
 
-@pytest.mark.parametrize("value", [3, ["rock", 3], {"rock": 1}])
+@pytest.mark.parametrize("value", [3, False, ["rock", 3], {"rock": 1}])
 def test_genres_must_be_text(value: Any) -> None:
     assert refusal(Genre().read, {"genre": value}, Path()) == (
         f"can't read genre {value!r}",
-        "write genres separated by commas",
+        "write genres separated by commas, in quotes",
     )
 
 

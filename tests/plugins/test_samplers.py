@@ -96,7 +96,7 @@ HELP_HINT = "see `jukebox generate --help`"
     [
         ("temperature", (0.0, -1.0, nan, inf, 1e-9), "must be 0.001 or more", TEMPERATURE_HINT),
         ("top_k", (0, -3), "must be 1 or more", HELP_HINT),
-        ("top_p", (0.0, 1.5, -1.0, nan), "must be more than 0 and at most 1", HELP_HINT),
+        ("top_p", (0.0, 1.5, -1.0, nan), "must be more than 0 and at most 1", "1 switches it off"),
         ("min_p", (-0.1, 1.1, nan), "must be from 0 to 1", HELP_HINT),
         ("guidance", (-1.0, 100.5, 3e37, nan, inf), "must be from 0 to 100", "try 3"),
     ],

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from jukebox_cli.model.condition_inputs import encode_window
 from jukebox_cli.registry import Registry
+from jukebox_cli.sampling import checks
 from jukebox_cli.sampling.checks import validate_job
 from jukebox_cli.storage.model import Model
 from support.jobs import CONFIG, NUM_SAMPLES, make_job
@@ -67,3 +69,31 @@ def test_a_run_needs_the_samplers_that_it_was_begun_with(
     assert refusal(validate_job, job) == (what, hint)
     monkeypatch.setenv("JUKEBOX_BLOCK", "hush")
     assert refusal(validate_job, job) == (what, f"{hint}; JUKEBOX_BLOCK switches off hush")
+
+
+@pytest.mark.parametrize(("num_items", "length"), [(1, 5000 * NUM_SAMPLES), (500, NUM_SAMPLES)])
+def test_long_songs_and_many_items_are_checked_at_once(
+    num_items: int,
+    length: int,
+    tiny: Model,
+    registry: Registry,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    calls = []
+
+    def encode(*args: object) -> object:
+        calls.append(args)
+        return encode_window(*args)  # type: ignore[arg-type]
+
+    job = make_job(tmp_path / "run", tiny, registry, tuple(range(num_items)))
+    conditions = job.specs[0].segments[0].conditions
+    specs = {
+        item: replace(
+            spec, num_samples=length, segments=(replace(spec.segments[0], conditions=conditions),)
+        )
+        for item, spec in job.specs.items()
+    }
+    monkeypatch.setattr(checks, "encode_window", encode)
+    validate_job(replace(job, specs=specs))
+    assert 3 <= len(calls) <= 12  # a few of each level

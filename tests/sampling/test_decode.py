@@ -20,6 +20,7 @@ from jukebox_cli.sampling.job import Job
 from jukebox_cli.sampling.level import sample_level
 from jukebox_cli.sampling.run_setup import create_run
 from jukebox_cli.storage.model import Model
+from jukebox_cli.storage.segments import ComputeSettings
 from support.engines import needs_native_engine
 from support.jobs import NUM_SAMPLES, make_job
 from support.results import refusal
@@ -65,6 +66,22 @@ def test_the_engine_of_the_job_decodes(
     expected = np.concatenate(list(decode(codec, 2, tokens, NUM_SAMPLES)))
     found, _ = soundfile.read(job.run.audio_file(1, 2), dtype="int16")
     assert np.array_equal(found, to_int16(expected))
+
+
+@needs_native_engine
+def test_an_item_that_was_sampled_with_torch_is_decoded_with_torch(
+    tiny: Model, registry: Registry, tmp_path: Path
+) -> None:
+    job = sampled(tiny, registry, tmp_path)
+    settings = ComputeSettings("torch", "fp32")
+    spec = job.specs[1]
+    segment = spec.segments[-1].with_compute_settings(2, settings)
+    specs = {**job.specs, 1: spec.with_segment(len(spec.segments) - 1, segment)}
+    decode_items(replace(job, specs=specs, engine="auto"), 2)
+    log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    decoded = {each["engine"]: each["items"] for each in log if each["event"] == "decoded"}
+    assert decoded["torch"] == [1]
+    assert sorted(item for items in decoded.values() for item in items) == [0, 1]
 
 
 def test_an_incomplete_item_is_not_decoded(tiny: Model, registry: Registry, tmp_path: Path) -> None:

@@ -250,3 +250,15 @@ def test_a_run_of_other_recordings_is_refused(
     for others in (recordings[:1], recordings[::-1], [Recording(sound, {}) for sound in sounds]):
         message, hint = refusal(recording_run_config, run, tiny, registry, others)
         assert (message, hint) == (f"{run.path} is a run with another audio", HINT)
+
+
+def test_a_run_of_other_levels_than_its_model_is_refused(
+    request_: Request, registry: Registry, tmp_path: Path
+) -> None:
+    job = start_job(request_, registry, tmp_path / "run", "")
+    create_run(job)
+    config = replace(job.config, hop_fraction=(0.5,), sampling=({},))
+    job.run.write_config(config)
+    message, hint = refusal(reopen_job, tmp_path / "run", registry, None)
+    assert message == f"{tmp_path}/run/run.yaml is damaged: it is of 1 levels, its model of 3"
+    assert hint == "restore it from a copy, or make it again"

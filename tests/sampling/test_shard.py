@@ -38,10 +38,9 @@ def test_every_item_is_in_one_share() -> None:
 
 def test_every_worker_begins_with_a_share_of_its_own() -> None:
     for total, count in ((8, 4), (10, 4), (2, 4), (7, 1)):
-        orders = [
-            sorted(range(total), key=lambda n, s=Shard(k, count): s.rank(n, total))
-            for k in range(1, count + 1)
-        ]
+        shards = [Shard(k, count) for k in range(1, count + 1)]
+        ranks = [[each.rank(n, total) for n in range(total)] for each in shards]
+        orders = [sorted(range(total), key=rank.__getitem__) for rank in ranks]
         size = Shard(1, count).size(total)
         assert {n for order in orders for n in order[:size]} == set(range(total))
         assert all(sorted(order) == list(range(total)) for order in orders)

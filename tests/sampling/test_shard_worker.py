@@ -14,6 +14,7 @@ import pytest
 from jukebox_cli.registry import Registry
 from jukebox_cli.sampling import pipeline, sampler
 from jukebox_cli.sampling.job import Job
+from jukebox_cli.sampling.level import sample_level
 from jukebox_cli.sampling.run_setup import create_run
 from jukebox_cli.sampling.run_summary import describe_progress
 from jukebox_cli.sampling.shard_units import open_groups, sliced_part
@@ -134,7 +135,7 @@ def test_a_command_without_shards_finishes_what_workers_left(
 def test_each_worker_takes_a_fair_share(job: JobMaker, monkeypatch: pytest.MonkeyPatch) -> None:
     this_job = share(job(), 2, 3)
     pipeline.complete_run(this_job, "top")
-    pipeline.sample_level(this_job, 1)
+    sample_level(this_job, 1)
     taken: list[str] = []
     take = Claims.take
 
@@ -181,7 +182,7 @@ def test_two_that_sample_the_same_slice_do_no_harm(job: JobMaker, whole: Tokens)
 def test_a_shorter_slice_does_not_replace_a_longer_one(job: JobMaker) -> None:
     this_job = share(job(), 1, 1)
     pipeline.complete_run(this_job, "top")
-    pipeline.sample_level(this_job, 1)
+    sample_level(this_job, 1)
     (group,) = open_groups(this_job, "tokens")
     sliced = sliced_part(this_job, 0, 0)
     assert sliced

@@ -108,6 +108,28 @@ Damage = Callable[[dict[str, Any]], object]
             lambda data: data["segments"][1].update(length=3),
             "segments.1.length: Unexpected keyword argument",
         ),
+        (
+            lambda data: data.update(num_samples=2**40),
+            "num_samples must be at most 137438953472, not 1099511627776",
+        ),
+        (
+            lambda data: data["segments"][1].update(
+                sampling=[{}], hop_fraction=[1], prior_fingerprints=[None]
+            ),
+            "segments must have as many levels as each other",
+        ),
+        (
+            lambda data: data["segments"][1].update(
+                parent={"run": "a", "item": -1, "upto_sample": 60}
+            ),
+            "segments.1.parent: item must be 0 or more, and upto_sample a length in samples",
+        ),
+        (
+            lambda data: data["segments"][0].update(
+                slices=[{"count": 2, "start": 2**40, "warmup": 1, "seam": 1}, None]
+            ),
+            "segments.0.slices.0: slices must lie in the item",
+        ),
         (lambda data: data["segments"].clear(), "the first segment must begin at sample 0"),
         (
             lambda data: data["segments"][0].update(first_sample=1),

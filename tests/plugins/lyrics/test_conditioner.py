@@ -16,7 +16,7 @@ from jukebox_plugins.lyrics.text import parse_lyrics
 from jukebox_cli.config.presets import find_preset
 from jukebox_cli.interfaces.command_options import CommandOptions, read_options
 from jukebox_cli.interfaces.conditioner import PriorShape, Window
-from jukebox_cli.interfaces.errors import InputWarning
+from jukebox_cli.interfaces.errors import InputError, InputWarning
 from support.results import refusal
 
 SHAPE = PriorShape(width=12, context_length=16, hop_length=128, sample_rate=8000)
@@ -284,3 +284,23 @@ def test_values_that_no_file_expresses_are_noted(values: dict[str, Any]) -> None
     assert options.notes == (
         "What --lyrics lyrics was read from; the run keeps what was read, but not the file.",
     )
+
+
+@pytest.mark.parametrize("name", ["songs/verse.md", "../a/b.markdown", "C:\\songs\\a.rtf"])
+def test_a_path_is_never_sung(name: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no file"):
+        Lyrics().read({"lyrics": name}, tmp_path)
+
+
+@pytest.mark.parametrize("words", ["and/or", "now... and/then.", "yes/no we go.", "a/b.c d"])
+def test_words_with_slashes_are_sung(words: str, tmp_path: Path) -> None:
+    assert Lyrics().read({"lyrics": words}, tmp_path)["lyrics"] == words
+
+
+def test_an_lrc_file_without_times_is_a_warning(tmp_path: Path) -> None:
+    (tmp_path / "song.lrc").write_text("we go\nfar away")
+    with pytest.warns(InputWarning) as caught:
+        Lyrics().read({"lyrics": "song.lrc"}, tmp_path)
+    assert [str(w.message) for w in caught] == [
+        "lyrics: no line of song.lrc has a time, such as [00:12.50]"
+    ]

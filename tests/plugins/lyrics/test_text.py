@@ -91,6 +91,33 @@ def test_an_lrc_file_has_times_of_lines() -> None:
     assert values["lyrics_times"] == sorted(values["lyrics_times"], key=lambda each: each[1])
 
 
+@pytest.mark.parametrize(
+    ("text", "lyrics", "times"),
+    [
+        ("[00:00:05.20]five\n[01:00:07,5]seven", "five\nseven", [[0, 5.2], [5, 3607.5]]),
+        ("[00:01.00]la la[00:02.00]\n[00:04.0]lo", "la la\nlo", [[0, 1.0], [5, 2.0], [6, 4.0]]),
+        ("[00:01]I [00:01.5]go [00:02]home", "I go home", [[0, 1.0], [2, 1.5], [5, 2.0]]),
+        ("[00:01,25]la", "la", [[0, 1.25]]),
+        ("[ 00:01.123456 ]la", "la", [[0, 1.123]]),
+        ("[1234:01.5]la", "la", [[0, 74041.5]]),
+    ],
+)
+def test_times_are_read_as_programs_write_them(
+    text: str, lyrics: str, times: list[list[float]]
+) -> None:
+    values = parse_lyrics(text)
+    assert values["lyrics"] == lyrics
+    assert [each for each in values["lyrics_times"] if each in times] == times
+
+
+def test_what_only_looks_like_a_time_is_warned_of() -> None:
+    with pytest.warns(InputWarning) as caught:
+        parse_lyrics("[00:01.00]la\n[0:0:1:2]lo")
+    assert [str(w.message) for w in caught] == [
+        "lyrics: [0:0:1:2] is not a time as in LRC files, so it is sung"
+    ]
+
+
 def test_an_lrc_file_may_have_times_of_words() -> None:
     values = parse_lyrics(WORDS)
     assert values["lyrics"] == "we go\nhome"

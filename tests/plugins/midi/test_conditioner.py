@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ import yaml
 from jukebox_plugins.midi.conditioner import Midi
 
 from jukebox_cli.interfaces.command_options import CommandOptions, read_options
+from jukebox_cli.interfaces.conditioner import PriorShape, Window
+from jukebox_cli.interfaces.errors import InputWarning
 from jukebox_cli.registry import Registry
 from jukebox_cli.sampling.request import build_request
 from jukebox_cli.storage.model import Model
@@ -24,6 +27,20 @@ from support.tiny_model import LEARNED, TINY, make_tiny
 Jukebox = Callable[..., Result]
 
 # reading
+
+
+def test_notes_after_the_end_of_the_song_are_warned_of(tmp_path: Path) -> None:
+    song = Midi().read({"midi": write_file(tmp_path / "a.mid", note(60, 9600, 480)).name}, tmp_path)
+    shape = PriorShape(8, 16, 128, 8000)
+    with pytest.warns(InputWarning) as caught:
+        Midi().encode(song, Window(0, 16 * 128, 8000), shape)
+    assert [str(w.message) for w in caught] == [
+        "midi: the first note is at 10.0 s, and the song ends at 1.0 s"
+    ]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        Midi().encode(song, Window(0, 16 * 128, 88000), shape)
+        Midi().encode({}, Window(0, 16 * 128, 8000), shape)
 
 
 @pytest.mark.parametrize(

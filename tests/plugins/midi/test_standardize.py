@@ -8,6 +8,7 @@ import mido
 import pytest
 
 from support.midi_files import TICKS_PER_BEAT, note, read_file, read_notes, tempo, write_file
+from support.results import refusal
 
 
 def test_tempo_may_change_in_any_track(tmp_path: Path) -> None:
@@ -28,6 +29,54 @@ def test_an_invalid_key_signature_is_ignored(tmp_path: Path) -> None:
     path = write_file(tmp_path / "key.mid", [key, *note(60, 0, TICKS_PER_BEAT)])
     path.write_bytes(path.read_bytes().replace(b"\xff\x59\x02\x02\x00", b"\xff\x59\x02\x09\x00"))
     assert [n[2] for n in read_notes(path)] == [60]
+
+
+@pytest.mark.parametrize("running_status", [False, True])
+@pytest.mark.parametrize("kind", [0x00, 0x20, 0x51, 0x54, 0x58, 0x59, 0x7E])
+def test_a_malformed_event_that_nobody_needs_is_ignored(
+    kind: int, running_status: bool, tmp_path: Path
+) -> None:
+    path = write_file(tmp_path / "a.mid", [*note(60, 0, 480), *note(64, 480, 480)])
+    start, end = b"\x00\x90\x3c\x64", b"\x00\xff\x2f\x00"
+    data = path.read_bytes()
+    broken = bytes([0, 0xFF, kind, 1, 7])  # too little data
+    later = bytes([0, 0x91, 60, 100, 0, 0xFF, kind, 1, 7, 0x83, 0x60, 60, 0])  # running status
+    extra = later if running_status else b""
+    track = (broken + data[22:]).replace(end, extra + end)
+    assert start in track
+    path.write_bytes(data[:18] + len(track).to_bytes(4, "big") + track)
+    notes = read_notes(path)
+    assert notes[:2] == [[0, 0.5, 60, 100], [1, 1.5, 64, 100]]
+    assert len(notes) == (3 if running_status else 2)
+
+
+@pytest.mark.parametrize("ticks_per_beat", [19200, 32767])
+def test_a_fine_clock_is_no_limit(ticks_per_beat: int, tmp_path: Path) -> None:
+    messages = [m for n in range(600) for m in note(60 + n % 2, 0, ticks_per_beat)]
+    path = write_file(tmp_path / "a.mid", messages)
+    data = bytearray(path.read_bytes())
+    data[12:14] = ticks_per_beat.to_bytes(2, "big")
+    path.write_bytes(data)
+    notes = read_notes(path)
+    assert [n[2] for n in notes] == [60 + n % 2 for n in range(600)]
+    for number, (start, end, *_) in enumerate(notes):
+        assert (start, end) == pytest.approx((number / 2, number / 2 + 0.5), abs=2e-4)
+
+
+def test_an_endless_file_is_refused(tmp_path: Path) -> None:
+    path = write_file(tmp_path / "a.mid", [*note(60, 0, 480), *note(60, 0x0FFFFFFF, 480)])
+    assert refusal(read_notes, path)[0] == (
+        f"{path} is not a valid MIDI file: it lasts 559,242 beats"
+    )
+
+
+def test_a_time_code_that_does_not_exist_is_refused(tmp_path: Path) -> None:
+    path = write_file(tmp_path / "a.mid", note(60, 0, 480))
+    data = bytearray(path.read_bytes())
+    data[12:14] = b"\xd8\x90"
+    path.write_bytes(data)
+    reason = "it counts 40 frames a second, which no time code does"
+    assert refusal(read_notes, path)[0] == f"{path} is not a valid MIDI file: {reason}"
 
 
 def test_riff_headers_and_unknown_chunks_are_skipped(tmp_path: Path) -> None:
