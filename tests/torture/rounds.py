@@ -79,7 +79,8 @@ def _round(bench: Bench, name: str, number: int, expected: Sequence[dict[str, An
     found = _comparable(bench.folder)
     if found not in expected:
         wrong = [differences(found, each) for each in expected]
-        problems += min(wrong, key=lambda lines: len(lines))
+        fewest = min(wrong, key=len)
+        problems += fewest
     return Round(name, processes, problems)
 
 
