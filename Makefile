@@ -10,7 +10,7 @@ SOURCES := setup.py $(shell find jukebox_cli plugins presets examples -type f \
 	-not -name '*.pyc' -not -name '*.so')
 NATIVE := setup.py $(wildcard jukebox_cli/engine/native/*)
 
-.PHONY: help song build test test-all lint format map bench clean
+.PHONY: help song build test test-all lint format map bench fuzz clean
 
 help:
 	@echo 'make song      a first song, in runs/rock'
@@ -20,6 +20,7 @@ help:
 	@echo 'make lint      style and types; make format: fixes the style'
 	@echo 'make map       the packages, what they import, and the sizes of modules'
 	@echo 'make bench     the figures: make bench BENCH="--songs FOLDER"'
+	@echo 'make fuzz      20,000 wrong files for every reader: make fuzz FUZZ="--inputs 1000"'
 	@echo 'make clean     removes .venv and what builds leave behind'
 	@echo 'PYTHON=python3.12 chooses another Python for .venv'
 
@@ -51,6 +52,9 @@ map:
 
 bench: $(VENV)/installed
 	$(VENV)/bin/python benchmarks/run.py $(BENCH)
+
+fuzz: $(VENV)/with-tests
+	OMP_NUM_THREADS=1 $(VENV)/bin/python benchmarks/fuzz.py --out benchmarks/results/fuzz.md $(FUZZ)
 
 clean:
 	rm -rf $(VENV) build dist ./*.egg-info .coverage .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -2,9 +2,10 @@
 
     python benchmarks/against_port.py [--quick] [--json] [--write FILE]
 
-Both programs sample the same shapes with the same random weights and conditions, in turns, each
-with 1 and with all threads, of which the better counts. `--quick` takes fewer rounds: all of it
-takes less than two minutes. It needs `pip install transformers==4.57.6` and 14 GB of memory.
+Both programs sample the same shapes with the same random weights and conditions, and encode and
+decode with the same codec, in turns, each with 1 and with all threads, of which the better counts.
+`--quick` takes fewer rounds: all of it takes less than two minutes. It needs
+`pip install transformers==4.57.6` and 14 GB of memory.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from codec_against_port import measure_codec
 from machine import machine_facts
 from measurements import Row, measure_in_turns, page, single_row, table
 from torch import Tensor
@@ -37,7 +39,10 @@ from jukebox_cli.model.loader import is_large
 from jukebox_cli.model.prior import Prior
 
 CODEBOOK_SIZE = 2048
-NOTES = "Random weights. Tokens per second of all rows together. Medians, measured in turns."
+NOTES = (
+    "Random weights. Tokens per second of all rows together. The codec has the paper's size and is "
+    "measured in multiples of real time. Medians, measured in turns."
+)
 
 
 @dataclass(frozen=True)
@@ -55,13 +60,14 @@ class Shape:
     cases: tuple[tuple[str, int], ...]
 
 
-SHAPES = (
-    Shape("width 256, depth 6", 256, 6, 2, 32, 1024, 192, (("fp32", 1), ("fp32", 16))),
-    Shape(
+SHAPES = {
+    "small": Shape("width 256, depth 6", 256, 6, 2, 32, 1024, 192, (("fp32", 1), ("fp32", 16))),
+    "large": Shape(
         *("upsampler of 0.82 G", 1920, 72, 1, 128, 8192, 8),
         (("fp32", 1), ("fp16", 1), ("int8", 1), ("fp16", 8)),
     ),
-)
+}
+PARTS = (*SHAPES, "codec")
 #: Parameters of a layer by their names in the port.
 LAYER_NAMES = {
     "attn.c_attn": "attention.qkv",
@@ -254,7 +260,7 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--rounds", type=int, default=7, help="repetitions of each measurement")
     parser.add_argument("--quick", action="store_true", help="3 rounds")
-    parser.add_argument("--shape", type=int, nargs="*", help="only these: 0 small, 1 large")
+    parser.add_argument("--part", choices=PARTS, nargs="+", default=PARTS, help="only these")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     parser.add_argument("--write", type=Path, metavar="FILE", help="write the table as Markdown")
     return parser.parse_args()
@@ -265,8 +271,10 @@ def main() -> None:
     logging.set_verbosity_error()
     logging.disable_progress_bar()
     facts, rows = machine_facts(), []
-    for number in args.shape if args.shape is not None else range(len(SHAPES)):
-        rows += measure_shape(SHAPES[number], 3 if args.quick else args.rounds)
+    rounds = 3 if args.quick else args.rounds
+    for part in args.part:
+        shape = SHAPES.get(part)
+        rows += measure_shape(shape, rounds) if shape else measure_codec(rounds)
     if args.json:
         print(json.dumps({"machine": facts, "rows": [asdict(row) for row in rows]}, indent=1))
     else:

@@ -7,52 +7,45 @@ from collections.abc import Callable
 from functools import partial
 
 import numpy as np
-import torch
 from measurements import Row, measure_in_turns
 
-from jukebox_cli.model import codec
+from jukebox_cli.engine.loader import load_codec
+from jukebox_cli.model.codec import CHUNK_SAMPLES, Codec, decode
 from jukebox_cli.model.devices import pick_device
-from jukebox_cli.model.loader import load_vqvae
-from jukebox_cli.model.vqvae import VQVAE
 from jukebox_cli.storage.model import Model
 
 
 def codec_speed(model: Model, *, rounds: int, quick: bool) -> list[Row]:
-    """Encoding and decoding of each level, and encoding of all levels at once."""
-    vqvae = load_vqvae(model, pick_device("auto"))
-    top_hop_length = vqvae.config.hop_lengths[-1]
-    length = codec.CHUNK_SAMPLES // (8 if quick else 1) // top_hop_length * top_hop_length
+    """Encoding of all levels, as `tokenize` does, and decoding of each, as `decode` does."""
+    codec = load_codec(model, pick_device("auto"))
+    top_hop_length = codec.config.hop_lengths[-1]
+    length = CHUNK_SAMPLES // (8 if quick else 1) // top_hop_length * top_hop_length
+    return measure_in_turns(codec_tasks(codec, length), rounds, "x real time")
+
+
+def codec_tasks(codec: Codec, length: int) -> dict[str, Callable[[], float]]:
+    """Functions that measure how fast so many samples are encoded and decoded, by name."""
     audio = 0.1 * np.random.default_rng(0).standard_normal(length).astype(np.float32)
-    tasks: dict[str, Callable[[], float]] = {}
-    for level in range(vqvae.config.num_levels):
-        tasks[f"encode, level {level}"] = partial(_encode, vqvae, level, audio)
-        tasks[f"decode, level {level}"] = partial(_decode, vqvae, level, audio)
-    tasks["encode, all levels, as tokenize does"] = partial(_encode_all, vqvae, audio)
-    return measure_in_turns(tasks, rounds, "x real time")
+    tasks: dict[str, Callable[[], float]] = {"encode, all levels": partial(_encode, codec, audio)}
+    for level in range(codec.config.num_levels):
+        tasks[f"decode, level {level}"] = partial(_decode, codec, level, length)
+    return tasks
 
 
-@torch.inference_mode()
-def _encode(vqvae: VQVAE, level: int, audio: np.ndarray) -> float:
-    batch = torch.from_numpy(audio)[None, None].to(vqvae.device)  # (1, 1, N)
+def _encode(codec: Codec, audio: np.ndarray) -> float:
     start = time.perf_counter()
-    vqvae.level(level).encode(batch).cpu()
-    return _real_time_factor(vqvae, len(audio), start)
+    codec.encode([audio])
+    return real_time_factor(codec.config.sample_rate, len(audio), start)
 
 
-def _decode(vqvae: VQVAE, level: int, audio: np.ndarray) -> float:
-    num_tokens = len(audio) // vqvae.config.hop_lengths[level]
-    tokens = np.random.default_rng(0).integers(vqvae.config.codebook_size, size=num_tokens)
+def _decode(codec: Codec, level: int, length: int) -> float:
+    num_tokens = codec.config.token_grid.num_tokens(level, length)
+    tokens = np.random.default_rng(0).integers(codec.config.codebook_size, size=num_tokens)
     start = time.perf_counter()
-    num_samples = sum(len(block) for block in codec.decode(vqvae, level, tokens))
-    return _real_time_factor(vqvae, num_samples, start)
+    num_samples = sum(len(block) for block in decode(codec, level, tokens))
+    return real_time_factor(codec.config.sample_rate, num_samples, start)
 
 
-def _encode_all(vqvae: VQVAE, audio: np.ndarray) -> float:
-    start = time.perf_counter()
-    codec.encode(vqvae, [audio])
-    return _real_time_factor(vqvae, len(audio), start)
-
-
-def _real_time_factor(vqvae: VQVAE, num_samples: int, start: float) -> float:
+def real_time_factor(sample_rate: int, num_samples: int, start: float) -> float:
     """Seconds of audio per second since `start`."""
-    return num_samples / vqvae.config.sample_rate / (time.perf_counter() - start)
+    return num_samples / sample_rate / (time.perf_counter() - start)

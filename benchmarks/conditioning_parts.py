@@ -153,7 +153,7 @@ def measure_loss(evaluation: Evaluation) -> list[Row]:
         return []
     versions = evaluation.sung_versions
     corpus = Corpus(versions.codec_folder() / f"corpus-{_short_hash(evaluation.sung)}")
-    tokenizing.to_corpus(evaluation.sung, versions.model, versions.vqvae, corpus)
+    tokenizing.to_corpus(evaluation.sung, versions.model, versions.codec, corpus)
     conditions = {str(r.audio): versions.conditions(r) for r in evaluation.sung}
     songs = [replace(song, song=conditions[song.name]) for song in corpus.songs()]
     device = pick_device(versions.device)
@@ -200,7 +200,7 @@ def _tokenize(evaluation: Evaluation) -> Run:
     run = Run(versions.codec_folder() / f"tokens-{_short_hash(recordings)}")
     if not run.exists:
         config = recording_run_config(run, versions.model, versions.registry, recordings)
-        tokenizing.to_run(recordings, versions.model, versions.vqvae, run, config)
+        tokenizing.to_run(recordings, versions.model, versions.codec, run, config)
     return run
 
 
@@ -213,7 +213,7 @@ def measure_surgery(evaluation: Evaluation) -> list[Row]:
         *evaluation.sung[:NUM_SURGERY_SONGS],
     ]:
         tokens, num_samples = tokenizing.encode_file(
-            versions.vqvae, recording.audio, seconds=versions.seconds
+            versions.codec, recording.audio, seconds=versions.seconds
         )
         songs.append(TokenizedSong(tokens, num_samples, recording.song))
     device = pick_device(versions.device)

@@ -24,7 +24,8 @@ from jukebox_cli.model.condition_inputs import load_conditioners, prior_shape
 from jukebox_cli.model.loader import load_prior
 from jukebox_cli.model.prior import Prior
 from jukebox_cli.registry import Registry
-from jukebox_cli.storage.corpus import Corpus, CorpusSong
+from jukebox_cli.storage.corpus import Corpus
+from jukebox_cli.storage.corpus_songs import CorpusSong
 from jukebox_cli.storage.model import Model
 
 OWN, OTHER, OTHER_AT_OWN_TIMES, NONE = (

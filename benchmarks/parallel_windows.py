@@ -34,9 +34,10 @@ from machine import machine_facts
 from measurements import Row, page, single_row, table
 
 from jukebox_cli.audio.mel import mel_filterbank
+from jukebox_cli.engine.loader import load_codec
 from jukebox_cli.model import codec
 from jukebox_cli.model.devices import pick_device
-from jukebox_cli.model.loader import load_prior, load_vqvae
+from jukebox_cli.model.loader import load_prior
 from jukebox_cli.registry import load_installed
 from jukebox_cli.sampling.conditioning import ConditionedItem, SongConditioner
 from jukebox_cli.sampling.job import Job
@@ -215,14 +216,16 @@ def spectral_jumps(job: Job, level: int, item: int) -> np.ndarray:
 
     Frame f is centred on sample f * HOP_LENGTH.
     """
-    vqvae = load_vqvae(job.model, pick_device(job.device))
+    decoder = load_codec(job.model, pick_device(job.device))
     tokens = tokens_of(job, level, item)
-    blocks = codec.decode(vqvae, level, tokens, job.num_samples(item))
+    blocks = codec.decode(decoder, level, tokens, job.num_samples(item))
     audio = torch.from_numpy(np.concatenate([np.ravel(block) for block in blocks]))
     window = torch.hann_window(N_FFT)
     spectrum = torch.stft(audio, N_FFT, HOP_LENGTH, window=window, return_complex=True)
     power = spectrum.abs().square() / (N_FFT / 4) ** 2
-    filterbank = torch.from_numpy(mel_filterbank(vqvae.config.sample_rate, N_FFT, N_MELS).T.copy())
+    filterbank = torch.from_numpy(
+        mel_filterbank(decoder.config.sample_rate, N_FFT, N_MELS).T.copy()
+    )
     log_mel = (filterbank @ power + POWER_FLOOR).log10()
     return np.asarray(log_mel.diff(dim=1).abs().mean(dim=0).numpy())
 

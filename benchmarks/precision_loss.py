@@ -27,17 +27,19 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from jukebox_cli.audio.manifest import load_recordings
+from jukebox_cli.engine.loader import load_codec
 from jukebox_cli.engine.native import NativeWindow
 from jukebox_cli.engine.native_weights import WEIGHT_FORMATS, NativePrior
 from jukebox_cli.interfaces.conditioner import Window
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.model.condition_inputs import load_conditioners, prior_shape
 from jukebox_cli.model.conditioning import Conditioning
-from jukebox_cli.model.loader import load_prior, load_vqvae
+from jukebox_cli.model.loader import load_prior
 from jukebox_cli.model.prior import Prior
 from jukebox_cli.registry import Registry, load_installed
 from jukebox_cli.sampling import tokenize
-from jukebox_cli.storage.corpus import Corpus, CorpusSong
+from jukebox_cli.storage.corpus import Corpus
+from jukebox_cli.storage.corpus_songs import CorpusSong
 from jukebox_cli.storage.model import Model, find_model
 
 CPU = torch.device("cpu")
@@ -123,7 +125,7 @@ def measure(args: argparse.Namespace) -> list[Row]:
     recordings = load_recordings(registry, args.songs)
     held_out = [each for each in recordings if each.held_out] or recordings
     corpus = Corpus(args.work / "corpus")
-    tokenize.to_corpus(held_out, model, load_vqvae(model, CPU), corpus)
+    tokenize.to_corpus(held_out, model, load_codec(model, CPU), corpus)
     rows: list[Row] = []
     for level in reversed(range(len(model.config.priors))):
         rows += LevelLoss(model, registry, corpus, level, args.windows).rows(corpus.songs())

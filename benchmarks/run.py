@@ -4,7 +4,7 @@ It measures, in this order:
 
     generate_time          duration of `jukebox generate --preset rock.yaml`, stage by stage
     sampling_speed         tokens per second of each level, for 1 and 16 items
-    codec_speed            encoding and decoding of each level, in multiples of real time
+    codec_speed            encoding, and decoding of each level, in multiples of real time
     training_speed         duration of a training step of each prior
     startup_time           duration of `jukebox --help`
     spectral_convergence   reconstruction error of each level, if --songs are named

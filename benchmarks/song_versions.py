@@ -14,10 +14,9 @@ from typing import Any
 
 from jukebox_cli.audio.io import Audio, duration_seconds, hash_files, stream_audio, write_audio
 from jukebox_cli.audio.manifest import Recording
-from jukebox_cli.model import codec
+from jukebox_cli.engine.loader import load_codec
+from jukebox_cli.model.codec import Codec, decode
 from jukebox_cli.model.devices import pick_device
-from jukebox_cli.model.loader import load_vqvae
-from jukebox_cli.model.vqvae import VQVAE
 from jukebox_cli.registry import Registry
 from jukebox_cli.sampling import pipeline
 from jukebox_cli.sampling.checks import validate_job
@@ -53,8 +52,8 @@ class SongVersions:
         return round(self.seconds * self.sample_rate)
 
     @cached_property
-    def vqvae(self) -> VQVAE:
-        return load_vqvae(self.model, pick_device(self.device))
+    def codec(self) -> Codec:
+        return load_codec(self.model, pick_device(self.device))
 
     def codec_folder(self) -> Path:
         """The folder of files that depend on the autoencoders alone."""
@@ -81,9 +80,9 @@ class SongVersions:
         folders = [self.codec_folder() / f"level-{level}" for level in range(self.num_levels)]
         paths = [folder / self._file_name(recording) for folder in folders]
         if not all(path.exists() for path in paths):
-            tokens, length = encode_file(self.vqvae, recording.audio, seconds=self.seconds)
+            tokens, length = encode_file(self.codec, recording.audio, seconds=self.seconds)
             for level, path in enumerate(paths):
-                decoded = codec.decode(self.vqvae, level, tokens[level], length)
+                decoded = decode(self.codec, level, tokens[level], length)
                 write_audio(path, decoded, self.sample_rate)
         return paths
 

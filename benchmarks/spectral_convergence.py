@@ -22,11 +22,10 @@ from measurements import Row, table
 
 from jukebox_cli.audio.io import read_audio
 from jukebox_cli.audio.manifest import load_recordings
+from jukebox_cli.engine.loader import load_codec
 from jukebox_cli.interfaces.errors import InputError
-from jukebox_cli.model import codec
+from jukebox_cli.model.codec import Codec, decode
 from jukebox_cli.model.devices import pick_device
-from jukebox_cli.model.loader import load_vqvae
-from jukebox_cli.model.vqvae import VQVAE
 from jukebox_cli.registry import Registry, load_installed
 from jukebox_cli.sampling.tokenize import encode_file
 from jukebox_cli.storage.model import Model, find_model
@@ -45,10 +44,10 @@ def spectral_convergence(
     """
     recordings = load_recordings(registry, songs)
     chosen = [r.audio for r in recordings if r.held_out] or [r.audio for r in recordings]
-    vqvae = load_vqvae(model, pick_device("auto"))
-    measured = [clips_db(vqvae, path, seconds) for path in chosen]
+    loaded = load_codec(model, pick_device("auto"))
+    measured = [clips_db(loaded, path, seconds) for path in chosen]
     rows = []
-    for level in range(vqvae.config.num_levels):
+    for level in range(loaded.config.num_levels):
         by_song = [clips[level] for clips in measured if clips[level]]
         if not by_song:
             raise InputError("the songs are silent", "name songs that can be heard")
@@ -60,18 +59,18 @@ def spectral_convergence(
     return rows
 
 
-def clips_db(vqvae: VQVAE, path: Path, seconds: float | None = None) -> list[list[float]]:
+def clips_db(codec: Codec, path: Path, seconds: float | None = None) -> list[list[float]]:
     """For each level, the spectral convergence in dB of every clip of a song that is not silent."""
     print(f"spectral convergence of {path.name}", file=sys.stderr)
-    tokens_by_level, num_samples = encode_file(vqvae, path, seconds=seconds)
-    sample_rate = vqvae.config.sample_rate
+    tokens_by_level, num_samples = encode_file(codec, path, seconds=seconds)
+    sample_rate = codec.config.sample_rate
     original = read_audio(path, sample_rate)[:num_samples]
     length = min(num_samples, round(CLIP_SECONDS * sample_rate))
     clips = [slice(n, n + length) for n in range(0, num_samples - length + 1, length)]
     loud = [clip for clip in clips if np.sqrt(np.square(original[clip]).mean()) > SILENCE_RMS]
     found = []
     for level, tokens in enumerate(tokens_by_level):
-        decoded = np.concatenate(list(codec.decode(vqvae, level, tokens, num_samples)))
+        decoded = np.concatenate(list(decode(codec, level, tokens, num_samples)))
         pairs = [(original[clip], decoded[clip]) for clip in loud]
         found.append([_convergence_db(*pair) for pair in pairs])
     return found

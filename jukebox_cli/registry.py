@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, fields
 from functools import cached_property
@@ -28,7 +29,7 @@ from jukebox_cli.interfaces.contract import (
     load_failure,
     plugin_errors,
 )
-from jukebox_cli.interfaces.errors import InputError
+from jukebox_cli.interfaces.errors import InputError, InputWarning
 from jukebox_cli.interfaces.hook_calls import BASE_CLASSES, call_hook, hook_classes
 from jukebox_cli.interfaces.sampler import Sampler
 
@@ -176,10 +177,13 @@ class Registry:
                 self._raise_or_warn(error, "its commands are left out")
 
     def notify(self, run: Path, event: Mapping[str, Any]) -> None:
-        """Call the hook `jukebox_event` of every plugin."""
+        """Call the hook `jukebox_event` of every plugin. A bug in one is a warning."""
         for impl in self._hook_impls("jukebox_event"):
             package = self.package_of(impl.plugin_name)
-            call_hook(impl, "jukebox_event", package, run=run, event=event)
+            try:
+                call_hook(impl, "jukebox_event", package, run=run, event=event)
+            except PluginError as error:
+                warnings.warn(InputWarning(f"{error.message}; {error.hint}"), stacklevel=2)
 
     def _raise_or_warn(self, error: InputError, consequence: str) -> None:
         if self._warn is None:

@@ -31,7 +31,7 @@ from jukebox_cli.sampling.sampler import (
     WindowSampler,
 )
 from jukebox_cli.sampling.windows import TokenWindow
-from jukebox_cli.storage.files import read_jsonl
+from jukebox_cli.storage.documents import read_jsonl
 from jukebox_cli.storage.model import Model
 from jukebox_cli.train.crops import Crops
 from jukebox_cli.train.prior import prepare_prior_task
@@ -135,11 +135,13 @@ def test_attention_rounds_the_same_for_any_batch(
     k, v = (random_on_gpu(70 * heads, total, head_dim, dtype=dtype) for _ in range(2))
     mask = torch.arange(total, device=CUDA) <= total // 2
     together = attention.attend_one_position(q, k, v, mask)
-    expected = attention.attend_one_position(*(t.cpu().float() for t in (q, k, v)), mask.cpu())
+    on_cpu = [tensor.cpu().float() for tensor in (q, k, v)]
+    expected = attention.attend_one_position(on_cpu[0], on_cpu[1], on_cpu[2], mask.cpu())
     torch.testing.assert_close(together.cpu().float(), expected, rtol=2e-2, atol=2e-2)
     for batch in BATCHES:
-        part = (t[: batch * heads] for t in (q, k, v))
-        assert torch.equal(attention.attend_one_position(*part, mask), together[:batch])
+        size = batch * heads
+        part = attention.attend_one_position(q[:size], k[:size], v[:size], mask)
+        assert torch.equal(part, together[:batch])
     own_masks = mask.expand(70 * heads, 1, total).clone()
     own_masks[:heads] = False  # an item with nothing to attend to
     alone = attention.attend_one_position(q, k, v, own_masks)

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from jukebox_cli.audio.manifest import combine_errors
 from jukebox_cli.cli.console import print_error, print_note, print_warning
-from jukebox_cli.interfaces.errors import InputError
+from jukebox_cli.interfaces.errors import InputError, combine_errors
 from support.paths import ROOT
 
 FILES = [*(ROOT / "jukebox_cli").rglob("*.py"), *(ROOT / "plugins").glob("*.py")]

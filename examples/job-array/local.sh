@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# All items of a run on this machine, JOBS tasks at a time, without a scheduler.
+# A run on this machine, in TASKS shares, JOBS at a time, without a scheduler.
 #
-#     RUN=runs/big SONG="--preset rock" ITEMS=16 EACH=4 JOBS=2 local.sh
+#     RUN=runs/big SONG="--preset rock" ITEMS=16 TASKS=4 JOBS=2 local.sh
+#     RUN=runs/one SONG="--preset rock" TASKS=2 JOBS=2 PARALLEL=8 local.sh
 #
 # Running it again finishes what is missing.
 set -euo pipefail

@@ -20,7 +20,7 @@ from jukebox_cli.audio.io import (
 from jukebox_cli.audio.mel import hz_to_mel, mel_center_frequencies, mel_filterbank
 
 if TYPE_CHECKING:
-    from jukebox_cli.model.vqvae import VQVAE
+    from jukebox_cli.model.codec import Codec
 
 __all__ = [
     "Audio",
@@ -36,15 +36,15 @@ __all__ = [
 
 
 def decode_tokens(
-    vqvae: VQVAE, level: int, tokens: np.ndarray, num_samples: int | None = None
+    codec: Codec, level: int, tokens: np.ndarray, num_samples: int | None = None
 ) -> Iterator[Audio]:
     """The sound of tokens (T,) of one level, in blocks, at the model's sample rate.
 
     Memory does not grow with T, and no seam can be told between blocks.
 
-    :param vqvae: from `jukebox_cli.api.models.load_vqvae`.
+    :param codec: from `jukebox_cli.api.models.load_codec`.
     :param num_samples: samples in all; T * hop_length if None.
     """
-    from jukebox_cli.model import codec
+    from jukebox_cli.model.codec import decode
 
-    return codec.decode(vqvae, level, tokens, num_samples)
+    return decode(codec, level, tokens, num_samples)

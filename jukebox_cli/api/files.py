@@ -6,20 +6,15 @@ Imports neither torch nor numpy.
 from __future__ import annotations
 
 from jukebox_cli.config.schema import FORMAT
-from jukebox_cli.storage.files import (
-    atomic_write,
-    corruption_errors,
-    disk_errors,
-    read_json,
-    require_format,
-    write_text,
-)
+from jukebox_cli.storage.documents import corruption_errors, read_json, require_format
+from jukebox_cli.storage.files import atomic_write, disk_errors, new_folder, write_text
 
 __all__ = [
     "FORMAT",
     "atomic_write",
     "corruption_errors",
     "disk_errors",
+    "new_folder",
     "read_json",
     "require_format",
     "write_text",

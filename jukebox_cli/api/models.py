@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor, nn
 
+    from jukebox_cli.model.codec import Codec
     from jukebox_cli.model.conditioning import Conditioning
     from jukebox_cli.model.prior import Prior
-    from jukebox_cli.model.vqvae import VQVAE
     from jukebox_cli.registry import Registry
 
 __all__ = [
@@ -44,9 +44,9 @@ __all__ = [
     "builtin_model_names",
     "find_model",
     "iterate_windows",
+    "load_codec",
     "load_conditioners",
     "load_prior",
-    "load_vqvae",
     "pick_device",
     "prior_shape",
     "tensor_shapes",
@@ -80,14 +80,14 @@ def pick_device(name: str) -> torch.device:
     return pick_device(name)
 
 
-def load_vqvae(model: Model, device: torch.device) -> VQVAE:
+def load_codec(model: Model, device: torch.device) -> Codec:
     """The autoencoders of all levels in fp32, for `jukebox_cli.api.audio.decode_tokens`.
 
     :raises InputError: if their weights are missing, damaged or of another model.
     """
-    from jukebox_cli.model.loader import load_vqvae
+    from jukebox_cli.engine.loader import load_codec
 
-    return load_vqvae(model, device)
+    return load_codec(model, device)
 
 
 def load_prior(model: Model, level: int, registry: Registry, device: torch.device) -> Prior:
@@ -163,7 +163,7 @@ def write_model(
     registry: Registry,
     on_part: Callable[[str], None] = lambda part: None,
 ) -> Model:
-    """Write the folder of a model, config.yaml last: a folder without it is not a model.
+    """Write the folder of a model, as a whole or not at all.
 
     :param weights: by part (`vqvae-N`, `prior-N`) and name, a function that returns the tensor, in
         float16, bfloat16 or float32. One tensor is held at a time.
@@ -171,17 +171,18 @@ def write_model(
     :param card: the text of card.md, in Markdown.
     :param registry: knows the package of each conditioner, which the model keeps.
     :param on_part: called with the name of each part before it is written.
-    :raises InputError: if the folder can't be written to.
+    :raises InputError: if the folder is there already, or can't be written to.
     """
-    from jukebox_cli.storage.files import write_text
+    from jukebox_cli.storage.files import new_folder, write_text
     from jukebox_cli.storage.tensors import stream_tensors
 
-    model = Model(folder)
-    for part, tensors in weights.items():
-        on_part(part)
-        stream_tensors(model.weights(part), tensors)
-    for level, fields in conditioners.items():
-        model.write_fitted_conditioners(level, fields, registry.packages_of(fields))
-    write_text(model.card, card)
-    model.write_config(config)
-    return model
+    with new_folder(folder) as new:
+        model = Model(new)
+        for part, tensors in weights.items():
+            on_part(part)
+            stream_tensors(model.weights(part), tensors)
+        for level, fields in conditioners.items():
+            model.write_fitted_conditioners(level, fields, registry.packages_of(fields))
+        write_text(model.card, card)
+        model.write_config(config)
+    return Model(folder)

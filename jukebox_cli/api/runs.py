@@ -22,10 +22,11 @@ from jukebox_cli.interfaces.contract import plugin_errors
 from jukebox_cli.interfaces.timed_text import TimedText
 from jukebox_cli.registry import Registry
 from jukebox_cli.sampling.items import parse_number_list
-from jukebox_cli.storage.files import corruption_errors, read_jsonl
+from jukebox_cli.storage.documents import corruption_errors, read_jsonl
 from jukebox_cli.storage.model import Model
 from jukebox_cli.storage.run import Run, RunConfig
 from jukebox_cli.storage.segments import ItemSpec, Parent, Prompt, Segment
+from jukebox_cli.storage.token_files import read_token_metadata
 
 if TYPE_CHECKING:
     import numpy as np
@@ -260,15 +261,10 @@ class OpenRun:
 
     def _hop_length(self, level: int, item: RunItem) -> int:
         """Audio samples per token, from the metadata of a token file."""
-        from safetensors import SafetensorError, safe_open
-
         path = self._run.token_file(level, item.number)
+        metadata = read_token_metadata(path, self._run.recovery_hint(item.number))
         with corruption_errors(path):
-            try:
-                with safe_open(str(path), "np") as file:
-                    return int((file.metadata() or {})["hop_length"])
-            except (SafetensorError, OSError) as error:
-                raise ValueError(str(error)) from None
+            return int(metadata["hop_length"])
 
 
 def resolve_level_sampling(

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 import math
 import os
 import warnings
@@ -25,8 +24,9 @@ from jukebox_cli.config.suggest import did_you_mean, join_names
 from jukebox_cli.config.yaml_files import read_text
 from jukebox_cli.interfaces.conditioner import Song
 from jukebox_cli.interfaces.contract import PluginError, read_values
-from jukebox_cli.interfaces.errors import InputError, InputWarning
+from jukebox_cli.interfaces.errors import InputError, InputWarning, combine_errors
 from jukebox_cli.registry import Registry
+from jukebox_cli.storage.documents import json_problem, parse_json_value
 
 In = TypeVar("In")
 Out = TypeVar("Out")
@@ -109,12 +109,6 @@ def _call_for_each(function: Callable[[In], Out], values: Iterable[In]) -> list[
     if problems:
         raise combine_errors(problems)
     return results
-
-
-def combine_errors(problems: Sequence[InputError]) -> InputError:
-    """Several errors as one: a line for each message, and each hint once."""
-    hints = list(dict.fromkeys(p.hint for p in problems if p.hint))
-    return InputError("\n".join(p.message for p in problems), "; ".join(hints) or None)
 
 
 def _load_source(registry: Registry, source: Path) -> Iterable[Recording]:
@@ -227,9 +221,9 @@ def _json_rows(text: str) -> Iterator[tuple[int, dict[str, Any] | InputError]]:
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                row = InputError(f"bad JSON: {error.msg}", "correct that line")
+                row = parse_json_value(line)
+            except ValueError as error:
+                row = InputError(f"bad JSON: {json_problem(error)}", "correct that line")
             if not isinstance(row, (dict, InputError)):
                 row = InputError("not a JSON object", 'write {"audio": "song.wav"}')
             yield number, row

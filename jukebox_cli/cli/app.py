@@ -24,6 +24,7 @@ from jukebox_cli.cli import (
     play,
     plugin,
     preset,
+    resume,
     run,
     tokenize,
     train_prior,
@@ -44,13 +45,18 @@ from jukebox_cli.cli.groups import command_group
 from jukebox_cli.cli.installation import describe_installation
 from jukebox_cli.config.suggest import did_you_mean
 from jukebox_cli.config.value_errors import plain_message
-from jukebox_cli.interfaces.errors import InputError, is_out_of_memory, utf8_name_error
+from jukebox_cli.interfaces.errors import (
+    READ_HINTS,
+    InputError,
+    is_out_of_memory,
+    utf8_name_error,
+)
 from jukebox_cli.interfaces.signals import handle_signals, running_command
 from jukebox_cli.registry import Registry, load_installed
 from jukebox_cli.sampling.row_limit import no_memory_error
 
 #: Modules with commands, in the order of `jukebox --help`.
-COMMANDS = (generate, continue_, upsample, decode, play, tokenize, plan, bench)
+COMMANDS = (generate, continue_, resume, upsample, decode, play, tokenize, plan, bench)
 GROUPS = (run, model, preset, plugin, examples)
 
 
@@ -99,13 +105,10 @@ def _fixable(error: Exception) -> InputError | None:
         return no_memory_error()
     if hasattr(error, "format_message"):  # typer's, about a wrong command, argument or option
         return _usage_error(error)
-    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
-        return InputError(f"can't use {error.filename}: {error.strerror}", "choose a shorter name")
     if isinstance(error, UnicodeEncodeError) and (name := NAME_NOT_UTF8.search(error.object)):
         return utf8_name_error(name[0])
-    if isinstance(error, PermissionError) and error.filename:
-        hint = "change its permissions, or those of the folders around it"
-        return InputError(f"can't use {error.filename}: {error.strerror}", hint)
+    if isinstance(error, OSError) and (hint := READ_HINTS.get(error.errno or 0)):
+        return InputError(f"can't use {error.filename or 'a file'}: {error.strerror}", hint)
     if isinstance(error, OSError) and error.errno == errno.ENOSPC and not error.filename:
         return _stdout_error(error)  # errors of files have names: see `storage.files`
     return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +11,7 @@ import typer
 
 from jukebox_cli.cli.completion import complete_runs
 from jukebox_cli.cli.console import print_note
-from jukebox_cli.cli.job import build_request, complete_job, prepare_job
+from jukebox_cli.cli.job import begin_job, build_request, complete_job, prepare_job
 from jukebox_cli.cli.option_groups import PluginOptions, with_option_groups
 from jukebox_cli.cli.options import (
     ComputeOptions,
@@ -99,28 +100,35 @@ def _extend_run(
     output: OutputOptions,
 ) -> Job:
     """Extends a run or a copy of it; the new tokens are not sampled yet."""
-    from jukebox_cli.sampling.continuation import extend, plan_extension
+    from jukebox_cli.sampling.continuation import OutdatedPlanError, extend, plan_extension
+    from jukebox_cli.sampling.intents import reopen_pending_job
     from jukebox_cli.sampling.request import validate_seed
-    from jukebox_cli.sampling.run_setup import reopen_job
 
-    job = reopen_job(path, registry, options.only, options.model)
-    _validate_run_options(options, plugins)
+    _validate_run_options(path, options, plugins, result)
     seed = None if options.seed is None else validate_seed(options.seed)
     with_audio = result.until is Until.audio
-    extended = plan_extension(
-        job, options.seconds, plugins.conditions, seed, options.out, with_audio
-    )
-    prepared = prepare_job(extended, compute, result, output)
-    if extended is job:
-        print_note(
-            "the run is incomplete: this finishes it; run the same command again to extend it",
-            output.quiet,
+    while True:  # until no other command changes the run meanwhile
+        job = reopen_pending_job(path, registry, options.only, options.model)
+        extended = plan_extension(
+            job, options.seconds, plugins.conditions, seed, options.out, with_audio
         )
-    extend(job, prepared)
-    return prepared
+        prepared = prepare_job(extended, compute, result, output)
+        if extended is job:
+            break
+        try:
+            return begin_job(prepared, result, partial(extend, job, until=result.until.value))
+        except OutdatedPlanError:
+            continue
+    print_note(
+        "the run is incomplete: this finishes it; run the same command again to extend it",
+        output.quiet,
+    )
+    return begin_job(prepared, result, lambda job: None)
 
 
-def _validate_run_options(options: ContinueOptions, plugins: PluginOptions) -> None:
+def _validate_run_options(
+    path: Path, options: ContinueOptions, plugins: PluginOptions, result: ResultOptions
+) -> None:
     """Raises InputError for options that only a new run can have."""
     fixed = (options.preset, options.overrides, options.prime, plugins.sampler_options or None)
     if any(option is not None for option in fixed):
@@ -130,6 +138,12 @@ def _validate_run_options(options: ContinueOptions, plugins: PluginOptions) -> N
         )
     if options.items is not None:
         raise InputError("a RUN has its items already", "choose some of them with --only")
+    if result.shard and (options.out is None or options.out.resolve() == path.resolve()):
+        raise InputError(
+            "continue RUN --shard needs --out: a task that is repeated would extend the run again",
+            "name a folder for the longer copy; or extend the run with `continue --until top`, "
+            "then use `upsample --shard`",
+        )
 
 
 def _continue_recording(
@@ -154,5 +168,5 @@ def _continue_recording(
     model = find_model(request.model)
     job = from_recording(request, model, registry, audio, options.prime, options.out)
     job = prepare_job(job, compute, result, output)
-    prime_with_recording(job, audio)
-    return job
+    begin = partial(prime_with_recording, path=audio, until=result.until.value)
+    return begin_job(job, result, begin)

@@ -12,11 +12,14 @@ from jukebox_cli.cli.option_groups import with_option_groups
 from jukebox_cli.cli.options import (
     Device,
     DeviceFlag,
+    Engine,
+    EngineFlag,
     Format,
     ModelName,
     Only,
     OutputOptions,
     RunFolder,
+    ShardFlag,
 )
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.registry import Registry
@@ -38,15 +41,21 @@ def decode(
         Format, typer.Option("--format", help="File format of the audio.")
     ] = Format.wav,
     only: Only = None,
+    shard: ShardFlag = None,
     model: ModelName = None,
     device: DeviceFlag = Device.auto,
+    engine: EngineFlag = Engine.auto,
     output: OutputOptions,
 ) -> None:
     """Decode the tokens of a level to audio."""
     from jukebox_cli.sampling.decode import decode_items
     from jukebox_cli.sampling.run_setup import reopen_job
+    from jukebox_cli.sampling.shard import parse_shard
 
-    job = replace(reopen_job(run, ctx.obj, only, model), device=device.value)
+    mine = parse_shard(shard)
+    job = reopen_job(run, ctx.obj, only, model)
+    job = replace(job, device=device.value, engine=engine.value)
+    job = replace(job, items=mine.select(job.items)) if mine else job
     if level > job.top_level:
         raise InputError(f"there is no level {level}", f"the top level is {job.top_level}")
     with progress(output.quiet) as bar:

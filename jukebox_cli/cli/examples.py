@@ -15,7 +15,7 @@ from jukebox_cli.cli.options import Json
 from jukebox_cli.config.examples import example_folders, example_title, find_example
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.registry import Registry
-from jukebox_cli.storage.files import disk_errors, part_of
+from jukebox_cli.storage.files import disk_errors, new_folder
 
 
 def add(app: typer.Typer, registry: Registry) -> None:
@@ -57,16 +57,10 @@ def _copy_folder(source: Path, target: Path) -> None:
     """Copies a folder as a whole, or not at all. Raises InputError for what a person can fix about
     the disk."""
 
-    part = part_of(target)
-
     def copy_file(file: str, to: str) -> None:
         with disk_errors(target):  # copytree would collect the errors of all files
             shutil.copy2(file, to)
 
-    try:
-        with disk_errors(target):
-            ignore = shutil.ignore_patterns("__pycache__", "*.pyc")
-            shutil.copytree(source, part, ignore=ignore, copy_function=copy_file)
-            part.rename(target)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
+    with new_folder(target) as part:
+        ignore = shutil.ignore_patterns("__pycache__", "*.pyc")
+        shutil.copytree(source, part, ignore=ignore, copy_function=copy_file, dirs_exist_ok=True)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import Annotated
 
 import typer
 
-from jukebox_cli.cli.job import complete_job, new_job
+from jukebox_cli.cli.job import begin_job, complete_job, new_job
 from jukebox_cli.cli.option_groups import PluginOptions, with_option_groups
 from jukebox_cli.cli.options import (
     ComputeOptions,
@@ -42,8 +43,8 @@ def generate(
 
     started = time.perf_counter()
     job = new_job(ctx.obj, request, plugins, compute, result, output)
-    if dry_run:
+    if dry_run and job.items:
         print_plan(job, result.until, started, output)
         return
-    create_run(job)
-    complete_job(job, result, output)
+    begin = partial(create_run, until=result.until.value)
+    complete_job(begin_job(job, result, begin), result, output)

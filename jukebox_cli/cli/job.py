@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,6 +22,7 @@ from jukebox_cli.registry import Registry
 if TYPE_CHECKING:
     from jukebox_cli.sampling.job import Job
     from jukebox_cli.sampling.request import Request
+    from jukebox_cli.sampling.shard import Shard
 
 
 def build_request(registry: Registry, options: RequestOptions, plugins: PluginOptions) -> Request:
@@ -45,18 +46,42 @@ def build_request(registry: Registry, options: RequestOptions, plugins: PluginOp
 def prepare_job(
     job: Job, compute: ComputeOptions, result: ResultOptions, output: OutputOptions
 ) -> Job:
-    """The job with compute options, validated: raises InputError if it can't be sampled, or not
-    be streamed, or if there is no memory or disk for it. Writes nothing."""
+    """The job with compute options and its share, validated: raises InputError if it can't be
+    sampled, or not be streamed, or if there is no memory or disk for it. Writes nothing."""
     from jukebox_cli.sampling.checks import validate_job
     from jukebox_cli.sampling.disk_space import require_disk
     from jukebox_cli.sampling.requirements import fit_to_memory
+    from jukebox_cli.sampling.shard import parse_shard
+    from jukebox_cli.sampling.shard_plan import with_shard
 
+    shard = parse_shard(result.shard)
     if result.stream:
         validate_stream(job.items, result, output)
     job = with_compute_options(job, compute)
+    if shard:
+        job = with_shard(job, shard)
+        _note_empty_share(job, shard, output)
     validate_job(job, result.until.value)
     require_disk(job, result.until.value)
     return fit_to_memory(job, result.until.value)
+
+
+def _note_empty_share(job: Job, shard: Shard, output: OutputOptions) -> None:
+    if not job.items:
+        hint = "--parallel divides songs too"
+        print_note(f"{shard} has no items, there are fewer than shards: {hint}", output.quiet)
+
+
+def begin_job(job: Job, result: ResultOptions, create: Callable[[Job], None]) -> Job:
+    """The job after `create` has written what its run and items lack, in agreement with commands
+    that share it."""
+    if job.shard is None:
+        if job.items:
+            create(job)
+        return job
+    from jukebox_cli.sampling.shard_plan import begin_shared
+
+    return begin_shared(job, result.until.value, create)
 
 
 def with_compute_options(job: Job, compute: ComputeOptions) -> Job:
@@ -105,6 +130,8 @@ def complete_job(job: Job, result: ResultOptions, output: OutputOptions) -> None
     """Samples and decodes what is missing in the run. Prints the run's folder, or JSON; of a
     stream, the audio."""
     from jukebox_cli.sampling import pipeline
+    from jukebox_cli.sampling.intents import settle_intents
+    from jukebox_cli.sampling.shard_worker import complete_shared
     from jukebox_cli.sampling.stages import job_stages
 
     with progress(output.quiet, stages=job_stages(job, result.until.value)) as bar:
@@ -115,8 +142,11 @@ def complete_job(job: Job, result: ResultOptions, output: OutputOptions) -> None
         job = replace(job, progress=bar)
         if result.stream:
             stream_audio(job, result.stream)
+        elif job.shard:
+            complete_shared(job, result.until.value, lambda text: print_note(text, output.quiet))
         else:
             pipeline.complete_run(job, result.until.value)
+    settle_intents(job)
     with_audio = result.until is Until.audio
     audio = [str(job.run.audio_file(i)) for i in job.items] if with_audio else []
     for path in audio:

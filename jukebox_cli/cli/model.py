@@ -1,4 +1,4 @@
-"""model list, model show: the models, their levels and their vocabularies."""
+"""model list, model show, model check: the models, their levels, vocabularies and files."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
     group = command_group(app, "model", "Models: list, inspect, and import them.")
     group.command("list")(list_models)
     group.command()(show)
+    group.command()(check)
 
 
 def list_models(as_json: Json = False) -> None:
@@ -32,18 +33,40 @@ def list_models(as_json: Json = False) -> None:
     print_result({"models": names}, "\n".join(names), as_json)
 
 
-def show(
-    ctx: typer.Context,
-    name: Annotated[
-        str,
-        typer.Argument(
-            metavar="NAME",
-            help="A model: a folder, or a name from `jukebox model list`.",
-            autocompletion=complete_models,
-        ),
-    ],
+ModelName = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME",
+        help="A model: a folder, or a name from `jukebox model list`.",
+        autocompletion=complete_models,
+    ),
+]
+
+
+def check(
+    name: ModelName,
+    record: Annotated[
+        bool, typer.Option("--record", help="Record checksums of weights that have none.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
+    """Read all files of a model through, and list those that are damaged.
+
+    Weights that jukebox wrote have a checksum in them. With --record those of other weights are
+    written to checksums.txt, which `sha256sum -c` reads too: do so once, when you trust them.
+    """
+    from jukebox_cli.storage.model import find_model
+    from jukebox_cli.storage.weight_checks import record_checksums
+    from jukebox_cli.storage.whole import check_model
+
+    model = find_model(name)
+    recorded = record_checksums(model.path) if record else []
+    count = check_model(model)
+    data = {"model": model.name, "files": count, "recorded": recorded}
+    print_result(data, f"{model.path}: {count} files are whole", as_json)
+
+
+def show(ctx: typer.Context, name: ModelName, as_json: Json = False) -> None:
     """Show a model's levels, and the words that its conditioners know."""
     from jukebox_cli.storage.model import find_model
 

@@ -150,7 +150,7 @@ StreamFlag = Annotated[
     StreamFormat | None,
     typer.Option(
         help="Write the audio to stdout while it is made, for a player: as WAV, or as raw 16-bit "
-        "little-endian mono.",
+        "little-endian mono. With --parallel it begins when all slices are sampled.",
         show_default=False,
     ),
 ]
@@ -179,6 +179,16 @@ Parallel = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print no progress and no messages.")]
+ShardFlag = Annotated[
+    str | None,
+    typer.Option(
+        "--shard",
+        help="Do share K of N, beside commands that do the others: of the items, or with "
+        "--parallel of every song, until it is whole. auto takes K and N from Slurm.",
+        metavar="K/N|auto",
+        show_default=False,
+    ),
+]
 RunFolder = Annotated[
     Path,
     typer.Argument(metavar="RUN", help="The folder of a run.", autocompletion=complete_runs),
@@ -215,9 +225,10 @@ class ComputeOptions:
 
 @dataclass(frozen=True)
 class ResultOptions:
-    """How far a run is made, and whether its audio is streamed."""
+    """How far a run is made, which share of it, and whether its audio is streamed."""
 
     until: UntilFlag = Until.audio
+    shard: ShardFlag = None
     stream: StreamFlag = None
 
 

@@ -64,9 +64,11 @@ def print_plan(job: Job, until: Until, started: float, output: OutputOptions) ->
 
 
 def _data(job: Job, planned: Plan) -> dict[str, Any]:
+    from jukebox_cli.sampling.stages import num_missing_tokens
+
     levels = {
         str(level): {
-            "tokens": sum(job.num_missing_tokens(level, item) for item in job.items),
+            "tokens": num_missing_tokens(job, level),
             **asdict(speed.settings),
             "tokens_per_second": round(planned.tokens_per_second(level), 1),
             "seconds": round(planned.projection.levels[level], 2),

@@ -1,4 +1,4 @@
-"""run list, run show, run rm: the runs on disk."""
+"""run list, run show, run check, run rm: the runs on disk."""
 
 from __future__ import annotations
 
@@ -28,6 +28,7 @@ def add(app: typer.Typer, registry: Registry) -> None:
     group = command_group(app, "run", "Runs: list, inspect, and remove them.")
     group.command("list")(list_runs)
     group.command()(show)
+    group.command()(check)
     group.command("rm")(remove)
 
 
@@ -97,6 +98,17 @@ def show(ctx: typer.Context, run: RunFolder, as_json: Json = False) -> None:
 
     details = run_details(Run(run), ctx.obj)
     print_result(details, run_text(details, ctx.obj), as_json)
+
+
+def check(run: RunFolder, as_json: Json = False) -> None:
+    """Read the items and tokens of a run through, and list the files that are damaged."""
+    from jukebox_cli.storage.run import Run
+    from jukebox_cli.storage.whole import check_run
+
+    found = Run(run)
+    _ = found.config  # raises InputError if it is not a run
+    count = check_run(found)
+    print_result({"run": str(run), "files": count}, f"{run}: {count} files are whole", as_json)
 
 
 def remove(

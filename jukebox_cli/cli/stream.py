@@ -26,6 +26,11 @@ def validate_stream(items: Sequence[int], result: ResultOptions, output: OutputO
             f"--stream writes audio, but --until {result.until.value} stops before there is any",
             "leave out one of them",
         )
+    if result.shard:
+        raise InputError(
+            "--stream plays a song that this command makes alone, not a --shard of it",
+            "leave out one of them",
+        )
     if output.as_json:
         raise InputError("--stream and --json both write to stdout", "leave out one of them")
     if len(items) != 1:

@@ -19,6 +19,8 @@ from jukebox_cli.cli.options import (
     AudioSources,
     Device,
     DeviceFlag,
+    Engine,
+    EngineFlag,
     OutputOptions,
     validate_out,
 )
@@ -28,13 +30,13 @@ from jukebox_cli.storage.model import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from jukebox_cli.audio.manifest import Recording
-    from jukebox_cli.model.vqvae import VQVAE
+    from jukebox_cli.model.codec import Codec
     from jukebox_cli.sampling.job import Advance
     from jukebox_cli.storage.corpus import Corpus
     from jukebox_cli.storage.model import Model
     from jukebox_cli.storage.run import Run
 
-    Encoder = Callable[[], AbstractContextManager[tuple[VQVAE, Advance]]]
+    Encoder = Callable[[], AbstractContextManager[tuple[Codec, Advance]]]
 
 
 class Kind(str, Enum):
@@ -66,6 +68,7 @@ class TokenizeOptions:
         ),
     ] = None
     device: DeviceFlag = Device.auto
+    engine: EngineFlag = Engine.auto
 
 
 def add(app: typer.Typer, registry: Registry) -> None:
@@ -90,7 +93,7 @@ def tokenize(
     found = find_model(options.model)
     recordings = load_recordings(ctx.obj, sources)
     seconds = validate_audio(recordings)
-    encoder = partial(_encoder, found, seconds, options.device, output.quiet)
+    encoder = partial(_encoder, found, seconds, options.device, options.engine, output.quiet)
     kind, out = options.kind or _default_kind(sources), options.out
     require_disk_space(out, _token_bytes(found, seconds))
     if kind is Kind.run:
@@ -119,15 +122,15 @@ def _default_kind(sources: Sequence[Path]) -> Kind:
 
 @contextmanager
 def _encoder(
-    model: Model, seconds: float, device: Device, quiet: bool
-) -> Iterator[tuple[VQVAE, Advance]]:
+    model: Model, seconds: float, device: Device, engine: Engine, quiet: bool
+) -> Iterator[tuple[Codec, Advance]]:
     """The model's codec, and a function that advances a progress bar of `seconds` of audio."""
+    from jukebox_cli.engine.loader import load_codec
     from jukebox_cli.model.devices import pick_device
-    from jukebox_cli.model.loader import load_vqvae
 
-    vqvae = load_vqvae(model, pick_device(device.value))
+    codec = load_codec(model, pick_device(device.value), engine.value)
     with progress(quiet, "samples") as bar:
-        yield vqvae, bar("tokenize", 0, round(seconds * model.config.vqvae.sample_rate))
+        yield codec, bar("tokenize", 0, round(seconds * model.config.vqvae.sample_rate))
 
 
 def _tokenize_to_run(
@@ -143,8 +146,8 @@ def _tokenize_to_run(
         return 0
     from jukebox_cli.sampling.tokenize import to_run
 
-    with encoder() as (vqvae, advance):
-        to_run(recordings, model, vqvae, run, config, advance)
+    with encoder() as (codec, advance):
+        to_run(recordings, model, codec, run, config, advance)
     return len(recordings)
 
 
@@ -155,5 +158,5 @@ def _tokenize_to_corpus(
     from jukebox_cli.sampling.tokenize import to_corpus, validate_corpus
 
     validate_corpus(corpus, model)  # before the codec is loaded
-    with encoder() as (vqvae, advance):
-        return to_corpus(recordings, model, vqvae, corpus, advance)._asdict()
+    with encoder() as (codec, advance):
+        return to_corpus(recordings, model, codec, corpus, advance)._asdict()

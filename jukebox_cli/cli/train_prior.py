@@ -11,7 +11,7 @@ import typer
 
 from jukebox_cli.cli.completion import complete_models
 from jukebox_cli.cli.option_groups import with_option_groups
-from jukebox_cli.cli.training import LearningRate, TrainingOptions, run_training
+from jukebox_cli.cli.training import LearningRate, TrainingOptions, run_training, training_lock
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.registry import Registry
 
@@ -91,9 +91,13 @@ def prior(ctx: typer.Context, *, options: PriorOptions, training: TrainingOption
     device = pick_device(training.device.value)
     if options.source_model is not None:
         _add_conditioners(ctx.obj, options, conditioners, model, corpus, training.seed)
-    task = _prepare_task(ctx.obj, options, model, corpus, training.seed, device)
-    trainer = training.trainer_config(device, options.learning_rate, WEIGHT_DECAY, BETA2)
-    run_training(task, model, trainer, training.quiet)
+    settings = {"batch": options.batch, "freeze": options.freeze}
+    trainer = training.trainer_config(
+        device, options.learning_rate, WEIGHT_DECAY, BETA2, **settings
+    )
+    with training_lock(model, f"prior-{options.level}"):
+        task = _prepare_task(ctx.obj, options, model, corpus, training.seed, device)
+        run_training(task, model, trainer, training.quiet)
 
 
 def _prepare_task(

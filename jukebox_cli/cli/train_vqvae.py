@@ -12,7 +12,7 @@ import typer
 from jukebox_cli.cli.completion import complete_presets
 from jukebox_cli.cli.option_groups import with_option_groups
 from jukebox_cli.cli.options import MAX_NUMBER, AudioSources
-from jukebox_cli.cli.training import LearningRate, TrainingOptions, run_training
+from jukebox_cli.cli.training import LearningRate, TrainingOptions, run_training, training_lock
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.registry import Registry
 
@@ -93,11 +93,14 @@ def vqvae(
 
     device = pick_device(training.device.value)
     tasks = _Tasks(recordings, config.vqvae, options, training.seed, device)
-    trainer = training.trainer_config(device, options.learning_rate, WEIGHT_DECAY, BETA2)
-    if not model.exists:
-        model.write_config(config)
+    settings = {n: getattr(options, n) for n in ("batch", "crop", "mel_weight")}
+    trainer = training.trainer_config(
+        device, options.learning_rate, WEIGHT_DECAY, BETA2, **settings
+    )
+    model.create_config(config)
     for level in levels:
-        run_training(tasks.task(level), model, trainer, training.quiet)
+        with training_lock(model, f"vqvae-{level}"):
+            run_training(tasks.task(level), model, trainer, training.quiet)
 
 
 def _open_or_plan(options: VQVAEOptions) -> tuple[Model, ModelConfig]:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import Enum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from jukebox_cli.cli.console import print_note, progress
 from jukebox_cli.cli.options import MAX_NUMBER, Device, DeviceFlag, Quiet
-from jukebox_cli.interfaces.command_options import pluralize
+from jukebox_cli.interfaces.command_options import option_flag, pluralize
+from jukebox_cli.interfaces.errors import InputError, InputWarning
 
 if TYPE_CHECKING:
     import torch
@@ -58,9 +61,15 @@ class TrainingOptions:
     quiet: Quiet = False
 
     def trainer_config(
-        self, device: torch.device, learning_rate: float, weight_decay: float, beta2: float
+        self,
+        device: torch.device,
+        learning_rate: float,
+        weight_decay: float,
+        beta2: float,
+        **options: Any,
     ) -> TrainingConfig:
-        """The settings of the trainer. `beta2` is the parameter of AdamW."""
+        """The settings of the trainer. `beta2` is the parameter of AdamW; `options` are what else
+        the losses depend on, by name."""
         from jukebox_cli.train.data import num_workers_for
         from jukebox_cli.train.trainer import TrainingConfig
 
@@ -72,6 +81,7 @@ class TrainingOptions:
             weight_decay=weight_decay,
             betas=(0.9, beta2),
             num_workers=num_workers_for(device, self.workers),
+            options={"learning_rate": learning_rate, "seed": self.seed, **options},
         )
 
 
@@ -82,14 +92,44 @@ def run_training(task: Task, model: Model, config: TrainingConfig, quiet: bool) 
     from jukebox_cli.train.trainer import train
 
     keep_freed_memory()
-    if (steps := num_steps_done(model, task.component)) >= config.steps:
+    steps = num_steps_done(model, task.component)
+    if steps >= config.steps:
         done = f"it has been trained for {pluralize(steps, 'step')}"
         print_note(f"{task.component}: nothing to do: {done}; a larger --steps continues", quiet)
+    _warn_of_changed_options(task.component, model, config, is_done=steps >= config.steps)
     with progress(quiet, "steps") as bar:
         metrics = train(task, model, config, _progress_callback(task.component, bar, quiet))
     figures = _figures(metrics) or "no songs are held out"
     print_note(f"{task.component}: held out: {figures}", quiet)
     print(model.weights(task.component))
+
+
+@contextmanager
+def training_lock(model: Model, component: str) -> Iterator[None]:
+    """Lets one process train a part of a model. Raises InputError, and says which process does, if
+    another one does."""
+    lock = model.training_lock(component)
+    if not lock.acquire():
+        holder = lock.holder() or "another process"
+        what = f"{component} of {model.path} is being trained by {holder}"
+        raise InputError(what, "wait until it has ended, or train another level")
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _warn_of_changed_options(
+    component: str, model: Model, config: TrainingConfig, is_done: bool
+) -> None:
+    """Warns of options that a training that is resumed was begun with others of."""
+    from jukebox_cli.train.checkpoint import changed_options
+
+    for name, before in changed_options(model, component, config.options).items():
+        now = config.options[name]
+        effect = f"{now} changes nothing" if is_done else f"from here on it is {now}"
+        message = f"{component} was trained with {option_flag(name)} {before}: {effect}"
+        warnings.warn(InputWarning(message), stacklevel=2)
 
 
 def _progress_callback(

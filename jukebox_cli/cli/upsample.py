@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from jukebox_cli.cli.job import complete_job, prepare_job
+from jukebox_cli.cli.job import begin_job, complete_job, prepare_job
 from jukebox_cli.cli.option_groups import with_option_groups
 from jukebox_cli.cli.options import (
     ComputeOptions,
@@ -33,7 +33,7 @@ def upsample(
     output: OutputOptions,
 ) -> None:
     """Finish a run: sample its missing tokens, level by level, then decode them."""
-    from jukebox_cli.sampling.run_setup import reopen_job
+    from jukebox_cli.sampling.intents import reopen_pending_job
 
-    job = reopen_job(run, ctx.obj, only, model)
-    complete_job(prepare_job(job, compute, result, output), result, output)
+    job = prepare_job(reopen_pending_job(run, ctx.obj, only, model), compute, result, output)
+    complete_job(begin_job(job, result, lambda job: None), result, output)

@@ -11,6 +11,13 @@ from itertools import accumulate
 from math import prod
 from typing import Any, ClassVar
 
+from jukebox_cli.config.bounds import (
+    MAX_RATIO,
+    require_between,
+    require_codec_bounds,
+    require_conditioner_bounds,
+    require_prior_bounds,
+)
 from jukebox_cli.config.token_grid import TokenGrid
 
 #: The version of all files that jukebox writes.
@@ -22,7 +29,7 @@ Options = dict[str, Any]
 #: What a layer of a prior can attend to; see `model.transformer`.
 ATTENTION_PATTERNS = ("row", "column", "previous", "dense", "cross_attention", "prefix")
 
-_FORBID_EXTRA = {"extra": "forbid"}
+_FORBID_EXTRA: dict[str, str | bool] = {"extra": "forbid", "allow_inf_nan": False}
 
 
 class FormatError(ValueError):
@@ -48,7 +55,7 @@ def validate_format(number: int) -> None:
 class VQVAEConfig:
     """The autoencoders of a model, one per level (paper, section 3); level 0 is the finest."""
 
-    __pydantic_config__: ClassVar[dict[str, str]] = _FORBID_EXTRA
+    __pydantic_config__: ClassVar[dict[str, str | bool]] = _FORBID_EXTRA
     # samples per second of the audio, in Hz; recordings are resampled to it
     sample_rate: int = 44100
     # per level, strides of the convolutions that it adds to those of the level below: even numbers;
@@ -92,6 +99,7 @@ class VQVAEConfig:
             raise ValueError(f"codebook_size must be from 1 to 65536, not {self.codebook_size}")
         if min(self.sample_rate, self.embedding_dim, *self.widths, *self.depths) < 1:
             raise ValueError("sample_rate, embedding_dim, widths and depths must be 1 or more")
+        require_codec_bounds(self)
 
 
 @dataclass(frozen=True)
@@ -99,7 +107,7 @@ class UpsamplerConditionerConfig:
     """The network through which an upsampler reads the tokens of the level above (paper, section
     4.2)."""
 
-    __pydantic_config__: ClassVar[dict[str, str]] = _FORBID_EXTRA
+    __pydantic_config__: ClassVar[dict[str, str | bool]] = _FORBID_EXTRA
     # channels of the embedding of these tokens; None: the width of the prior
     embedding_dim: int | None = None
     # channels of the residual convolutions
@@ -115,12 +123,15 @@ class UpsamplerConditionerConfig:
     # whether residual branches are divided by the square root of the depth
     residual_scale: bool = True
 
+    def __post_init__(self) -> None:
+        require_conditioner_bounds(self)
+
 
 @dataclass(frozen=True)
 class PriorConfig:
     """The transformer of one level and its conditioners (paper, section 4)."""
 
-    __pydantic_config__: ClassVar[dict[str, str]] = _FORBID_EXTRA
+    __pydantic_config__: ClassVar[dict[str, str | bool]] = _FORBID_EXTRA
     # tokens that one forward pass sees; a multiple of the tokens per token of the level above
     context_length: int = 8192
     # channels of the transformer
@@ -166,6 +177,7 @@ class PriorConfig:
             known, got = ", ".join(ATTENTION_PATTERNS), ", ".join(unknown) or "none"
             raise ValueError(f"attention_patterns are {known}, not {got}")
         self._validate_sizes()
+        require_prior_bounds(self)
         self._validate_additions()
 
     def _validate_sizes(self) -> None:
@@ -173,6 +185,7 @@ class PriorConfig:
             raise ValueError("context_length, width, depth, heads and rows must be 1 or more")
         if self.prefix_length < 0:
             raise ValueError(f"prefix_length must be 0 or more, not {self.prefix_length}")
+        require_between("attention_ratio", self.attention_ratio, 0, MAX_RATIO)
         total = self.prefix_length + self.context_length
         if total % self.rows:
             what = f"prefix_length + context_length ({total})"
@@ -193,7 +206,7 @@ class PriorConfig:
 class SamplingConfig:
     """How a model is sampled. Level 0 comes first; a level without an entry has the defaults."""
 
-    __pydantic_config__: ClassVar[dict[str, str]] = _FORBID_EXTRA
+    __pydantic_config__: ClassVar[dict[str, str | bool]] = _FORBID_EXTRA
     # per level, how far a window moves, as a fraction of its length; the rest of a window is its
     # prompt
     hop_fraction: tuple[float, ...] = ()
@@ -205,7 +218,7 @@ class SamplingConfig:
 class ModelConfig:
     """A model: its config.yaml, or a training preset. Level 0 comes first, the top level last."""
 
-    __pydantic_config__: ClassVar[dict[str, str]] = _FORBID_EXTRA
+    __pydantic_config__: ClassVar[dict[str, str | bool]] = _FORBID_EXTRA
     # version of the file format
     format: int = FORMAT
     # a line for `jukebox model list` and `jukebox preset list`
@@ -233,7 +246,7 @@ class ModelConfig:
 class SongPreset:
     """A song for `generate --preset`. Every key has an option, which takes precedence."""
 
-    __pydantic_config__: ClassVar[dict[str, str]] = _FORBID_EXTRA
+    __pydantic_config__: ClassVar[dict[str, str | bool]] = _FORBID_EXTRA
     # version of the file format
     format: int = FORMAT
     # a line for `jukebox preset list`

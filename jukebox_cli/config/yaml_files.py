@@ -22,13 +22,19 @@ from jukebox_cli.config.schema import (
 )
 from jukebox_cli.config.suggest import unknown_name
 from jukebox_cli.config.value_errors import VALUE_HINT, plain_message
-from jukebox_cli.interfaces.errors import InputError
+from jukebox_cli.interfaces.errors import InputError, read_error
 
 T = TypeVar("T")
 
 #: Two numbers, as of items that are to be chosen, which no key takes.
 RANGE = re.compile(r"\d+-\d+")
 YAML_HINT = "check the indentation and the quotes around that line"
+
+#: Bounds of YAML files, which people write: larger ones would take long to read.
+MAX_YAML_CHARACTERS = 100_000
+MAX_YAML_NODES = 100_000
+MAX_YAML_DEPTH = 32
+TOO_DEEP = f"more than {MAX_YAML_DEPTH} lists within each other"
 
 #: The config that a key holds, at any depth.
 _CONFIGS_BY_KEY: Mapping[str, type] = {
@@ -53,20 +59,63 @@ class _UniqueKeyLoader(yaml.SafeLoader):
 
 
 def read_yaml(path: Path, hint: str = "see `jukebox preset show rock`") -> dict[str, Any]:
-    """The mapping in a YAML file. Raises InputError with the line of a mistake, and with `hint` for
-    a file that holds something else."""
+    """The mapping in a YAML file. Raises InputError as `parse_yaml` does."""
+    return parse_yaml(read_text(path), path, hint)
+
+
+def parse_yaml(text: str, path: Path, hint: str) -> dict[str, Any]:
+    """The mapping in the text of the YAML file `path`. Raises InputError with the line of a
+    mistake, and with `hint` for a text that holds something else."""
+    if len(text) > MAX_YAML_CHARACTERS:
+        what = f"{path} is too large: {len(text):,} characters, of at most {MAX_YAML_CHARACTERS:,}"
+        raise InputError(what, "check the path")
     try:
-        data = yaml.load(read_text(path), _UniqueKeyLoader)
+        data = _load_yaml(text)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         line = f":{mark.line + 1}" if mark else ""
         raise InputError(f"{path}{line}: bad YAML: {error.problem}", YAML_HINT) from None
-    except (yaml.YAMLError, ValueError) as error:  # control characters; a date such as 2020-99-99
+    except RecursionError:
+        raise InputError(f"{path}: bad YAML: {TOO_DEEP}", YAML_HINT) from None
+    except (yaml.YAMLError, ValueError, TypeError) as error:  # control characters; 2020-99-99; ? []
         reason = str(error).splitlines()[0]
         raise InputError(f"{path}: bad YAML: {reason}", YAML_HINT) from None
     if not isinstance(data, dict):
         raise InputError(f"{path}: expected 'key: value' lines", hint)
     return data
+
+
+def _load_yaml(text: str) -> Any:
+    """The value of a YAML text. Raises YAMLError also for one that would be too large or deep once
+    its aliases are followed."""
+    loader = _UniqueKeyLoader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        if _measure(node, {}, 0)[0] > MAX_YAML_NODES:
+            raise yaml.constructor.ConstructorError(None, None, "too many aliases", node.start_mark)
+        return loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+def _measure(node: yaml.Node, known: dict[int, tuple[int, int]], depth: int) -> tuple[int, int]:
+    """How many nodes there are once aliases are followed, and how many within each other. Raises
+    YAMLError if they lead in a circle or too deep."""
+    if isinstance(node, yaml.ScalarNode):
+        return 1, 1
+    if id(node) not in known:
+        pairs = isinstance(node, yaml.MappingNode)
+        children = [n for pair in node.value for n in pair] if pairs else node.value
+        found = []
+        if depth < MAX_YAML_DEPTH:  # an alias of what it is in would go on for ever
+            found = [_measure(each, known, depth + 1) for each in children]
+        height = 1 + max((height for _, height in found), default=0)
+        if max(depth, height) >= MAX_YAML_DEPTH:
+            raise yaml.constructor.ConstructorError(None, None, TOO_DEEP, node.start_mark)
+        known[id(node)] = (1 + sum(count for count, _ in found), height)
+    return known[id(node)]
 
 
 def read_text(path: Path) -> str:
@@ -75,10 +124,12 @@ def read_text(path: Path) -> str:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise InputError(f"no file {path}", "check the path") from None
+    except NotADirectoryError:
+        raise InputError(f"no file {path}: part of that path is a file", "check the path") from None
     except UnicodeDecodeError:
         raise InputError(f"{path} is not a text file", "save it as UTF-8") from None
     except OSError as error:
-        raise InputError(f"can't read {path}: {error.strerror}", "check the path") from None
+        raise read_error(path, error) from None
 
 
 def load_config(kind: type[T], path: Path, overrides: Sequence[str] = ()) -> T:
@@ -89,6 +140,8 @@ def load_config(kind: type[T], path: Path, overrides: Sequence[str] = ()) -> T:
     """
     data = read_yaml(path)
     _require_kind(kind, data, path)
+    if kind is ModelConfig:
+        data.pop("checksum", None)  # of a model's config.yaml that serves as a preset
     for override in overrides:
         apply_override(data, override)
     _require_format(data, path, overrides)
@@ -173,7 +226,7 @@ def _line_of(path: Path, place: Sequence[int | str]) -> int | None:
     """The line of a YAML file at a place such as ('priors', 0, 'width')."""
     try:
         node = yaml.compose(path.read_text(encoding="utf-8"))
-    except (OSError, yaml.YAMLError):
+    except (OSError, ValueError, RecursionError, yaml.YAMLError):
         return None
     line: int | None = None
     for step in place:

@@ -26,7 +26,7 @@ def choose_settings(
     nothing, or where the prior is large, as in the original implementation, and else fp32.
     Raises InputError for what is not installed or not possible.
     """
-    engine = _choose_engine(device, engine)
+    engine = choose_engine(device, engine)
     stored = stored_weights(weights)
     if engine == "native":
         automatic = "fp16" if stored.all_fp16 or stored.is_large else "fp32"
@@ -37,7 +37,8 @@ def choose_settings(
     return ComputeSettings(engine, _DTYPE_NAMES[pick_dtype(precision, device, stored.is_large)])
 
 
-def _choose_engine(device: torch.device, engine: str) -> str:
+def choose_engine(device: torch.device, engine: str) -> str:
+    """The engine, native or torch, for a name that may be auto. InputError as `choose_settings`."""
     if engine == "auto":
         return "native" if device.type == "cpu" and library.has_fast_kernels() else "torch"
     if engine == "native" and device.type != "cpu":

@@ -54,6 +54,20 @@ class Sampling(ctypes.Structure):
     )
 
 
+#: Kinds of layers, as numbered in native/convolution_stream.h.
+CONVOLUTION_KINDS = ("plain", "transposed", "residual", "to_one")
+
+
+class ConvolutionShape(ctypes.Structure):
+    """`ConvolutionShape` of native/convolution_stream.h."""
+
+    _fields_ = (
+        *((name, c_int32) for name in ("kind", "in_channels", "out_channels", "hidden_channels")),
+        *((name, c_int32) for name in ("kernel", "stride", "dilation", "padding")),
+        ("residual_scale", c_float),
+    )
+
+
 _FLOATS, _IDS = c_void_p, c_void_p  # pointers into tensors
 _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "kernel_names": (None, (c_char_p, c_int32)),
@@ -90,6 +104,16 @@ _SIGNATURES: dict[str, tuple[Any, tuple[Any, ...]]] = {
             *(c_void_p, POINTER(Sampling), c_int32, POINTER(c_int64)),
         ),
     ),
+    "network_new": (c_void_p, (c_char_p, c_int32, c_int32, c_int32, _FLOATS, _FLOATS)),
+    "network_free": (None, (c_void_p,)),
+    "network_add": (
+        c_int32,
+        (c_void_p, POINTER(ConvolutionShape), _FLOATS, _FLOATS, _FLOATS, _FLOATS),
+    ),
+    "stream_new": (c_void_p, (c_void_p, c_int32, c_int32)),
+    "stream_free": (None, (c_void_p,)),
+    "stream_feed": (c_int64, (c_void_p, c_void_p, c_int64, c_void_p)),
+    "stream_finish": (c_int64, (c_void_p, c_void_p)),
     "exp": (c_int32, (c_char_p, _FLOATS, _FLOATS, c_int64)),
     "read": (c_double, (c_char_p, _FLOATS, c_int64, c_int32)),
 }

@@ -1,4 +1,4 @@
-"""From a model's folder to a prior and the engine that samples it."""
+"""From a model's folder to a prior and the engine that samples it, and to a codec."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from dataclasses import dataclass
 
 import torch
 
+from jukebox_cli.engine.choice import choose_engine
 from jukebox_cli.engine.engines import Engine, TorchEngine
 from jukebox_cli.engine.item_threads import ItemThreads
 from jukebox_cli.engine.lookahead import Lookahead
 from jukebox_cli.engine.native import NativeEngine
+from jukebox_cli.engine.native_codec import NativeCodec
 from jukebox_cli.engine.native_weights import NativePrior
-from jukebox_cli.model.loader import is_large, load_prior, load_prior_for_packing
+from jukebox_cli.model.codec import Codec, TorchCodec
+from jukebox_cli.model.loader import is_large, load_prior, load_prior_for_packing, load_vqvae
 from jukebox_cli.model.prior import Prior
 from jukebox_cli.registry import Registry
 from jukebox_cli.storage.model import Model
@@ -61,6 +64,20 @@ def load_engine(
 
 def _num_threads(prior: Prior) -> int:
     return torch.get_num_threads() if is_large(prior) else 1
+
+
+def load_codec(
+    model: Model, device: torch.device, engine: str = "auto", num_threads: int | None = None
+) -> Codec:
+    """The codec of a model with an engine: auto, native or torch.
+
+    num_threads: that the native engine computes with; by default as many as there are cores.
+    InputError if weights are missing or do not fit, or for an engine that is not possible.
+    """
+    engine, vqvae = choose_engine(device, engine), load_vqvae(model, device)
+    if engine == "native":
+        return NativeCodec(vqvae, num_threads or available_cores())
+    return TorchCodec(vqvae)
 
 
 def available_cores() -> int:

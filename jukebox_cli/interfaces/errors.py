@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+from collections.abc import Sequence
 from pathlib import Path
 
 #: What to do about a disk, or a share of it, that is full.
@@ -27,6 +29,33 @@ class InputWarning(UserWarning):
 
     Shown as one line, once.
     """
+
+
+#: What to do about files that can't be read, by the system's error.
+READ_HINTS = {
+    errno.EACCES: "change its permissions, or those of the folders around it",
+    errno.EPERM: "change its permissions, or those of the folders around it",
+    errno.EIO: "the disk may be failing: copy what is on it, and restore that file from a copy",
+    errno.ESTALE: "the network folder was changed or lost: mount it again",
+    errno.EMFILE: "close other files, or raise the limit: `ulimit -n 4096`",
+    errno.ENFILE: "close other programs: the system has too many open files",
+    errno.EISDIR: "name a file, not a folder",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ELOOP: "links lead in a circle there: remove one",
+}
+
+
+def read_error(path: Path, error: OSError) -> InputError:
+    """The InputError for a file that can't be read."""
+    number = error.errno or 0
+    reason = os.strerror(number) if number else str(error)
+    return InputError(f"can't read {path}: {reason}", READ_HINTS.get(number, "check the path"))
+
+
+def combine_errors(problems: Sequence[InputError]) -> InputError:
+    """Several errors as one: a line for each message, and each hint once."""
+    hints = list(dict.fromkeys(p.hint for p in problems if p.hint))
+    return InputError("\n".join(p.message for p in problems), "; ".join(hints) or None)
 
 
 def is_full_disk(error: Exception) -> bool:

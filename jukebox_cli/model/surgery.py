@@ -7,9 +7,9 @@ attended to by new cross-attention layers whose outputs are zero-initialised. Tr
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -30,6 +30,7 @@ from jukebox_cli.model.loader import build_prior
 from jukebox_cli.model.plugin_calls import make_module, run_module
 from jukebox_cli.model.prior import Prior
 from jukebox_cli.registry import Registry
+from jukebox_cli.storage.files import atomic_write, new_folder
 from jukebox_cli.storage.model import Model
 from jukebox_cli.storage.tensors import StoredTensor, index_tensors, stream_tensors
 
@@ -65,13 +66,13 @@ def add_conditioners(
     config = extended_config(old.config.priors[level], addition, outputs)
     if new.exists and new.config.priors[level] == config:
         return
-    _copy_model(old, new, level)
-    whole = _with_prior(new.config, level, config)
-    torch.manual_seed(seed)
-    prior = build_prior(whole, level, {**load_conditioners(old, level, registry), **added})
-    _write_weights(old, new, level, prior, added)
-    _write_fitted(old, new, level, added, registry)
-    new.write_config(whole)
+    with _new_or_existing(old, new, level) as target:
+        whole = _with_prior(target.config, level, config)
+        torch.manual_seed(seed)
+        prior = build_prior(whole, level, {**load_conditioners(old, level, registry), **added})
+        _write_weights(old, target, level, prior, added)
+        _write_fitted(old, target, level, added, registry)
+        target.write_config(whole)
 
 
 def _fit(
@@ -226,20 +227,27 @@ def _require_addable(old: Model, new: Model, level: int, addition: Addition) -> 
         )
 
 
-def _copy_model(old: Model, new: Model, level: int) -> None:
-    """Copy the old model's files, except those of its training.
-
-    They are hard links where possible, since files of a model are replaced but never modified.
-    A model that exists is left as it is; InputError if its level is not that of `old`.
-    """
+@contextmanager
+def _new_or_existing(old: Model, new: Model, level: int) -> Iterator[Model]:
+    """The model to change: `new` if it exists, or else a copy of `old` in a temporary folder, which
+    becomes `new` if the block succeeds. InputError if the level of `new` is not that of `old`."""
     if new.exists:
         _require_same_level(old, new, level)
+        yield new
         return
-    new.path.mkdir(parents=True, exist_ok=True)
+    with new_folder(new.path) as folder:
+        _copy_model(old, folder)
+        yield Model(folder)
+
+
+def _copy_model(old: Model, folder: Path) -> None:
+    """Copies the old model's files, except those of its training. They are no links: who changes
+    one model changes no other."""
     for path in sorted(old.path.iterdir()):
         if path.is_file() and path.name not in (old.log.name, "config.yaml"):
-            _link_or_copy(path, new.path / path.name)
-    new.write_config(old.config)
+            with atomic_write(folder / path.name) as part:
+                shutil.copyfile(path, part)
+    Model(folder).write_config(old.config)
 
 
 def _require_same_level(old: Model, new: Model, level: int) -> None:
@@ -249,11 +257,3 @@ def _require_same_level(old: Model, new: Model, level: int) -> None:
             f"{new.path} already exists, and its level {level} is not that of '{old.name}'",
             "name a new folder with --model",
         )
-
-
-def _link_or_copy(source: Path, target: Path) -> None:
-    target.unlink(missing_ok=True)
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import warnings
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from jukebox_cli.audio.manifest import read_conditions
 from jukebox_cli.config.schema import VQVAEConfig
@@ -15,18 +14,33 @@ from jukebox_cli.interfaces.command_options import option_flag, pluralize
 from jukebox_cli.interfaces.errors import InputError, InputWarning
 from jukebox_cli.model.condition_inputs import load_conditioners, require_used_conditions
 from jukebox_cli.registry import Registry
+from jukebox_cli.sampling.intents import (
+    apply_intent,
+    interrupted_intent,
+    is_pending,
+    log_begun,
+    relative_path,
+    reopen_pending_job,
+)
 from jukebox_cli.sampling.job import Job
 from jukebox_cli.sampling.request import Request, empty_options
 from jukebox_cli.sampling.run_setup import (
-    create_run_config,
     hash_recording,
     new_config,
     new_segment,
+    record_intent,
+    reopen_job,
+    require_agreement,
     require_same_run,
 )
+from jukebox_cli.storage.documents import config_text
+from jukebox_cli.storage.intents import Intent
 from jukebox_cli.storage.model import Model
 from jukebox_cli.storage.run import Run
 from jukebox_cli.storage.segments import ItemSpec, Parent, Prompt
+
+if TYPE_CHECKING:
+    import numpy as np
 
 
 def plan_extension(
@@ -50,7 +64,7 @@ def plan_extension(
     incomplete = {i for level in _begun_levels(job) for i in job.incomplete_items(level)}
     if is_copy and incomplete:
         raise InputError(f"{job.run.path} is incomplete", _finish_hint(job, incomplete))
-    if incomplete or (not is_copy and audio and any(map(job.run.is_longer_than_audio, job.items))):
+    if incomplete or (not is_copy and (is_pending(job) or _lacks_audio(job, audio))):
         return job
     run = Run(out) if out is not None and is_copy else job.run
     conditions = read_conditions(job.registry, options, Path())
@@ -77,32 +91,51 @@ def _extended(
     if seed is not None:
         changes["seed"] = seed
     if run is not job.run:
-        parent = os.path.relpath(job.run.path, run.path)
-        changes["parent"] = Parent(Path(parent).as_posix(), item, spec.num_samples)
+        parent = relative_path(job.run.path, run.path)
+        changes["parent"] = Parent(parent, item, spec.num_samples)
     return spec.extended(spec.num_samples + added, **changes)
 
 
-def extend(job: Job, more: Job) -> None:
-    """Makes the items of a job's run longer, or those of the copy that `more` works on.
+def _lacks_audio(job: Job, audio: bool) -> bool:
+    """Whether a command was stopped before it decoded what it had sampled."""
+    return audio and any(map(job.run.is_longer_than_audio, job.items))
 
-    Their tokens stay, but for those of a last top-level token that is partly of silence. An item's
-    file is written after its tokens, so an interrupted command can be repeated.
+
+class OutdatedPlanError(Exception):
+    """Another command has changed a run since it was planned how to make it longer."""
+
+
+def extend(job: Job, more: Job, until: str = "audio") -> None:
+    """Makes the items of a job's run longer, or those of the copy that `more` works on, after it
+    has recorded that it will, and will make them as far as `until` (top, tokens, audio).
+
+    Their tokens stay, but for those of a last top-level token that is partly of silence. Raises
+    OutdatedPlanError, and changes nothing, if another command has changed the run since `more` was
+    planned.
     """
-    items = [i for i in more.items if not more.run.has_item(i) or more.run.item(i) != more.specs[i]]
-    if not items:
-        return
-    create_run_config(more.run, more.config)
-    for item in items:
-        if more.run is not job.run:
-            more.run.delete_tokens(item)  # of an interrupted command, maybe of another request
-        for level in job.run.levels_with_tokens(item):
-            tokens = job.run.read_tokens(level, item)
-            assert tokens is not None
-            kept = tokens[: job.grid.num_whole_tokens(level, job.num_samples(item))]
-            more.run.write_tokens(level, item, kept, job.model.config.vqvae)
-        more.run.write_item(item, more.specs[item])
-    seconds = [round(more.num_samples(i) / more.config.sample_rate, 3) for i in items]
-    more.log_event("continue", items=items, seconds=seconds)
+    with more.run.lock():
+        if more.run is job.run:
+            if is_pending(job) or job.run.read_items(job.items) != job.specs:
+                raise OutdatedPlanError
+        else:
+            require_agreement(more)
+        specs = {
+            item: more.specs[item]
+            for item in more.items
+            if not more.run.has_item(item) or more.run.item(item) != more.specs[item]
+        }
+        if specs:
+            intent = interrupted_intent(more.run, specs)
+            intent = intent or _extension_intent(job, more, specs, until)
+            record_intent(more.run, intent)
+            apply_intent(more, intent)
+
+
+def _extension_intent(job: Job, more: Job, specs: Mapping[int, ItemSpec], until: str) -> Intent:
+    seconds = [round(spec.num_samples / more.config.sample_rate, 3) for spec in specs.values()]
+    event = {"kind": "continue", "items": list(specs), "seconds": seconds}
+    source = "." if more.run is job.run else relative_path(job.run.path, more.run.path)
+    return Intent("continue", until, config_text(more.config), dict(specs), source, event=event)
 
 
 def _warn_of_removed_conditions(job: Job, options: Mapping[str, Any]) -> None:
@@ -171,14 +204,15 @@ def _num_primed(path: Path, prime: float | None, config: VQVAEConfig) -> int:
     return num_primed
 
 
-def prime_with_recording(job: Job, path: Path) -> None:
-    """Gives the items that lack them the tokens of a recording, at every level, as their prompt.
+def prime_with_recording(job: Job, path: Path, until: str = "audio") -> None:
+    """Gives the items that lack them the tokens of a recording, at every level, as their prompt,
+    after it has recorded that it will, and will make them as far as `until`.
 
     Nothing after the prompt's samples is encoded: the last tokens would depend on it, and the run
     does not record how much there was.
     """
+    from jukebox_cli.engine.loader import load_codec
     from jukebox_cli.model.devices import pick_device
-    from jukebox_cli.model.loader import load_vqvae
     from jukebox_cli.sampling.tokenize import encode_file
 
     items = [item for item in job.items if not _is_primed(job, item)]
@@ -187,20 +221,32 @@ def prime_with_recording(job: Job, path: Path) -> None:
     prompt = job.specs[items[0]].prompt
     assert prompt is not None
     seconds = prompt.num_samples / job.config.sample_rate
-    vqvae = load_vqvae(job.model, pick_device(job.device))
-    tokens, num_samples = encode_file(vqvae, path, seconds=seconds)
+    codec = load_codec(job.model, pick_device(job.device), job.engine)
+    tokens, num_samples = encode_file(codec, path, seconds=seconds)
     if len(tokens[0]) < job.grid.num_tokens(0, prompt.num_samples):
         found = num_samples / job.config.sample_rate
         raise InputError(
             f"{path} is shorter than its header says: {found:.3f} s",
             "use only what is there: --prime SECONDS",
         )
-    create_run_config(job.run, job.config)
-    for item in items:
-        for level, codes in enumerate(tokens):
-            job.run.write_tokens(level, item, codes, job.model.config.vqvae)
-        job.run.write_item(item, job.specs[item])
-    job.log_event("primed", audio=path.name, seconds=round(seconds, 3))
+    event = {"kind": "primed", "audio": path.name, "seconds": round(seconds, 3)}
+    specs, audio = {item: job.specs[item] for item in items}, str(path.resolve())
+    intent = Intent("continue", until, config_text(job.config), specs, audio=audio, event=event)
+    with job.run.lock():
+        require_agreement(job)
+        intent = interrupted_intent(job.run, specs) or intent
+        record_intent(job.run, intent)
+        for item in items:
+            if not _is_primed(job, item):
+                _write_prompt(job, item, tokens)
+        log_begun(job, intent)
+
+
+def _write_prompt(job: Job, item: int, tokens: Sequence[np.ndarray]) -> None:
+    """Writes an item with the tokens of a recording; its file last, as those can't be sampled."""
+    for level, codes in enumerate(tokens):
+        job.run.write_tokens(level, item, codes, job.model.config.vqvae)
+    job.run.write_item(item, job.specs[item])
 
 
 def _is_primed(job: Job, item: int) -> bool:
@@ -208,3 +254,25 @@ def _is_primed(job: Job, item: int) -> bool:
     if not job.run.exists or not job.run.has_item(item):
         return False
     return all(job.run.num_tokens(level, item) for level in range(job.grid.num_levels))
+
+
+def resume_job(path: Path, registry: Registry, model: str | None = None) -> Job:
+    """The job of finishing all that commands have begun in a run: its items have their files, and
+    those that begin with a recording the tokens of it. Raises InputError if the recording is gone
+    or another, and as `reopen_job`."""
+    job = reopen_pending_job(path, registry, None, model)
+    for intent in job.run.intents.read():
+        if intent.audio:
+            _require_recording(job, intent)
+            mine = replace(job, items=tuple(intent.items), specs=intent.items)
+            prime_with_recording(mine, Path(intent.audio), intent.until)
+    return reopen_job(path, registry, None, model)
+
+
+def _require_recording(job: Job, intent: Intent) -> None:
+    """Raises InputError if an intent's recording is needed, and not the one that it was."""
+    lacking = [item for item in intent.items if not job.run.has_item(item)]
+    prompt = next(iter(intent.items.values())).prompt
+    if lacking and prompt and hash_recording(Path(intent.audio)) != prompt.audio_hash:
+        what = f"{intent.audio} is not the recording that {job.run.path} begins with"
+        raise InputError(what, "restore that file, or choose another --out")

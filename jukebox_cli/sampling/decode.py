@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,11 +15,11 @@ from jukebox_cli.sampling.job import Advance, Job
 from jukebox_cli.sampling.stages import decode_stage
 
 if TYPE_CHECKING:
-    from jukebox_cli.model.vqvae import VQVAE
+    from jukebox_cli.model.codec import Codec
 
-#: One thread decodes mini forty times as fast as it is played. More only wait for each other where
-#: the cores are busy, and would round differently.
-DECODER_THREADS = 1
+#: Threads of torch. One decodes mini forty times as fast as it is played; more only wait for each
+#: other where the cores are busy, and would round differently.
+TORCH_THREADS = 1
 
 #: Takes a block of 16-bit samples (N,) int16, mono.
 Play = Callable[[np.ndarray], None]
@@ -36,13 +37,21 @@ def decode_items(job: Job, level: int = 0, suffix: str = "wav") -> list[str]:
                 f"item {item} of {job.run.path} is incomplete at level {level}",
                 "finish it with `jukebox upsample`, or choose others: --only, --level",
             )
-    if missing:
-        if suffix == "wav":
-            samples = sum(job.num_samples(item) for item in missing)
-            require_disk_space(job.run.path, SAMPLE_BYTES * samples)
-        _decode(job, missing, level, suffix)
-        job.log_event("decoded", level=level, items=missing, format=suffix)
+    if suffix == "wav":
+        samples = sum(job.num_samples(item) for item in missing)
+        require_disk_space(job.run.path, SAMPLE_BYTES * samples)
+    for engine in sorted({_engine(job, item, level) for item in missing}):
+        of_engine = [item for item in missing if _engine(job, item, level) == engine]
+        _decode(replace(job, engine=engine), of_engine, level, suffix)
     return [str(job.run.audio_file(item, level, suffix)) for item in job.items]
+
+
+def _engine(job: Job, item: int, level: int) -> str:
+    """The job's engine; for auto, torch if the item was sampled with it, so that one command and
+    several make the same audio."""
+    settings = job.specs[item].segments[-1].compute_settings(level)
+    was_torch = settings is not None and settings.engine == "torch"
+    return "torch" if job.engine == "auto" and was_torch else job.engine
 
 
 def _decode(job: Job, items: Sequence[int], level: int, suffix: str) -> None:
@@ -50,14 +59,15 @@ def _decode(job: Job, items: Sequence[int], level: int, suffix: str) -> None:
     from jukebox_cli.engine.loader import torch_threads
     from jukebox_cli.model import codec
 
-    vqvae, advance = _load_decoder(job, items, level)
+    decoder, advance = _load_decoder(job, items, level)
     for item in items:
         tokens = job.run.read_tokens(level, item)
         assert tokens is not None
-        blocks = codec.decode(vqvae, level, tokens, job.num_samples(item))
+        blocks = codec.decode(decoder, level, tokens, job.num_samples(item))
         path = job.run.audio_file(item, level, suffix)
-        with torch_threads(DECODER_THREADS):
-            write_audio(path, _with_progress(blocks, advance), vqvae.config.sample_rate)
+        with torch_threads(TORCH_THREADS):
+            write_audio(path, _with_progress(blocks, advance), decoder.config.sample_rate)
+    _log_decoded(job, decoder, level, items, suffix)
 
 
 def decode_live(job: Job, play: Play, finish: Callable[[], None]) -> None:
@@ -69,21 +79,22 @@ def decode_live(job: Job, play: Play, finish: Callable[[], None]) -> None:
     """
     from jukebox_cli.audio.io import write_audio
     from jukebox_cli.engine.loader import torch_threads
-    from jukebox_cli.model import codec
 
     (item,), live = job.items, job.live_tokens
     assert live
-    vqvae, advance = _load_decoder(job, job.items, 0)
+    # one thread: the others sample
+    job = replace(job, engine=_engine(job, item, 0))
+    decoder, advance = _load_decoder(job, job.items, 0, num_threads=1)
 
     def wait_for(count: int) -> np.ndarray:
         return live.wait_for(0, item, count)
 
     num_tokens, num_samples = job.num_tokens(0, item), job.num_samples(item)
-    blocks = codec.decode_stream(vqvae, 0, num_tokens, wait_for, num_samples)
+    blocks = decoder.decode_stream(0, num_tokens, wait_for, num_samples)
     played = _played(_with_progress(blocks, advance), play, finish)
-    with torch_threads(DECODER_THREADS):
-        write_audio(job.run.audio_file(item), played, vqvae.config.sample_rate)
-    job.log_event("decoded", level=0, items=[item], format="wav")
+    with torch_threads(TORCH_THREADS):
+        write_audio(job.run.audio_file(item), played, decoder.config.sample_rate)
+    _log_decoded(job, decoder, 0, [item], "wav")
 
 
 def play_audio_file(path: Path, play: Play) -> None:
@@ -95,14 +106,20 @@ def play_audio_file(path: Path, play: Play) -> None:
             play(block)
 
 
-def _load_decoder(job: Job, items: Sequence[int], level: int) -> tuple[VQVAE, Advance]:
+def _load_decoder(
+    job: Job, items: Sequence[int], level: int, num_threads: int | None = None
+) -> tuple[Codec, Advance]:
     """The codec, and the progress bar of decoding items."""
+    from jukebox_cli.engine.loader import load_codec
     from jukebox_cli.model.devices import pick_device
-    from jukebox_cli.model.loader import load_vqvae
 
-    vqvae = load_vqvae(job.model, pick_device(job.device))
+    decoder = load_codec(job.model, pick_device(job.device), job.engine, num_threads)
     total = sum(job.num_samples(item) for item in items)
-    return vqvae, job.progress(decode_stage(level), 0, total)
+    return decoder, job.progress(decode_stage(level), 0, total)
+
+
+def _log_decoded(job: Job, decoder: Codec, level: int, items: Sequence[int], suffix: str) -> None:
+    job.log_event("decoded", level=level, items=items, format=suffix, engine=decoder.engine)
 
 
 def _with_progress(blocks: Iterator[np.ndarray], advance: Advance) -> Iterator[np.ndarray]:

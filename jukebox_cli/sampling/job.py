@@ -16,6 +16,7 @@ from jukebox_cli.interfaces.sampler import Sampler
 from jukebox_cli.registry import Registry
 from jukebox_cli.sampling.live_tokens import LiveTokens
 from jukebox_cli.sampling.row_limit import RowLimit
+from jukebox_cli.sampling.shard import Shard
 from jukebox_cli.sampling.windows import (
     SegmentWindows,
     TokenWindow,
@@ -44,6 +45,7 @@ class Job:
     specs: what was asked for of each item, also of those that are not on disk yet.
     parallel: how many slices of an item are sampled at the same time at each level below the top;
         None keeps what a run has recorded, and else samples from beginning to end.
+    shard: this command's share of every item, where others work on them too; None: it does all.
     item_threads: among how many threads the items of a batch are shared out; None: all cores.
     wait_for_upper: called again and again while another process samples the level above.
     live_tokens: where threads of this process that sample other levels leave and find tokens.
@@ -62,6 +64,7 @@ class Job:
     precision: str = "auto"
     batch_size: int = 16
     parallel: int | Literal["auto"] | None = None
+    shard: Shard | None = None
     item_threads: int | None = None
     progress: StartProgress = no_progress
     wait_for_upper: Callable[[], None] | None = None
@@ -88,8 +91,12 @@ class Job:
     def incomplete_levels(self, until: str = "audio") -> list[int]:
         """The levels that lack tokens, from the top, as far down as `until` (top, tokens, audio)
         needs them."""
-        lowest = self.top_level if until == "top" else 0
-        return [n for n in range(self.top_level, lowest - 1, -1) if self.incomplete_items(n)]
+        levels = range(self.top_level, self.lowest_level(until) - 1, -1)
+        return [level for level in levels if self.incomplete_items(level)]
+
+    def lowest_level(self, until: str) -> int:
+        """The lowest level that `until` (top, tokens, audio) needs."""
+        return self.top_level if until == "top" else 0
 
     def write_specs(self, specs: Mapping[int, ItemSpec]) -> Job:
         """The job with other `specs`. Writes the files of the items that change."""
@@ -161,9 +168,11 @@ class Job:
         return f"{hint}; JUKEBOX_BLOCK switches off {blocked}" if blocked else hint
 
     def is_begun(self, level: int, item: int, part: SegmentWindows) -> bool:
-        """Whether any tokens of a segment are sampled at a level, maybe only in slices."""
+        """Whether any tokens of a segment are sampled at a level, maybe only in slices, or other
+        commands may just be beginning it."""
         is_sampled = part.first < self.num_sampled_tokens(level, item)
-        return is_sampled or self.run.slice_files(level, item, part.number).exist()
+        is_shared = part.segment.is_shared(level)
+        return is_sampled or is_shared or self.run.slice_files(level, item, part.number).exist()
 
     def log_event(self, kind: str, **details: Any) -> None:
         """Writes a line into the run's log, and passes it to plugins."""

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING
 
@@ -19,9 +20,11 @@ from jukebox_cli.sampling.windows import SegmentWindows
 
 if TYPE_CHECKING:
     from jukebox_cli.engine.loader import LoadedPrior
+    from jukebox_cli.sampling.sampler import LevelSampler
     from jukebox_cli.storage.segments import ComputeSettings
 
-    LoadPrior = Callable[[ComputeSettings], LoadedPrior]
+#: Loads the prior of a level for some compute settings.
+LoadPrior = Callable[["ComputeSettings"], "LoadedPrior"]
 
 
 def sample_level(job: Job, level: int) -> None:
@@ -39,7 +42,7 @@ def sample_level(job: Job, level: int) -> None:
     from jukebox_cli.sampling.compute import record_settings
 
     job = record_settings(job, [level])
-    load = _prior_loader(job, level)
+    load = prior_loader(job, level)
     load(_settings(job.missing_parts(level, items[0])[0], level))  # fails before progress is shown
     num_missing = sum(job.num_missing_tokens(level, item) for item in items)
     advance = _start_progress(job, level, items)
@@ -51,7 +54,7 @@ def sample_level(job: Job, level: int) -> None:
     job.log_event("sampled", level=level, tokens=num_missing, seconds=seconds)
 
 
-def _prior_loader(job: Job, level: int) -> LoadPrior:
+def prior_loader(job: Job, level: int) -> LoadPrior:
     """Loads the prior of a level for some compute settings, and keeps the last one."""
     from jukebox_cli.engine.loader import available_cores, load_engine
     from jukebox_cli.model.devices import pick_device
@@ -91,19 +94,25 @@ def _require_upper_level(job: Job, level: int, items: Sequence[int]) -> None:
             )
 
 
+def batch_key(job: Job, level: int, item: int) -> str:
+    """What items have in common that can be sampled together: their length, windows, slices,
+    options and compute settings. Their seeds and conditions may differ."""
+    parts = job.missing_parts(level, item)
+    settings = [part.segment.compute_settings(level) for part in parts]
+    options = [sorted(part.segment.sampling[level].items()) for part in parts]
+    windows = [part.windows for part in parts]
+    slices = [part.segment.slice_plan(level) for part in parts]
+    return repr((settings, job.num_tokens(level, item), windows, options, slices))
+
+
 def _batches(job: Job, level: int, items: Sequence[int]) -> list[list[int]]:
-    """Items that can be sampled together: of one length, with the same windows, slices, options and
-    compute settings. Their seeds and conditions may differ. Each slice is a row."""
+    """Items that can be sampled together. Each slice is a row."""
     alike: dict[tuple[int, str], list[int]] = {}
     for item in items:
         parts = job.missing_parts(level, item)
-        settings = [part.segment.compute_settings(level) for part in parts]
-        options = [sorted(part.segment.sampling[level].items()) for part in parts]
-        windows = [part.windows for part in parts]
-        slices = [part.segment.slice_plan(level) for part in parts]
-        num_rows = max(plan.count if plan else 1 for plan in slices)
-        key = repr((settings, job.num_tokens(level, item), windows, options, slices))
-        alike.setdefault((num_rows, key), []).append(item)
+        plans = [part.segment.slice_plan(level) for part in parts]
+        num_rows = max(plan.count if plan else 1 for plan in plans)
+        alike.setdefault((num_rows, batch_key(job, level, item)), []).append(item)
     batches = []
     for (num_rows, _), group in alike.items():
         size = max(1, job.batch_size // num_rows)
@@ -115,35 +124,47 @@ def _sample_batch(
     job: Job, level: int, load: LoadPrior, items: Sequence[int], advance: Advance
 ) -> None:
     """Samples items that have the same windows, segment after segment."""
-    from jukebox_cli.engine.loader import torch_threads
-
     parts = [job.missing_parts(level, item) for item in items]
     for segment in zip(*parts, strict=True):  # what each item has of one segment
-        loaded = load(_settings(segment[0], level))
-        with torch_threads(loaded.num_threads):
-            _sample_segment(job, level, loaded, dict(zip(items, segment, strict=True)), advance)
+        with level_sampler(job, level, load, segment[0]) as sampler:
+            sample_segment(job, level, sampler, dict(zip(items, segment, strict=True)), advance)
 
 
-def _sample_segment(
-    job: Job, level: int, loaded: LoadedPrior, parts: dict[int, SegmentWindows], advance: Advance
-) -> None:
+@contextmanager
+def level_sampler(
+    job: Job, level: int, load: LoadPrior, part: SegmentWindows
+) -> Iterator[LevelSampler]:
+    """What samples a segment at a level, on as many threads as suit it within the block."""
+    from jukebox_cli.engine.loader import torch_threads
     from jukebox_cli.sampling.sampler import LevelSampler
 
-    first = next(iter(parts.values()))
-    samplers = job.make_samplers(level, first.segment)
-    sampler = LevelSampler(level, loaded.prior, samplers, loaded.engine)
+    loaded = load(_settings(part, level))
+    with torch_threads(loaded.num_threads):
+        samplers = job.make_samplers(level, part.segment)
+        yield LevelSampler(level, loaded.prior, samplers, loaded.engine)
+
+
+def sample_segment(
+    job: Job,
+    level: int,
+    sampler: LevelSampler,
+    parts: Mapping[int, SegmentWindows],
+    advance: Advance,
+) -> None:
+    """Samples what items that can be sampled together lack of one segment, `parts` by item."""
     if sliced := sliced_items(job, level, parts):
         sample_slices(job, sampler, sliced, advance)
     else:
         rows = [_item_row(job, level, item, part) for item, part in parts.items()]
-        sample_rows(job, sampler, rows, first.windows, advance)
+        sample_rows(job, sampler, rows, next(iter(parts.values())).windows, advance)
 
 
 def _item_row(job: Job, level: int, item: int, part: SegmentWindows) -> Row:
     """An item's tokens as far as they are on disk, with room for the rest."""
 
     def write(tokens: np.ndarray, vocab_size: int | None) -> None:
-        job.run.write_tokens(level, item, tokens, job.model.config.vqvae, vocab_size)
+        codec = job.model.config.vqvae
+        job.run.save_sampled_tokens(level, item, tokens, codec, vocab_size)
 
     known, length = job.run.read_tokens(level, item), job.num_tokens(level, item)
     publish = partial(job.live_tokens.publish, level, item) if job.live_tokens else None

@@ -13,12 +13,11 @@ import numpy as np
 import torch
 
 from jukebox_cli.engine.footprint import row_bytes, weight_bytes
-from jukebox_cli.engine.loader import load_engine, torch_threads
+from jukebox_cli.engine.loader import load_codec, load_engine, torch_threads
 from jukebox_cli.engine.machine import peak_memory, reset_peak_memory, synchronize
 from jukebox_cli.engine.memory import free_memory
 from jukebox_cli.model import codec
 from jukebox_cli.model.devices import pick_device
-from jukebox_cli.model.loader import load_vqvae
 from jukebox_cli.sampling.conditioning import ConditionedItem, SongConditioner
 from jukebox_cli.sampling.job import Job
 from jukebox_cli.sampling.sampler import LevelSampler, ProgressCallbacks
@@ -209,19 +208,17 @@ def _repeated_conditions(
 
 
 def measure_decoding(job: Job) -> DecodeSpeed:
-    """The speed of decoding level 0, from at most two chunks. Raises InputError if weights of the
-    codec are missing or do not fit."""
+    """The speed of decoding level 0, from a few seconds of audio. Raises InputError if weights of
+    the codec are missing or do not fit."""
     device = pick_device(job.device)
     start = perf_counter()
-    vqvae = load_vqvae(job.model, device)
+    decoder = load_codec(job.model, device, job.engine)
     load = perf_counter() - start
     length = min(2 * codec.CHUNK_SAMPLES, max(job.num_samples(item) for item in job.items))
     num_tokens = job.grid.num_tokens(0, length)
-    tokens = np.random.default_rng(0).integers(vqvae.config.codebook_size, size=num_tokens)
-    times = []
+    tokens = np.random.default_rng(0).integers(decoder.config.codebook_size, size=num_tokens)
+    next(codec.decode(decoder, 0, tokens, length))  # the first time, weights are packed
     start = perf_counter()
-    for block in codec.decode(vqvae, 0, tokens, length):
-        times.append((perf_counter() - start, len(block)))
-        start = perf_counter()
-    seconds, size = times[-1]
-    return DecodeSpeed(load, seconds / size)
+    for _ in codec.decode(decoder, 0, tokens, length):
+        pass
+    return DecodeSpeed(load, (perf_counter() - start) / length)

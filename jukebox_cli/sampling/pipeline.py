@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 
 from jukebox_cli.sampling.decode import Play, decode_items, decode_live, play_audio_file
+from jukebox_cli.sampling.item_turns import item_turns
 from jukebox_cli.sampling.job import Job
 from jukebox_cli.sampling.level import sample_level
 from jukebox_cli.sampling.level_process import LevelProcess
@@ -31,8 +32,23 @@ MIN_PROCESS_TOKENS = 10_000
 
 def complete_run(job: Job, until: str = "audio") -> None:
     """Samples and decodes what the job's items lack, as far as `until` says: the top level (top),
-    all levels (tokens), or the audio of the lowest (audio)."""
+    all levels (tokens), or the audio of the lowest (audio).
+
+    Several processes may do so at once: each item is made by one of them.
+    """
     warn_if_sampled_with_other_weights(job)
+    items = [item for item in job.items if not _is_complete(job, item, until)]
+    for turn in item_turns(replace(job, items=items)):
+        _complete_items(turn, until)
+
+
+def _is_complete(job: Job, item: int, until: str) -> bool:
+    if replace(job, items=[item]).incomplete_levels(until):
+        return False
+    return until != "audio" or job.run.has_audio(item, 0)
+
+
+def _complete_items(job: Job, until: str) -> None:
     levels = job.incomplete_levels(until)
     if levels:
         _sample_levels(_begin_levels(job, levels), levels)
@@ -45,6 +61,11 @@ def stream_run(job: Job, play: Play) -> None:
 
     The audio begins where the item does, also where a part of it, or all, is there already.
     """
+    for turn in item_turns(job):
+        _stream_item(turn, play)
+
+
+def _stream_item(job: Job, play: Play) -> None:
     warn_if_sampled_with_other_weights(job)
     (item,) = job.items
     levels = job.incomplete_levels()

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from jukebox_cli.sampling.job import Job
 from jukebox_cli.sampling.slice_plans import rows_per_item
-from jukebox_cli.sampling.slices import sliced_items
+from jukebox_cli.sampling.slices import SlicedItem, sliced_items
 from jukebox_cli.sampling.windows import TokenWindow
 
 if TYPE_CHECKING:
@@ -151,15 +151,27 @@ def _missing_windows(
     slice."""
     for part in job.segment_windows(level, item):
         for sliced in sliced_items(job, level, {item: part} if part.end > num_sampled else {}):
-            start = sliced.layout.start(sliced.layout.plan.count - 1)
-            *windows, seam = sliced.windows()
-            yield from ((window.moved(start), 0) for window in windows)
-            yield seam.moved(start), part.end
+            yield from _missing_slice_windows(sliced)
             num_sampled = part.end
-        for window in part.windows:
-            if window.end > num_sampled:
-                begin = max(window.sample_from, num_sampled)
-                yield window._replace(sample_from=begin), window.end
+        yield from ((window, window.end) for window in _rest(part.windows, num_sampled))
+
+
+def _missing_slice_windows(sliced: SlicedItem) -> Iterator[tuple[TokenWindow, int]]:
+    """The windows that the slice lacks which is least far, moved to the last slice, and that of the
+    seams."""
+    start = sliced.layout.start(sliced.layout.plan.count - 1)
+    *windows, seam = sliced.windows()
+    for window in _rest(windows, min(sliced.num_tokens("slice"))):
+        yield window.moved(start), 0
+    for window in _rest([seam], min(sliced.num_tokens("seam")[1:])):
+        yield window.moved(start), sliced.part.end
+
+
+def _rest(windows: Iterable[TokenWindow], num_sampled: int) -> Iterator[TokenWindow]:
+    """What is not sampled of some windows."""
+    for window in windows:
+        if window.end > num_sampled:
+            yield window._replace(sample_from=max(window.sample_from, num_sampled))
 
 
 def _window_seconds(speed: BatchSpeed, window: TokenWindow) -> StageSeconds:

@@ -31,6 +31,11 @@ class Row(NamedTuple):
     write: WriteTokens
     publish: PublishTokens | None  # if other threads wait for the tokens
 
+    @property
+    def is_complete(self) -> bool:
+        """Whether all its tokens are known."""
+        return self.partial.num_done >= len(self.partial.tokens)
+
 
 def make_row(
     part: SegmentWindows,
@@ -64,6 +69,8 @@ def sample_rows(
 
     Raises InputError if there is not enough for one row.
     """
+    if not rows:
+        return
     from jukebox_cli.engine.footprint import row_bytes
 
     def sample(group: Sequence[Row]) -> None:

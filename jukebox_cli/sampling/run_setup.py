@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,16 @@ from jukebox_cli.registry import Registry
 from jukebox_cli.sampling.items import parse_number_list
 from jukebox_cli.sampling.job import Job
 from jukebox_cli.sampling.request import Request, resolve_sampling
+from jukebox_cli.storage.documents import RESTORE_HINT, config_text
+from jukebox_cli.storage.files import write_text
+from jukebox_cli.storage.intents import Intent
 from jukebox_cli.storage.model import Model, builtin_models, find_model
 from jukebox_cli.storage.run import Run, RunConfig
 from jukebox_cli.storage.segments import ItemSpec, Prompt, Segment
 
 #: What a folder may hold besides run.yaml for a run to be made in it: an interrupted command leaves
 #: such things behind.
-LEFTOVERS = ("items", "tokens", "log.jsonl", "run.yaml")
+LEFTOVERS = (".lock", "claims", "intents", "items", "tokens", "log.jsonl", "run.yaml")
 
 
 def new_config(model: Model, registry: Registry, request: Request) -> RunConfig:
@@ -91,12 +94,17 @@ def recording_run_config(
     if not run.exists:
         require_run_folder(run.path)  # items of an interrupted command are deleted by `to_run`
     else:
-        require_same_run(run, config, {})
-        beginnings = [spec.segments[0] for spec in run.read_items(run.items()).values()]
-        found = [(each.prompt and each.prompt.audio_hash, each.conditions) for each in beginnings]
-        if found != [(hash_recording(each.audio), dict(each.song)) for each in recordings]:
-            raise _another_run(run, ["audio"])
+        require_same_recordings(run, config, recordings)
     return config
+
+
+def require_same_recordings(run: Run, config: RunConfig, recordings: Sequence[Recording]) -> None:
+    """Raises InputError for a run that holds other recordings, or is of other settings."""
+    require_same_run(run, config, {})
+    beginnings = [spec.segments[0] for spec in run.read_items(run.items()).values()]
+    found = [(each.prompt and each.prompt.audio_hash, each.conditions) for each in beginnings]
+    if found != [(hash_recording(each.audio), dict(each.song)) for each in recordings]:
+        raise _another_run(run, ["audio"])
 
 
 def hash_recording(path: Path) -> str:
@@ -132,46 +140,58 @@ def _find_model_of(run: Run, name: str | None) -> Model:
             f"{run.path} is a run of another model than '{model.name}'",
             "name the folder of the model it was made with: --model",
         )
+    num_levels = model.config.vqvae.num_levels
+    if len(config.sampling) != num_levels:
+        what = f"{run.path}/run.yaml is damaged: it is of {len(config.sampling)} levels"
+        raise InputError(f"{what}, its model of {num_levels}", RESTORE_HINT)
     return model
 
 
-def create_run(job: Job) -> None:
-    """Writes what a job's run lacks to be a run with the job's items: run.yaml and their files.
+def create_run(job: Job, until: str = "audio") -> None:
+    """Writes what a job's run lacks to be a run with the job's items: run.yaml and their files, and
+    before them the intent to make the items as far as `until` (top, tokens, audio).
 
     Another command may make the run at the same time. If it is a task of the same job array, both
     go on. Raises InputError if it has another request, which then keeps the run.
     """
     run = job.run
+    with run.lock():
+        require_agreement(job)
+        if all(map(run.has_item, job.items)):
+            return
+        specs = {item: job.specs[item] for item in job.items}
+        record_intent(run, Intent("generate", until, config_text(job.config), specs))
+        for item in job.items:
+            if not run.has_item(item):
+                run.delete_tokens(item)  # of an interrupted command, maybe of another request
+                run.write_item(item, specs[item])
+
+
+def require_agreement(job: Job) -> None:
+    """Raises InputError for a folder that is no run, and for a run that other commands have made,
+    or are going to make, of another request: all its items begin alike."""
+    run = job.run
     if not run.exists:
         require_new_run(run)
-    create_run_config(run, job.config)
-    created = []
-    for item in job.items:
-        if not run.has_item(item):
-            run.delete_tokens(item)  # of an interrupted command, maybe of another request
-            if run.create_item(item, job.specs[item]):
-                created.append(item)
-    if changed := differences(run, job.config, _concurrent_specs(job, created)):
-        for item in created:
-            run.delete_item(item)
+        return
+    planned = {i: spec for intent in run.intents.read() for i, spec in intent.items.items()}
+    there = planned | run.read_items(run.items())
+    others = [item for item in there if item not in job.specs][:1]
+    specs = {**job.specs, **{item: next(iter(job.specs.values())) for item in others}}
+    changed = differences(run, job.config, {})
+    pairs = [p for i, spec in specs.items() if i in there for p in _item_pairs(there[i], spec)]
+    if changed := list(dict.fromkeys([*changed, *_changed(pairs)])):
         raise _another_run(run, changed)
 
 
-def create_run_config(run: Run, config: RunConfig) -> None:
-    """Writes run.yaml, unless it is there. Raises InputError if it has other settings: another
-    command may have made the run just now."""
+def record_intent(run: Run, intent: Intent) -> None:
+    """Records what a command is going to do, and makes its folder a run. In this order, so that a
+    run without the items it is to have never looks complete."""
     if not run.exists:
-        run.create_config(config)
-    if changed := differences(run, config, {}):
-        raise _another_run(run, changed)
-
-
-def _concurrent_specs(job: Job, created: Sequence[int]) -> dict[int, ItemSpec]:
-    """What the items must be that other commands may have made meanwhile: those of a job that it
-    did not create, and the first of the others, since all items of a request begin alike."""
-    others = [item for item in job.run.items() if item not in job.specs][: 1 if created else 0]
-    specs = {item: spec for item, spec in job.specs.items() if item not in created}
-    return {**specs, **{item: job.specs[created[0]] for item in others}}
+        run.intents.remove_all()  # of commands that were interrupted before there was a run
+    run.intents.write(intent)
+    if not run.exists:
+        write_text(run.path / "run.yaml", intent.config)
 
 
 def require_run_folder(path: Path) -> None:
@@ -221,6 +241,11 @@ def differences(run: Run, config: RunConfig, specs: Mapping[int, ItemSpec]) -> l
     for item, wanted in specs.items():
         if run.has_item(item):
             pairs += _item_pairs(run.item(item), wanted)
+    return _changed(pairs)
+
+
+def _changed(pairs: Iterable[tuple[str, Any, Any]]) -> list[str]:
+    """The names of what was found and requested, where these differ."""
     return list(dict.fromkeys(name for name, found, requested in pairs if found != requested))
 
 

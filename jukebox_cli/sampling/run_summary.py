@@ -9,7 +9,7 @@ from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.registry import Registry
 from jukebox_cli.sampling.job import Job
 from jukebox_cli.sampling.run_setup import reopen_job
-from jukebox_cli.sampling.slices import sliced_items
+from jukebox_cli.sampling.slices import num_known_tokens
 from jukebox_cli.storage.run import Run
 
 
@@ -48,7 +48,7 @@ def describe_progress(job: Job) -> str:
     if not job.items:
         return "empty"
     for level in range(job.top_level, -1, -1):
-        sampled = sum(_num_known_tokens(job, level, item) for item in job.items)
+        sampled = sum(num_known_tokens(job, level, item) for item in job.items)
         total = sum(job.num_tokens(level, item) for item in job.items)
         if job.incomplete_items(level):
             is_started = sampled > 0 or level == job.top_level
@@ -56,14 +56,3 @@ def describe_progress(job: Job) -> str:
                 f"level {level}: {100 * sampled // total} %" if is_started else f"level {level + 1}"
             )
     return "audio" if all(job.run.has_audio(item, 0) for item in job.items) else "tokens"
-
-
-def _num_known_tokens(job: Job, level: int, item: int) -> int:
-    """Tokens of an item at a level, those of slices as a share of what is sampled for them."""
-    known = job.num_sampled_tokens(level, item)
-    for part in job.segment_windows(level, item) if known < job.num_tokens(level, item) else ():
-        for sliced in sliced_items(job, level, {item: part} if part.end > known else {}):
-            num_tokens = part.end - part.first
-            num_draws = num_tokens + sliced.num_extra_draws()
-            known += num_tokens * sliced.num_drawn() // num_draws
-    return known

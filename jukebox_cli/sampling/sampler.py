@@ -207,7 +207,12 @@ class WindowSampler:
     def _raise_for_invalid_logits(self, position: int) -> None:
         logits, history = self.steps.logits(position), self.tokens[:, :position]
         level = self.level
-        raise_for_invalid_logits(level.samplers, level.guidance_samplers, logits, history)
+        number = self.window.start + position
+        places = [
+            f"token {item.first + number:,} of item {item.item} at level {level.level}"
+            for item in self.batch
+        ]
+        raise_for_invalid_logits(level.samplers, level.guidance_samplers, logits, history, places)
 
     def _num_known(self, item: PartialTokens) -> int:
         return min(item.num_done, self.window.end) - self.window.start

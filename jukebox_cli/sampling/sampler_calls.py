@@ -104,29 +104,36 @@ def raise_for_invalid_logits(
     guidance_samplers: Sequence[GuidanceSampler],
     logits: Tensor,
     history: Tensor,
+    places: Sequence[str],
 ) -> None:
     """Raise an error that names the cause of invalid logits at a position: the prior, or the first
-    sampler that returned such logits. Arguments as for `apply_samplers`."""
-    if problem := _problem(logits):
+    sampler that returned such logits. Arguments as for `apply_samplers`.
+
+    places: names what is sampled there of each item, such as `token 5 of item 0 at level 2`.
+    """
+    if problem := _problem(logits, places):
         hint = (
             "its weights are damaged, or its training diverged: restore them, "
             "or train the prior again"
         )
-        raise InputError(f"the prior returned {problem} as logits", hint)
+        raise InputError(f"the prior returned logits with {problem}", hint)
     for sampler, method, result in _sampler_results(samplers, guidance_samplers, logits, history):
-        if problem := _problem(result):
-            raise method_error(sampler, method, f"returned {problem}")
+        if problem := _problem(result, places):
+            raise method_error(sampler, method, f"returned logits with {problem}")
     names = ", ".join(sampler.name for sampler in samplers)
     message = f"samplers ({names}) returned invalid logits, but valid ones when called again"
+    message += f", for {places[0]}"
     raise InputError(message, "a sampler must depend on its arguments only; leave one out to see")
 
 
-def _problem(logits: Tensor) -> str | None:
-    """Why no token can be drawn from logits, or None if one can."""
-    if logits.isnan().any():
-        return "NaN"
-    if logits.isposinf().any():
-        return "+inf"
-    if logits.isneginf().all(dim=-1).any():
-        return "-inf for every token"
+def _problem(logits: Tensor, places: Sequence[str]) -> str | None:
+    """Why no token can be drawn from logits, and where; None if one can."""
+    problems = {
+        "NaN": logits.isnan().any(dim=-1),
+        "+inf": logits.isposinf().any(dim=-1),
+        "nothing but -inf": logits.isneginf().all(dim=-1),
+    }
+    for problem, rows in problems.items():
+        if rows.any():
+            return f"{problem} for {places[int(rows.nonzero()[0]) % len(places)]}"
     return None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from jukebox_cli.sampling.job import Job
+from jukebox_cli.sampling.slices import num_known_tokens
 
 #: How fast audio is taken to be decoded before any was: so many times as fast as it plays.
 ASSUMED_DECODING_SPEED = 30
@@ -28,10 +29,17 @@ def decode_stage(level: int) -> str:
     return f"decode {level}"
 
 
+def num_missing_tokens(job: Job, level: int) -> int:
+    """Tokens that a job's items lack at a level, those of half-sampled slices as a share of what is
+    sampled for them."""
+    items = job.incomplete_items(level)
+    return sum(job.num_tokens(level, i) - num_known_tokens(job, level, i) for i in items)
+
+
 def job_stages(job: Job, until: str) -> list[Stage]:
     """The stages that a job lacks until `until` (top, tokens, audio), in order."""
     stages = [
-        Stage(level_stage(level), sum(job.num_missing_tokens(level, item) for item in job.items))
+        Stage(level_stage(level), num_missing_tokens(job, level))
         for level in job.incomplete_levels(until)
     ]
     missing = [item for item in job.items if not job.run.has_audio(item, 0)]

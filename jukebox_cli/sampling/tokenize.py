@@ -11,11 +11,14 @@ import numpy as np
 from jukebox_cli.audio.io import Audio, stream_audio
 from jukebox_cli.audio.manifest import Recording, unique_recordings
 from jukebox_cli.interfaces.errors import InputError
-from jukebox_cli.model import codec
+from jukebox_cli.model.codec import Codec
 from jukebox_cli.model.devices import autocast
-from jukebox_cli.model.vqvae import VQVAE
 from jukebox_cli.sampling.job import Advance
-from jukebox_cli.sampling.run_setup import hash_recording, new_segment
+from jukebox_cli.sampling.run_setup import (
+    hash_recording,
+    new_segment,
+    require_same_recordings,
+)
 from jukebox_cli.storage.corpus import Corpus, CorpusConfig
 from jukebox_cli.storage.model import Model
 from jukebox_cli.storage.run import Run, RunConfig
@@ -23,14 +26,14 @@ from jukebox_cli.storage.segments import ItemSpec, Prompt
 
 
 def encode_file(
-    vqvae: VQVAE, path: Path, advance: Advance = lambda _: None, seconds: float | None = None
+    codec: Codec, path: Path, advance: Advance = lambda _: None, seconds: float | None = None
 ) -> tuple[list[np.ndarray], int]:
     """The tokens of an audio file per level, int64 (T,), and its length in samples; of its first
     `seconds` only, if given.
 
     Raises InputError for a file that is too short.
     """
-    sample_rate = vqvae.config.sample_rate
+    sample_rate = codec.config.sample_rate
     limit = None if seconds is None else round(seconds * sample_rate)
     num_samples = 0
 
@@ -44,7 +47,7 @@ def encode_file(
             if num_samples == limit:
                 return
 
-    tokens = codec.encode(vqvae, counted())
+    tokens = codec.encode(counted())
     if num_samples == 0:
         what = f"{path} is too short: nothing is left at {sample_rate} Hz"
         raise InputError(what, "use a longer one")
@@ -61,15 +64,16 @@ class CorpusChanges(NamedTuple):
 def to_corpus(
     recordings: Sequence[Recording],
     model: Model,
-    vqvae: VQVAE,
+    codec: Codec,
     corpus: Corpus,
     advance: Advance = lambda _: None,
 ) -> CorpusChanges:
     """Adds the recordings that the corpus does not have yet, and updates the conditions of those
     that it has, if a manifest's row gives others.
 
-    Encodes in mixed precision where the device has it: a few tokens in a hundred become their
-    second-best code, which does no harm in training, and it takes half the time.
+    Torch encodes in mixed precision where the device has it: a few tokens in a hundred become their
+    second-best code, which does no harm in training, and it takes half the time. So a corpus does
+    not say what encoded it either: engines differ less.
 
     Raises InputError if the folder holds something else, or a corpus of another model, and for rows
     of manifests that contradict each other.
@@ -81,8 +85,8 @@ def to_corpus(
     added, not_added = 0, {}
     for name, recording in by_name.items():
         if name not in names:
-            with autocast(vqvae.device, "auto"):
-                tokens, num_samples = encode_file(vqvae, recording.audio, advance)
+            with autocast(codec.device, "auto"):
+                tokens, num_samples = encode_file(codec, recording.audio, advance)
             if corpus.append(name, num_samples, recording.song, recording.held_out, tokens):
                 added += 1
             else:
@@ -103,7 +107,8 @@ def validate_corpus(corpus: Corpus, model: Model) -> None:
             raise _not_a_corpus(corpus)
         names = corpus.path.iterdir() if corpus.path.exists() else ()
         # in this order, if another process makes the corpus just now
-        if any(path.suffix != ".part" for path in names) and not corpus.exists:
+        others = [p for p in names if p.suffix != ".part" and p.name != ".lock"]
+        if others and not corpus.exists:
             raise _not_a_corpus(corpus)
     if corpus.exists and corpus.config != CorpusConfig.of_model(model):
         raise InputError(
@@ -127,15 +132,31 @@ def _open_corpus(corpus: Corpus, model: Model) -> None:
 def to_run(
     recordings: Sequence[Recording],
     model: Model,
-    vqvae: VQVAE,
+    codec: Codec,
     run: Run,
     config: RunConfig,
     advance: Advance = lambda _: None,
 ) -> None:
-    """Makes a run with an item for each recording, whose tokens are its prompt at every level."""
-    run.delete_items()
+    """Makes a run with an item for each recording, whose tokens are its prompt at every level.
+
+    Of several processes that do so at once one does, and the others wait."""
+    with run.lock():
+        if not run.exists:
+            _write_items(recordings, model, codec, run, config, advance)
+    require_same_recordings(run, config, recordings)
+
+
+def _write_items(
+    recordings: Sequence[Recording],
+    model: Model,
+    codec: Codec,
+    run: Run,
+    config: RunConfig,
+    advance: Advance,
+) -> None:
+    run.delete_items()  # of an interrupted command
     for item, recording in enumerate(recordings):
-        tokens, num_samples = encode_file(vqvae, recording.audio, advance)
+        tokens, num_samples = encode_file(codec, recording.audio, advance)
         for level, codes in enumerate(tokens):
             run.write_tokens(level, item, codes, model.config.vqvae)
         prompt = Prompt(hash_recording(recording.audio), num_samples, recording.audio.name)

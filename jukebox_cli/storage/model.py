@@ -6,23 +6,28 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 from jukebox_cli.config.schema import FORMAT, ModelConfig, Options
 from jukebox_cli.config.suggest import did_you_mean, unknown_name
-from jukebox_cli.config.yaml_files import dump_yaml
 from jukebox_cli.interfaces.errors import InputError, require_utf8_name
-from jukebox_cli.storage.files import (
-    FileCache,
+from jukebox_cli.storage.documents import (
+    config_text,
     corruption_errors,
+    json_text,
     load_own_config,
-    read_json,
-    require_format,
-    write_text,
+    read_jsonl,
+    read_own_json,
 )
+from jukebox_cli.storage.files import FileCache, write_text
+from jukebox_cli.storage.jsonl import append_jsonl
+from jukebox_cli.storage.locks import WorkLock, exclusive_lock
+from jukebox_cli.storage.weight_checks import verify_weights
 
 #: The built-in model that is used if no other is named.
 DEFAULT_MODEL = "mini"
@@ -69,8 +74,40 @@ class Model:
         """The file of a training's state: optimizer, step, fp32 weights."""
         return self.path / "train" / f"{part}.safetensors"
 
+    def append_log(self, row: Mapping[str, Any]) -> None:
+        """Appends a line to the log of the model's training."""
+        with self._log_lock():
+            append_jsonl(self.log, row)
+
+    def drop_log_rows(self, part: str, step: int) -> None:
+        """Removes the lines about steps of a part after `step`, which a training that was stopped
+        is going to do again."""
+        with self._log_lock():
+            rows = self.log_rows()
+            kept = [r for r in rows if r.get("component") != part or r.get("step", 0) <= step]
+            if kept != rows:
+                lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in kept]
+                write_text(self.log, "".join(lines))
+
+    def log_rows(self) -> list[dict[str, Any]]:
+        """The lines of the log. Raises InputError for one that is damaged."""
+        return read_jsonl(self.log) if self.log.exists() else []
+
+    def _log_lock(self) -> AbstractContextManager[None]:
+        return exclusive_lock(self.path / "train")
+
+    def training_lock(self, part: str) -> WorkLock:
+        """The lock of the process that trains a part."""
+        return WorkLock(self.path / "train" / f".{part}.lock")
+
+    def create_config(self, config: ModelConfig) -> None:
+        """Writes config.yaml, unless there is one."""
+        with exclusive_lock(self.path / "train"):
+            if not self.exists:
+                self.write_config(config)
+
     def write_config(self, config: ModelConfig) -> None:
-        write_text(self.path / "config.yaml", dump_yaml(config))
+        write_text(self.path / "config.yaml", config_text(config))
         self.__dict__.pop("config", None)
 
     def fitted_conditioners(self, level: int) -> dict[str, Options]:
@@ -78,49 +115,47 @@ class Model:
 
         Raises InputError if the file is damaged or of another format.
         """
-        path = self.path / f"prior-{level}.json"
-        if not path.exists():
-            return {}
-        data = read_json(path)
-        require_format(data.get("format"), path)
-        with corruption_errors(path):
-            return dict(data["conditioners"])
+        return self._fitted(level, "conditioners")
 
     def conditioner_packages(self, level: int) -> dict[str, str]:
         """Package and version, such as `jukebox-energy 0.1`, that each of a level's conditioners
         came from when it was fitted, as far as it is known."""
+        return self._fitted(level, "packages")
+
+    def _fitted(self, level: int, key: str) -> dict[str, Any]:
+        """What a level's file has for each of its conditioners; empty if there is no file."""
         path = self.path / f"prior-{level}.json"
         if not path.exists():
             return {}
+        data = read_own_json(path)
         with corruption_errors(path):
-            return dict(read_json(path).get("packages", {}))
+            kind = dict if key == "conditioners" else str
+            if wrong := [name for name, value in data[key].items() if not isinstance(value, kind)]:
+                raise ValueError(f"{key}.{wrong[0]} has another type")
+            return dict(data[key])
 
     def write_fitted_conditioners(
         self, level: int, fields: Mapping[str, Options], packages: Mapping[str, str] | None = None
     ) -> None:
         """Save the fields of a level's conditioners, and the packages they come from, by name."""
         data = {"format": FORMAT, "conditioners": fields, "packages": packages or {}}
-        text = json.dumps(data, indent=1, ensure_ascii=False, sort_keys=True)
-        write_text(self.path / f"prior-{level}.json", text + "\n")
+        ordered = json.loads(json.dumps(data, sort_keys=True))
+        text = json_text(ordered, indent=1)
+        write_text(self.path / f"prior-{level}.json", text)
 
     def has_prior(self, level: int) -> bool:
         return self.weights(f"prior-{level}").is_file()
 
     def require_weights(self, part: str) -> None:
-        """Raises InputError if the weights of `vqvae-N` or `prior-N` are missing or damaged."""
-        from safetensors import SafetensorError, safe_open
-
+        """Raises InputError if the weights of `vqvae-N` or `prior-N` are missing, damaged or not
+        finite: they are read through, if that was not done before."""
         path, (kind, level) = self.weights(part), part.split("-")
         if not path.is_file():
             raise InputError(
                 f"model '{self.name}' has no {kind} for level {level}",
                 f"train one with `jukebox train {kind} --level {level}`",
             )
-        try:
-            with safe_open(str(path), "np"):
-                pass
-        except (SafetensorError, OSError) as error:
-            raise InputError(f"{path} is damaged: {error}", "restore it from a copy") from None
+        verify_weights(path)
 
     def fingerprint(self) -> str:
         """A hash of the codec: models with the same one can read each other's tokens.

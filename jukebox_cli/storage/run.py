@@ -3,22 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, fields
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from jukebox_cli.config.bounds import MAX_LEVELS, MAX_SAMPLE_RATE, require_between
 from jukebox_cli.config.schema import FORMAT, Options, VQVAEConfig, validate_format
-from jukebox_cli.config.yaml_files import dump_yaml
 from jukebox_cli.interfaces.errors import InputError, require_utf8_name
-from jukebox_cli.storage.files import (
-    FileCache,
-    append_jsonl,
-    create_text,
-    load_own_config,
-    write_text,
-)
+from jukebox_cli.storage.documents import RESTORE_HINT, config_text, load_own_config
+from jukebox_cli.storage.durable import delete_file
+from jukebox_cli.storage.files import FileCache, write_text
+from jukebox_cli.storage.intents import Intents
+from jukebox_cli.storage.jsonl import append_jsonl
+from jukebox_cli.storage.locks import WorkLock, exclusive_lock
+from jukebox_cli.storage.run_names import item_files, level_folders, token_files
 from jukebox_cli.storage.segments import (
+    MAX_SEED,
     ItemSpec,
     read_item_spec,
     write_item_spec,
@@ -50,12 +52,20 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         validate_format(self.format)
+        if self.sample_rate:
+            require_between("sample_rate", self.sample_rate, 1, MAX_SAMPLE_RATE)
+        if not 0 <= self.seed < MAX_SEED:
+            raise ValueError(f"seed must be from 0 to 2^63 - 1, not {self.seed}")
+        if len(self.sampling) != len(self.hop_fraction) or len(self.sampling) > MAX_LEVELS:
+            raise ValueError("hop_fraction and sampling must have one entry for each level")
+        if not all(0 < fraction <= 1 for fraction in self.hop_fraction):
+            raise ValueError("hop_fraction must be more than 0 and at most 1")
 
 
 @dataclass(frozen=True)
 class Run:
     """runs/NAME: run.yaml, items/item-00.json, tokens/level-N/item-00.safetensors, audio/,
-    log.jsonl.
+    intents/, log.jsonl.
 
     An item has its own file of segments, and its own token file at each level, so that the tasks
     of a job array, each with other items, never write the same file.
@@ -86,18 +96,23 @@ class Run:
         return load_own_config(RunConfig, path, keys)
 
     def write_config(self, config: RunConfig) -> None:
-        write_text(self.path / "run.yaml", dump_yaml(config))
+        write_text(self.path / "run.yaml", config_text(config))
         self.__dict__["config"] = config
 
-    def create_config(self, config: RunConfig) -> bool:
-        """Writes run.yaml unless there is one; returns whether it did."""
-        return create_text(self.path / "run.yaml", dump_yaml(config))
+    def lock(self) -> AbstractContextManager[None]:
+        """Lets one process at a time change what the run's items are; others wait."""
+        return exclusive_lock(self.path)
+
+    @property
+    def intents(self) -> Intents:
+        """What commands have begun here and not completed."""
+        return Intents(self.path / "intents")
 
     # items
 
     def items(self) -> list[int]:
         """The numbers of the items that have been begun, in order."""
-        return sorted(_item_number(path) for path in (self.path / "items").glob("item-*.json"))
+        return list(item_files(self.path / "items", ".json"))
 
     def item_file(self, item: int) -> Path:
         return self.path / "items" / f"item-{item:02}.json"
@@ -109,9 +124,13 @@ class Run:
         """What was asked for of an item. Raises InputError if its file is missing or damaged."""
         path = self.item_file(item)
         try:
-            return self._specs.get(path, read_item_spec)
+            spec = self._specs.get(path, read_item_spec)
         except FileNotFoundError:
             raise InputError(f"no file {path}", "check the path") from None
+        if self.exists and len(spec.segments[0].sampling) != len(self.config.sampling):
+            what = f"{path} is damaged: it is of {len(spec.segments[0].sampling)} levels"
+            raise InputError(f"{what}, the run of {len(self.config.sampling)}", RESTORE_HINT)
+        return spec
 
     def read_items(self, items: Iterable[int]) -> dict[int, ItemSpec]:
         return {item: self.item(item) for item in items}
@@ -119,13 +138,9 @@ class Run:
     def write_item(self, item: int, spec: ItemSpec) -> None:
         write_item_spec(self.item_file(item), spec)
 
-    def create_item(self, item: int, spec: ItemSpec) -> bool:
-        """Writes an item's file unless there is one; returns whether it did."""
-        return create_text(self.item_file(item), spec.text)
-
-    def delete_item(self, item: int) -> None:
-        """Deletes an item's file, but not its tokens."""
-        self.item_file(item).unlink(missing_ok=True)
+    def item_lock(self, item: int) -> WorkLock:
+        """The lock of the process that samples and decodes an item."""
+        return WorkLock(self.path / "items" / f".item-{item:02}.lock")
 
     def select_items(self, items: Sequence[int] | None) -> tuple[int, ...]:
         """These items, or all if None. Raises InputError for one that the run does not have."""
@@ -146,7 +161,8 @@ class Run:
         Raises InputError if the file is damaged.
         """
         try:
-            return read_token_file(self.token_file(level, item), self.recovery_hint(item))
+            path = self.token_file(level, item)
+            return read_token_file(path, level, self.recovery_hint(item))
         except FileNotFoundError:
             return None
 
@@ -157,7 +173,7 @@ class Run:
         """
 
         def count(path: Path) -> int:
-            return len(read_token_file(path, self.recovery_hint(item)))
+            return len(read_token_file(path, level, self.recovery_hint(item)))
 
         try:
             return self._counts.get(self.token_file(level, item), count)
@@ -178,26 +194,54 @@ class Run:
         """
         write_token_file(self.token_file(level, item), level, tokens, codec, vocab_size)
 
+    def save_sampled_tokens(
+        self,
+        level: int,
+        item: int,
+        tokens: np.ndarray,
+        codec: VQVAEConfig,
+        vocab_size: int | None = None,
+    ) -> None:
+        """As `write_tokens`, unless there are more than these: where a file system has no locks,
+        another process may have sampled on."""
+        if self.num_tokens(level, item) <= len(tokens):
+            self.write_tokens(level, item, tokens, codec, vocab_size)
+
+    def shorten_tokens(self, level: int, item: int, length: int, codec: VQVAEConfig) -> None:
+        """Drops an item's tokens at a level from number `length` on."""
+        tokens = self.read_tokens(level, item)
+        if tokens is not None and len(tokens) > length:
+            write_token_file(self.token_file(level, item), level, tokens[:length], codec)
+
     def delete_tokens(self, item: int) -> None:
         """Deletes an item's tokens at every level, complete or in slices."""
-        for pattern in (self.token_file(0, item).name, slice_files_pattern(item)):
-            for path in (self.path / "tokens").glob(f"level-*/{pattern}"):
-                path.unlink()
+        for level, folder in level_folders(self.path / "tokens").items():
+            delete_file(self.token_file(level, item))
+            for path in folder.glob(slice_files_pattern(item)):
+                delete_file(path)
 
-    def slice_files(self, level: int, item: int, segment: int) -> SliceFiles:
-        """The files of an item's slices at a level while they are sampled."""
-        return SliceFiles(self.token_file(level, item).parent, level, item, segment)
+    def slice_files(
+        self, level: int, item: int, segment: int, origin: str | None = None
+    ) -> SliceFiles:
+        """The files of an item's slices at a level; `origin` as for `SliceFiles`."""
+        return SliceFiles(self.token_file(level, item).parent, level, item, segment, origin)
+
+    @property
+    def claims_folder(self) -> Path:
+        """What commands that share the work on the run say to each other."""
+        return self.path / "claims"
 
     def delete_items(self) -> None:
         """Deletes the files and tokens of all items: what an interrupted command left behind."""
-        for pattern in ("items/item-*.json", "tokens/level-*/item-*.safetensors"):
-            for path in self.path.glob(pattern):
-                path.unlink()
+        for item in self.items():
+            delete_file(self.item_file(item))
+        for folder in level_folders(self.path / "tokens").values():
+            for path in token_files(folder):
+                delete_file(path)
 
     def levels_with_tokens(self, item: int) -> list[int]:
         """The levels at which an item has a token file, lowest first."""
-        folders = (self.path / "tokens").glob("level-*")
-        levels = sorted(int(path.name.removeprefix("level-")) for path in folders)
+        levels = level_folders(self.path / "tokens")
         return [level for level in levels if self.token_file(level, item).exists()]
 
     def require_recorded_tokens(self, level: int, items: Iterable[int]) -> None:
@@ -254,7 +298,3 @@ class Run:
 def find_runs(folder: Path) -> list[Run]:
     """The runs right below a folder, by name."""
     return [Run(path.parent) for path in sorted(folder.glob("*/run.yaml"))]
-
-
-def _item_number(path: Path) -> int:
-    return int(path.stem.removeprefix("item-"))

@@ -13,10 +13,11 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from jukebox_cli.config.bounds import MAX_SAMPLES
 from jukebox_cli.config.schema import FORMAT, Options
-from jukebox_cli.config.yaml_files import read_text
 from jukebox_cli.interfaces.errors import InputError
-from jukebox_cli.storage.files import parse_json, require_format, write_text
+from jukebox_cli.storage.documents import json_text, read_own_json, validation_problem
+from jukebox_cli.storage.files import write_text
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -33,6 +34,10 @@ class Parent:
     run: str  # its folder
     item: int
     upto_sample: int  # samples of the parent that were copied: its length at that time
+
+    def __post_init__(self) -> None:
+        if self.item < 0 or not 1 <= self.upto_sample <= MAX_SAMPLES:
+            raise ValueError("item must be 0 or more, and upto_sample a length in samples")
 
 
 @dataclass(frozen=True)
@@ -72,14 +77,16 @@ class SlicePlan:
     def __post_init__(self) -> None:
         if self.count < 2 or self.start < 0 or self.warmup < 1 or self.seam < 1:
             raise ValueError("slices must be 2 or more, and warmup and seam 1 token or more")
+        if max(self.count, self.start, self.warmup, self.seam) > MAX_SAMPLES:
+            raise ValueError("slices must lie in the item")
 
 
 @dataclass(frozen=True)
 class Segment:
     """A stretch of an item, from `first_sample` to the next segment or the end of the item.
 
-    `sampling`, `hop_fraction`, `prior_fingerprints`, `compute` and `slices` have one entry per
-    level, level 0 first.
+    `sampling`, `hop_fraction`, `prior_fingerprints`, `compute`, `slices` and `shared` have one
+    entry per level, level 0 first.
     """
 
     __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
@@ -94,6 +101,9 @@ class Segment:
     compute: tuple[ComputeSettings | None, ...] = ()
     #: the slices that each level is sampled in; None where it is sampled from beginning to end
     slices: tuple[SlicePlan | None, ...] = ()
+    #: whether several commands share the work on each level: then `compute` and `slices` stay as
+    #: they are even before the level is begun, so that all sample the same
+    shared: tuple[bool, ...] = ()
     parent: Parent | None = None
     prompt: Prompt | None = None
 
@@ -103,7 +113,7 @@ class Segment:
         if not len(self.sampling) == len(self.hop_fraction) == len(self.prior_fingerprints):
             fields = "sampling, hop_fraction and prior_fingerprints"
             raise ValueError(f"{fields} must have one entry for each level")
-        for name in ("compute", "slices"):
+        for name in ("compute", "slices", "shared"):
             if getattr(self, name) and len(getattr(self, name)) != len(self.sampling):
                 raise ValueError(f"{name} must have one entry for each level")
         if not all(0 < fraction <= 1 for fraction in self.hop_fraction):
@@ -141,6 +151,16 @@ class Segment:
         slices[level] = plan
         return replace(self, slices=tuple(slices) if any(slices) else ())
 
+    def is_shared(self, level: int) -> bool:
+        """Whether several commands share the work on a level."""
+        return bool(self.shared) and self.shared[level]
+
+    def with_shared_level(self, level: int) -> Segment:
+        """A copy in which several commands share the work on a level."""
+        shared = list(self.shared or [False] * len(self.sampling))
+        shared[level] = True
+        return replace(self, shared=tuple(shared))
+
 
 @dataclass(frozen=True)
 class ItemSpec:
@@ -151,9 +171,13 @@ class ItemSpec:
     segments: tuple[Segment, ...]
 
     def __post_init__(self) -> None:
+        if self.num_samples > MAX_SAMPLES:
+            raise ValueError(f"num_samples must be at most {MAX_SAMPLES}, not {self.num_samples}")
         starts = [segment.first_sample for segment in self.segments]
         if not starts or starts[0] != 0:
             raise ValueError("the first segment must begin at sample 0")
+        if len({len(segment.sampling) for segment in self.segments}) > 1:
+            raise ValueError("segments must have as many levels as each other")
         ends = [*starts[1:], self.num_samples]
         if any(start >= end for start, end in zip(starts, ends, strict=True)):
             raise ValueError("segments must be in order, and none may be empty")
@@ -192,6 +216,7 @@ class ItemSpec:
         added = replace(
             self.segments[-1],
             **{"parent": None, "prompt": None, "compute": (), "slices": (), **changes},
+            shared=(),
             first_sample=self.num_samples,
         )
         return ItemSpec(num_samples, (*self.segments, added))
@@ -207,7 +232,7 @@ class ItemSpec:
 
 def item_spec_text(spec: ItemSpec) -> str:
     """The content of an item's file."""
-    return json.dumps({"format": FORMAT, **asdict(spec)}, indent=1, ensure_ascii=False) + "\n"
+    return json_text({"format": FORMAT, **asdict(spec)}, indent=1)
 
 
 def write_item_spec(path: Path, spec: ItemSpec) -> None:
@@ -225,17 +250,12 @@ def read_item_spec(path: Path) -> ItemSpec:
     """
     from pydantic import ValidationError
 
-    text = read_text(path)
-    data = parse_json(text, path)
-    require_format(data.pop("format", None), path)
+    data = read_own_json(path)
     try:
         # JSON mode takes lists for tuples, and strict mode takes no text for a number
         return _item_spec_type().validate_json(json.dumps(data), strict=True)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        problem = first["msg"].removeprefix("Value error, ")
-        what = f"{path} is damaged: {place + ': ' if place else ''}{problem}"
+        what = f"{path} is damaged: {validation_problem(error)}"
         raise InputError(what, "restore it from a copy, or make the run again") from None
 
 

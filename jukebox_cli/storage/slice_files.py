@@ -3,6 +3,7 @@ token file holds their tokens."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -36,6 +37,8 @@ class SliceFiles:
     level: int
     item: int
     segment: int
+    #: hash of what the tokens follow from, written into the files; those of another are refused
+    origin: str | None = None
 
     def path(self, kind: str, number: int) -> Path:
         """The file of a slice (`slice`) or seam (`seam`)."""
@@ -48,10 +51,10 @@ class SliceFiles:
     def read(self, kind: str, number: int) -> np.ndarray | None:
         """The tokens that are sampled so far, int64 (T,); None if there is no file.
 
-        Raises InputError if the file is damaged.
+        Raises InputError if the file is damaged or of another origin.
         """
         try:
-            return read_token_file(self.path(kind, number), _HINT)
+            return read_token_file(self.path(kind, number), self.level, _HINT, self.origin)
         except FileNotFoundError:
             return None
 
@@ -69,16 +72,18 @@ class SliceFiles:
         vocab_size: int | None = None,
     ) -> None:
         """Replaces the tokens (T,) of a slice or seam; `vocab_size` as for `write_token_file`."""
-        write_token_file(self.path(kind, number), self.level, tokens, codec, vocab_size)
+        path = self.path(kind, number)
+        write_token_file(path, self.level, tokens, codec, vocab_size, self.origin)
 
     def delete(self) -> None:
         """Deletes all files."""
         for path in self._paths():
-            path.unlink()
+            path.unlink(missing_ok=True)
 
     @property
     def _stem(self) -> str:
         return f"item-{self.item:02}-segment-{self.segment}"
 
     def _paths(self) -> Iterator[Path]:
-        return self.folder.glob(f"{self._stem}-s*.safetensors")
+        names = re.compile(rf"{self._stem}-(slice|seam)-\d+\.safetensors")  # no copies of them
+        return (p for p in self.folder.glob(f"{self._stem}-s*") if names.fullmatch(p.name))

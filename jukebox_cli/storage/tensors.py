@@ -7,9 +7,10 @@ twice. Its writer needs all tensors at once.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
+from hashlib import sha256
 from math import prod
 from pathlib import Path
 from typing import Any
@@ -18,18 +19,26 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from jukebox_cli.interfaces.errors import InputError
-from jukebox_cli.storage.files import atomic_write, safetensors_errors, safetensors_header
+from jukebox_cli.interfaces.errors import InputError, read_error
+from jukebox_cli.storage.checksums import PLACEHOLDER, replace_first
+from jukebox_cli.storage.files import atomic_write
+from jukebox_cli.storage.safetensors_files import (
+    METADATA,
+    TensorEntry,
+    header_bytes,
+    read_header,
+)
 
 Weights = Mapping[str, Tensor]
 
 
 def save_tensors(path: Path, tensors: Weights, metadata: Mapping[str, str] | None = None) -> None:
-    """Replaces a safetensors file atomically."""
-    from safetensors.torch import save_file
+    """Replaces a safetensors file atomically; its metadata has a checksum of it too."""
+    write_tensors(path, {name: partial(_same, t) for name, t in tensors.items()}, metadata)
 
-    with atomic_write(path) as part, safetensors_errors():
-        save_file({k: v.contiguous() for k, v in tensors.items()}, part, dict(metadata or {}))
+
+def _same(tensor: Tensor) -> Tensor:
+    return tensor
 
 
 #: Names of dtypes in safetensors files.
@@ -89,31 +98,25 @@ def index_tensors(path: Path, hint: str = "restore it from a copy") -> dict[str,
 
     Raises InputError, with `hint` on what to do, if the file is missing or damaged.
     """
-    from safetensors import SafetensorError, safe_open
-
     try:
-        with safe_open(str(path), "pt"):  # checks that the file is complete
-            pass
+        header = read_header(path)
     except FileNotFoundError:
         raise InputError(f"no file {path}", "is the model complete?") from None
-    except (SafetensorError, OSError) as error:
+    except OSError as error:
+        raise read_error(path, error) from None
+    except ValueError as error:
         raise InputError(f"{path} is damaged: {error}", hint) from None
-    with path.open("rb") as file:
-        length = int.from_bytes(file.read(8), "little")
-        header = json.loads(file.read(length))
-    header.pop("__metadata__", None)
-    return {name: _entry(path, 8 + length, name, entry) for name, entry in header.items()}
+    return {name: _stored_tensor(path, name, entry) for name, entry in header.tensors.items()}
 
 
-def _entry(path: Path, start: int, name: str, entry: Mapping[str, Any]) -> StoredTensor:
-    """The tensor of an entry of the header of a file whose tensors begin at byte `start`."""
-    if (kind := entry["dtype"]) not in DTYPES:
-        raise InputError(f"{path}: {name} is of type {kind}", f"known are {', '.join(DTYPES)}")
-    shape, begin = tuple(entry["shape"]), entry["data_offsets"][0]
+def _stored_tensor(path: Path, name: str, entry: TensorEntry) -> StoredTensor:
+    if entry.dtype not in DTYPES:
+        what = f"{path}: {name} is of type {entry.dtype}"
+        raise InputError(what, f"known are {', '.join(DTYPES)}")
+    shape = entry.shape
     strides = tuple(prod(shape[n + 1 :]) for n in range(len(shape)))
-    return StoredTensor(
-        FileStorage(path, DTYPES[kind], prod(shape), start + begin), 0, shape, strides
-    )
+    storage = FileStorage(path, DTYPES[entry.dtype], prod(shape), entry.start)
+    return StoredTensor(storage, 0, shape, strides)
 
 
 def load_tensors(path: Path) -> dict[str, Tensor]:
@@ -122,30 +125,47 @@ def load_tensors(path: Path) -> dict[str, Tensor]:
 
 
 def stream_tensors(path: Path, tensors: Mapping[str, Callable[[], Tensor]]) -> None:
-    """Writes a safetensors file of weights, with one tensor at a time in memory.
+    """Writes a safetensors file of weights, with its checksum and with one tensor at a time in
+    memory. Raises InputError for a dtype that weights can't have."""
+    for name, get in tensors.items():
+        if (dtype := get().dtype) not in WEIGHT_DTYPES:
+            what = f"{name} is {str(dtype).removeprefix('torch.')}, which weights can't be"
+            raise InputError(f"can't write {path}: {what}", "they are float16, bfloat16 or float32")
+    write_tensors(path, tensors)
+
+
+def write_tensors(
+    path: Path,
+    tensors: Mapping[str, Callable[[], Tensor]],
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """Replaces a safetensors file atomically, with one tensor at a time in memory.
 
     As in the library's files, wide dtypes come before narrow ones, so that all are aligned, and
-    then names in order.
+    then names in order. The metadata begins with `checksum`, that of the file.
     """
     ordered = sorted(tensors.items(), key=lambda each: (-each[1]().element_size(), each[0]))
-    header = safetensors_header(_header(path, ordered))
+    entries = {METADATA: {"checksum": PLACEHOLDER, **(metadata or {})}, **_entries(ordered)}
+    head = header_bytes(entries)
+    digest = sha256(head)
     with atomic_write(path) as part, part.open("wb") as file:
-        file.write(header)
+        file.write(head)
         for _, get in ordered:
-            file.write(get().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+            data = get().detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data
+            digest.update(data)
+            file.write(data)
+        file.seek(0)
+        file.write(replace_first(head, PLACEHOLDER, digest.hexdigest()))
 
 
-def _header(path: Path, tensors: Sequence[tuple[str, Callable[[], Tensor]]]) -> dict[str, Any]:
-    """The entries of tensors that are written one after the other."""
+def _entries(tensors: Sequence[tuple[str, Callable[[], Tensor]]]) -> dict[str, Any]:
+    """The entries of the header for tensors that are written one after the other."""
     names_of_dtypes = {dtype: name for name, dtype in DTYPES.items()}
-    header: dict[str, Any] = {}
+    entries: dict[str, Any] = {}
     end = 0
     for name, get in tensors:
         tensor = get()
         start, end = end, end + tensor.numel() * tensor.element_size()
-        if tensor.dtype not in WEIGHT_DTYPES:
-            what = f"{name} is {str(tensor.dtype).removeprefix('torch.')}, which weights can't be"
-            raise InputError(f"can't write {path}: {what}", "they are float16, bfloat16 or float32")
         dtype, shape = names_of_dtypes[tensor.dtype], list(tensor.shape)
-        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": [start, end]}
-    return header
+        entries[name] = {"dtype": dtype, "shape": shape, "data_offsets": [start, end]}
+    return entries

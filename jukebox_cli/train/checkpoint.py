@@ -2,25 +2,36 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
-from safetensors import safe_open
 from torch import Tensor, nn
 
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.model.loader import load_weights
+from jukebox_cli.storage.documents import RESTORE_HINT, corruption_errors
 from jukebox_cli.storage.model import Model
-from jukebox_cli.storage.tensors import index_tensors, load_tensors, save_tensors
+from jukebox_cli.storage.safetensors_files import read_header
+from jukebox_cli.storage.tensors import load_tensors, save_tensors
+from jukebox_cli.storage.weight_checks import verify_weights
 from jukebox_cli.train.task import Task
 
 
-def save_checkpoint(task: Task, optimizer: torch.optim.Optimizer, model: Model, step: int) -> None:
+def save_checkpoint(
+    task: Task,
+    optimizer: torch.optim.Optimizer,
+    model: Model,
+    step: int,
+    options: Mapping[str, Any] | None = None,
+) -> None:
     """Write a checkpoint after `step` steps, then the weights that the model is used with.
 
     The checkpoint is one file, replaced atomically: parameters and buffers in fp32 as
-    `module/NAME`, the optimizer's state as `optimizer/KEY/NAME`, the step in the metadata.
+    `module/NAME`, the optimizer's state as `optimizer/KEY/NAME`, the step and the options of the
+    training in the metadata.
 
     Raises InputError, and writes nothing, if a tensor is not finite: the last update can do that
     after a loss that is.
@@ -34,8 +45,37 @@ def save_checkpoint(task: Task, optimizer: torch.optim.Optimizer, model: Model, 
             f"the weights of {task.component} are not finite after step {step}",
             "train with a lower --learning-rate; the last checkpoint was kept",
         )
-    save_tensors(model.checkpoint(task.component), tensors, {"step": str(step)})
-    save_tensors(model.weights(task.component), task.export())
+    exported = task.export()
+    if not all(tensor.isfinite().all() for tensor in exported.values()):
+        raise InputError(
+            f"the weights of {task.component} are too large for fp16 after step {step}",
+            "train with a lower --learning-rate; the last checkpoint was kept",
+        )
+    metadata = {"options": json.dumps(dict(options or {})), "step": str(step)}
+    save_tensors(model.checkpoint(task.component), tensors, metadata)
+    save_tensors(model.weights(task.component), exported)
+
+
+def export_weights(task: Task, model: Model) -> None:
+    """Write the weights that the model is used with, unless they are those of the task already."""
+    path, weights = model.weights(task.component), task.export()
+    there = load_tensors(path) if path.exists() else {}
+    same = there.keys() == weights.keys() and all(
+        torch.equal(there[name], tensor.cpu()) for name, tensor in weights.items()
+    )
+    if not same:
+        save_tensors(path, weights)
+
+
+def changed_options(model: Model, component: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """What a training that is resumed was begun with, by option, where `options` are others."""
+    path = model.checkpoint(component)
+    if not path.exists():
+        return {}
+    verify_weights(path)
+    with corruption_errors(path):
+        before = dict(json.loads(read_header(path).metadata.get("options", "{}")))
+    return {name: value for name, value in before.items() if options.get(name, value) != value}
 
 
 def resume(task: Task, optimizer: torch.optim.Optimizer, model: Model) -> int:
@@ -46,12 +86,14 @@ def resume(task: Task, optimizer: torch.optim.Optimizer, model: Model) -> int:
     """
     path = model.checkpoint(task.component)
     if path.exists():
+        verify_weights(path)
         tensors = load_tensors(path)
         _restore_module(task, tensors, path)
         _restore_optimizer(task.module, optimizer, tensors)
         return num_steps_done(model, task.component)
     weights = model.weights(task.component)
     if weights.exists():
+        model.require_weights(task.component)
         load_weights(task.module, load_tensors(weights), model)
     return 0
 
@@ -96,6 +138,8 @@ def num_steps_done(model: Model, component: str) -> int:
     path = model.checkpoint(component)
     if not path.exists():
         return 0
-    index_tensors(path)  # raises InputError
-    with safe_open(str(path), "pt") as file:
-        return int((file.metadata() or {}).get("step", 0))
+    verify_weights(path)
+    steps = read_header(path).metadata.get("step", "")
+    if not steps.isdecimal() or len(steps) > 15:
+        raise InputError(f"{path} is damaged: it says no number of steps", RESTORE_HINT)
+    return int(steps)

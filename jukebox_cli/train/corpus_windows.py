@@ -12,7 +12,8 @@ import numpy as np
 from jukebox_cli.interfaces.conditioner import Conditioner, PriorShape, Song, Window
 from jukebox_cli.interfaces.contract import plugin_errors
 from jukebox_cli.model.condition_inputs import ConditionArrays, encode_window, require_same_arrays
-from jukebox_cli.storage.corpus import Corpus, CorpusSong
+from jukebox_cli.storage.corpus import Corpus
+from jukebox_cli.storage.corpus_songs import CorpusSong
 
 #: Probability that a conditioner gets an empty song, so that a prior also learns to do without it.
 CONDITION_DROPOUT = 0.1

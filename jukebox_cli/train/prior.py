@@ -19,7 +19,8 @@ from jukebox_cli.model.loader import build_prior
 from jukebox_cli.model.prior_loss import PriorLoss
 from jukebox_cli.model.surgery import Addition, add_conditioners, is_added_parameter
 from jukebox_cli.registry import Registry
-from jukebox_cli.storage.corpus import Corpus, CorpusSong
+from jukebox_cli.storage.corpus import Corpus
+from jukebox_cli.storage.corpus_songs import CorpusSong
 from jukebox_cli.storage.model import Model
 from jukebox_cli.train.corpus_windows import Batch, CorpusWindows
 from jukebox_cli.train.data import BatchSource

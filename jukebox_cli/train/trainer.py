@@ -8,9 +8,9 @@ was not.
 from __future__ import annotations
 
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
@@ -22,9 +22,8 @@ from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.interfaces.signals import END_SIGNALS
 from jukebox_cli.model.devices import autocast
 from jukebox_cli.sampling.requirements import require_training_room
-from jukebox_cli.storage.files import append_jsonl
 from jukebox_cli.storage.model import Model
-from jukebox_cli.train.checkpoint import resume, save_checkpoint
+from jukebox_cli.train.checkpoint import export_weights, resume, save_checkpoint
 from jukebox_cli.train.data import iterate_batches
 from jukebox_cli.train.task import Metrics, Task
 
@@ -47,6 +46,8 @@ class TrainingConfig:
     log_every: int = 20  # steps between lines of the log
     precision: str = "auto"  # of the forward pass: auto, fp32 or bf16
     num_workers: int = 0  # processes that prepare batches; 0: the training process itself
+    #: what else the losses depend on, by option: a training that is resumed should have the same
+    options: Mapping[str, Any] = field(default_factory=dict)
 
     def evaluates_at(self, step: int) -> bool:
         """Whether held-out songs are measured after `step` steps, when a checkpoint is written."""
@@ -87,7 +88,8 @@ def train(
     """Train until `config.steps` and return the held-out metrics.
 
     Training resumes from the last checkpoint if there is one, or else from the model's weights if
-    it has them. Checkpoints, weights and log.jsonl are written to the model's folder.
+    it has them. Checkpoints, weights and log.jsonl are written to the model's folder. What a killed
+    process left undone there is done first.
 
     On SIGINT or SIGTERM, the current step is finished, a checkpoint is written and
     KeyboardInterrupt is raised. Raises InputError if the loss or its gradient is not finite, and if
@@ -97,6 +99,7 @@ def train(
     task.module.train()
     optimizer = _build_optimizer(task.module, config)
     run = _Run(task, model, config, on_progress, optimizer, resume(task, optimizer, model))
+    run.repair()
     steps = range(run.first_step, config.steps)
     batches = iterate_batches(task.batch_source, steps, config.num_workers, run.device)
     with _deferred_signals() as signal_received:
@@ -114,12 +117,16 @@ def _require_room(task: Task, model: Model) -> None:
 
 
 def evaluate(task: Task, model: Model, step: int) -> Metrics:
-    """Measure held-out songs, append the metrics to the model's log and return them."""
+    """Measure held-out songs, append the metrics to the model's log and return them; only return
+    them if the log has them already."""
+    for row in model.log_rows():
+        if (row.get("component"), row.get("step")) == (task.component, step) and "held_out" in row:
+            return dict(row["held_out"])
     task.module.eval()
-    with torch.inference_mode():
+    with torch.no_grad():  # what a task keeps is used for training too: no tensors of inference
         metrics = task.evaluate()
     task.module.train()
-    append_jsonl(model.log, {"component": task.component, "step": step, "held_out": metrics})
+    model.append_log({"component": task.component, "step": step, "held_out": metrics})
     return metrics
 
 
@@ -155,6 +162,15 @@ class _Run:
         self.optimizer.step()
         return loss.detach(), {**metrics, "grad_norm": grad_norm}
 
+    def repair(self) -> None:
+        """Do what a process did not that was killed after its last checkpoint, and undo what it did
+        beyond: lines of the log about steps that are done again."""
+        self.model.drop_log_rows(self.task.component, self.first_step)
+        if self.first_step:
+            export_weights(self.task, self.model)
+        if 0 < self.first_step < self.config.steps and self.config.evaluates_at(self.first_step):
+            evaluate(self.task, self.model, self.first_step)
+
     def finish_step(
         self, step: int, loss: Tensor, metrics: dict[str, Tensor], interrupted: bool
     ) -> None:
@@ -165,7 +181,7 @@ class _Run:
         if saves or step % config.log_every == 0:
             self._log(step, loss, metrics)
         if saves:
-            save_checkpoint(self.task, self.optimizer, self.model, step)
+            save_checkpoint(self.task, self.optimizer, self.model, step, self.config.options)
         if interrupted:
             raise KeyboardInterrupt
         if step < config.steps and config.evaluates_at(step):
@@ -191,7 +207,7 @@ class _Run:
             "seconds": round(seconds, 1),
             **values,
         }
-        append_jsonl(self.model.log, row)
+        self.model.append_log(row)
         self.on_progress(progress)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -26,9 +25,6 @@ LabelFolder = Annotated[
     Path | None,
     typer.Option("--labels", help="Folder with the lists of artists and genres.", metavar="FOLDER"),
 ]
-
-#: What an interrupted import leaves behind: a model's files without its config.yaml.
-_LEFT_BEHIND = re.compile(r"(vqvae|prior)-\d+\.safetensors|prior-\d+\.json|card\.md|\..+\.part")
 
 
 def add_commands(app: typer.Typer) -> None:
@@ -120,12 +116,11 @@ def _has_only_numbers(model: Model) -> bool:
 
 
 def _new_model_folder(name: str) -> Path:
-    """models/NAME; InputError if it holds more than what an interrupted import left behind."""
+    """models/NAME; InputError if it is there already."""
     if not name or name != Path(name).name or name.startswith("."):
         hint = "choose a name without slashes that doesn't begin with a dot"
         raise InputError(f"a model can't be called '{name}'", hint)
     target = Path("models") / name
-    files = [path.name for path in target.iterdir()] if target.is_dir() else []
-    if any(not _LEFT_BEHIND.fullmatch(file) for file in files) or target.is_file():
+    if target.is_file() or (target.is_dir() and any(target.iterdir())):
         raise InputError(f"{target} exists already", "choose another --name, or remove it")
     return target

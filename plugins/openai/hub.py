@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jukebox_cli.api import InputError
-from jukebox_cli.api.files import atomic_write, disk_errors
+from jukebox_cli.api.files import atomic_write, disk_errors, new_folder
 from jukebox_cli.api.models import Model
 
 from .transformers_config import read_config
@@ -77,11 +77,11 @@ def model_files(files: Iterable[RepoSibling]) -> list[RepoSibling]:
 
 
 def copy_model(folder: Path, target: Path) -> Model:
-    """Copy a model of this program, config.yaml last: a folder without it is not a model."""
-    files = sorted(path for path in folder.iterdir() if path.is_file())
-    for path in sorted(files, key=lambda path: path.name == "config.yaml"):
-        with atomic_write(target / path.name) as part:
-            shutil.copyfile(path, part)
+    """Copy a model of this program, as a whole or not at all."""
+    with new_folder(target) as new:
+        for path in sorted(path for path in folder.iterdir() if path.is_file()):
+            with atomic_write(new / path.name) as part:
+                shutil.copyfile(path, part)
     return Model(target)
 
 

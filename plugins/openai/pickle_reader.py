@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import pickletools
 import zipfile
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -37,6 +38,13 @@ _STORAGE_DTYPES = {
     "ByteStorage": torch.uint8,
     "BoolStorage": torch.bool,
 }
+
+
+#: That of the largest published checkpoint has 0.3 MB. A compressed one could fill all memory.
+MAX_PICKLE_BYTES = 100_000_000
+MAX_PICKLE_OBJECTS = 1_000_000
+
+_MEMO_OPCODES = ("PUT", "BINPUT", "LONG_BINPUT")
 
 
 class UnsafePickle(pickle.UnpicklingError):
@@ -108,6 +116,15 @@ _ALLOWED: Mapping[tuple[str, str], Any] = {
 }
 
 
+def _require_small_memo(file: IO[bytes]) -> None:
+    """Raises ValueError for a pickle that numbers an object so high that the list of them would
+    fill the memory."""
+    for opcode, argument, _ in pickletools.genops(file):
+        number = argument if isinstance(argument, int) and opcode.name in _MEMO_OPCODES else 0
+        if number > MAX_PICKLE_OBJECTS:
+            raise ValueError(f"its pickle has more than {MAX_PICKLE_OBJECTS:,} objects")
+
+
 class _Unpickler(pickle.Unpickler):
     """Knows tensors and plain values. Nothing else can be named, so nothing else can be called."""
 
@@ -115,8 +132,15 @@ class _Unpickler(pickle.Unpickler):
         """`entries`: where each storage begins in the file, and its length in bytes, by key; empty
         for a plain file, where this is known only after the pickle was read."""
         super().__init__(file, encoding="utf-8")
-        self.path, self.entries = path, entries
+        self.file, self.path, self.entries = file, path, entries
         self.storages: dict[str, FileStorage] = {}
+
+    def load(self) -> Any:
+        """The next object of the file."""
+        start = self.file.tell()
+        _require_small_memo(self.file)
+        self.file.seek(start)
+        return super().load()
 
     def find_class(self, module: str, name: str) -> Any:
         if (module, name) not in _ALLOWED:
@@ -176,11 +200,16 @@ def _read_archive(path: Path) -> Any:
         entries = {entry.filename.partition("/")[2]: entry for entry in archive.infolist()}
         if "data.pkl" not in entries:
             raise NotACheckpoint
+        if entries["data.pkl"].file_size > MAX_PICKLE_BYTES:
+            raise ValueError(f"its pickle has more than {MAX_PICKLE_BYTES:,} bytes")
         storages = {
             name.removeprefix("data/"): (_data_start(file, entry), entry.file_size)
             for name, entry in entries.items()
             if name.startswith("data/") and entry.compress_type == zipfile.ZIP_STORED
         }
+        size = path.stat().st_size
+        if any(start + length > size for start, length in storages.values()):
+            raise EOFError
         text = archive.read(entries["data.pkl"])
     return _Unpickler(io.BytesIO(text), path, {"": (0, 0), **storages}).load()
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from jukebox_cli.api import InputError
 from jukebox_cli.api.commands import parse_number_list
-from jukebox_cli.api.models import Model, load_vqvae, pick_device
+from jukebox_cli.api.models import Model, load_codec, pick_device
 from jukebox_cli.api.runs import OpenRun
 
 from .page import Page, is_report
@@ -17,7 +17,7 @@ from .run_summary import LevelSummary, RunSummary, summarize_run
 from .sound import SoundSource
 
 if TYPE_CHECKING:
-    from jukebox_cli.api.nn import VQVAE
+    from jukebox_cli.api.nn import Codec
 
 
 def build_page(run: OpenRun, levels: str | None, model_name: str | None, device: str) -> Page:
@@ -34,9 +34,9 @@ def build_page(run: OpenRun, levels: str | None, model_name: str | None, device:
         raise _nothing_to_hear(summary, chosen)
     texts = {each.item.number: run.timed_texts(each.item) for each in summary.items}
     undecoded = [level for level in audible if level.audio is None]
-    vqvae = _load_vqvae(run, undecoded[0], model_name, device) if undecoded else None
+    codec = _load_codec(run, undecoded[0], model_name, device) if undecoded else None
     reproduction = reproduce_run(summary, _find_model(run, model_name))
-    return Page(summary, chosen, SoundSource(run, vqvae), texts, reproduction)
+    return Page(summary, chosen, SoundSource(run, codec), texts, reproduction)
 
 
 def validate_page_file(path: Path) -> Path:
@@ -73,9 +73,9 @@ def _nothing_to_hear(summary: RunSummary, levels: Sequence[int]) -> InputError:
     return InputError(f"there is nothing to hear in {path} yet", hint)
 
 
-def _load_vqvae(
+def _load_codec(
     run: OpenRun, undecoded: LevelSummary, model_name: str | None, device: str
-) -> VQVAE:
+) -> Codec:
     """The run's codec. An error also says why it is needed, and how to do without it."""
     try:
         model = run.find_model(model_name)
@@ -85,7 +85,7 @@ def _load_vqvae(
         what = f"level {undecoded.level} of item {undecoded.item} has no audio yet"
         hint = "show only what has audio: --levels 0, or --only"
         raise InputError(f"{error.message}; {what}", f"{error.hint}, or {hint}") from None
-    return load_vqvae(model, pick_device(device))
+    return load_codec(model, pick_device(device))
 
 
 def _find_model(run: OpenRun, model_name: str | None) -> Model | None:

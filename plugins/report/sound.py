@@ -23,7 +23,7 @@ from .run_summary import LevelSummary
 from .spectrogram import MelImage, MelSpectrogram
 
 if TYPE_CHECKING:
-    from jukebox_cli.api.nn import VQVAE
+    from jukebox_cli.api.nn import Codec
 
 #: The sample rates that MP3 has, in Hz.
 MP3_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
@@ -42,11 +42,11 @@ class EncodedSound:
 class SoundSource:
     """Where the sound of items comes from: audio files if there are any, else the codec.
 
-    vqvae: the codec; None if every level that is shown has an audio file.
+    codec: the codec; None if every level that is shown has an audio file.
     """
 
     run: OpenRun
-    vqvae: VQVAE | None
+    codec: Codec | None
 
     def encode(
         self, item: RunItem, level: LevelSummary, advance: Advance = lambda count: None
@@ -76,9 +76,9 @@ class SoundSource:
         if level.audio:
             return stream_audio(level.audio, rate)
         found = self.run.read_tokens(level.level, item)
-        assert self.vqvae is not None
+        assert self.codec is not None
         assert found is not None
-        decoded = decode_tokens(self.vqvae, level.level, found.tokens, item.num_samples)
+        decoded = decode_tokens(self.codec, level.level, found.tokens, item.num_samples)
         return resample_stream(decoded, self.run.config.sample_rate, rate)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from jukebox_cli.api.audio import decode_tokens, duration_seconds, read_audio, stream_audio
-from jukebox_cli.api.models import load_vqvae
+from jukebox_cli.api.models import load_codec
 from jukebox_cli.model import codec
 from jukebox_cli.storage.model import Model
 from support.run_files import write_chord
@@ -24,9 +24,9 @@ def test_a_file_is_read_at_a_rate(tmp_path: Path) -> None:
 
 
 def test_tokens_are_decoded(tiny: Model) -> None:
-    vqvae = load_vqvae(tiny, torch.device("cpu"))
+    decoder = load_codec(tiny, torch.device("cpu"))
     tokens = np.arange(50) % 64
-    sound = np.concatenate(list(decode_tokens(vqvae, 2, tokens)))
+    sound = np.concatenate(list(decode_tokens(decoder, 2, tokens)))
     assert sound.shape == (800,)
-    assert np.array_equal(sound, np.concatenate(list(codec.decode(vqvae, 2, tokens))))
-    assert sum(map(len, decode_tokens(vqvae, 2, tokens, 790))) == 790
+    assert np.array_equal(sound, np.concatenate(list(codec.decode(decoder, 2, tokens))))
+    assert sum(map(len, decode_tokens(decoder, 2, tokens, 790))) == 790

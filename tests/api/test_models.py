@@ -12,9 +12,9 @@ from jukebox_cli.api import InputError, Registry
 from jukebox_cli.api.models import (
     find_model,
     iterate_windows,
+    load_codec,
     load_conditioners,
     load_prior,
-    load_vqvae,
     pick_device,
     prior_shape,
     tensor_shapes,
@@ -55,7 +55,7 @@ def test_a_model_is_copied_tensor_by_tensor(here: Path, tiny: Model, registry: R
 
 
 def test_networks_are_loaded(tiny: Model, registry: Registry) -> None:
-    assert load_vqvae(tiny, CPU).config == tiny.config.vqvae
+    assert load_codec(tiny, CPU).config == tiny.config.vqvae
     assert load_prior(tiny, 1, registry, CPU).config == tiny.config.priors[1]
 
 

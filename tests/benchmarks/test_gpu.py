@@ -12,6 +12,7 @@ import pytest
 import torch
 from gpu_shapes import SHAPES, ShapedPrior
 from gpu_song import LevelFigures, music_rows
+from measurements import Row
 
 from jukebox_cli.registry import Registry
 from jukebox_cli.sampling.measure import BatchSpeed
@@ -28,7 +29,7 @@ def test_small_shapes_are_measured(
     words = ["gpu.py", "--quick", "--device", "cpu", "--json", "--write", str(path)]
     monkeypatch.setattr("sys.argv", words)
     gpu.main()
-    rows = [gpu.Row(**row) for row in json.loads(capsys.readouterr().out)["rows"]]
+    rows = [Row(**row) for row in json.loads(capsys.readouterr().out)["rows"]]
     for shape in SHAPES:
         for name in (
             "greedy tokens without a graph are equal",

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from jukebox_cli.config.schema import VQVAEConfig
 from jukebox_cli.engine import library
 from jukebox_cli.model.loader import load_prior
 from jukebox_cli.registry import Registry
@@ -30,6 +31,19 @@ def test_both_programs_choose_the_same_tokens_and_are_timed() -> None:
     assert value_of(rows, "small: greedy tokens equal") == 1
     for precision, batch in cases:
         assert value_of(rows, f"small: native {precision} over port, batch {batch}") > 0
+
+
+@pytest.mark.slow
+def test_both_codecs_agree_and_are_timed() -> None:
+    pytest.importorskip("transformers")
+    from codec_against_port import CodecComparison, measure_codec
+
+    config = VQVAEConfig(8000, ((2, 2), (2,)), 32, 8, (16, 8), (4, 2))
+    rows = measure_codec(1, CodecComparison(config, 4096))
+    assert value_of(rows, "codec: codes that differ") <= 5
+    assert value_of(rows, "codec: largest difference of decoded audio, over its peak") < 1e-5
+    for what in ("encode, all levels", "decode, level 0", "decode, level 1"):
+        assert value_of(rows, f"codec: native over port, {what}") > 0
 
 
 @pytest.mark.slow

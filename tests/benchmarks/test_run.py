@@ -17,8 +17,8 @@ STAGES = ("level 2", "level 1", "level 0", "decode", "start-up and loading", "to
 ROWS = [
     *(f"generate --preset job.yaml: {stage}" for stage in STAGES),
     *(f"sampling, level {level}, batch {batch}" for level in (2, 1, 0) for batch in (1, 16)),
-    *(f"{direction}, level {level}" for level in (0, 1, 2) for direction in ("encode", "decode")),
-    "encode, all levels, as tokenize does",
+    "encode, all levels",
+    *(f"decode, level {level}" for level in (0, 1, 2)),
     *(
         f"train prior, level {level}, step of 4 windows{allocator}"
         for level in (2, 1, 0)

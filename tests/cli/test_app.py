@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shlex
@@ -18,7 +19,8 @@ from jukebox_cli import __version__
 from jukebox_cli.cli import build_app
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.registry import Registry
-from jukebox_cli.storage.files import read_jsonl
+from jukebox_cli.storage.documents import read_jsonl
+from jukebox_cli.storage.model import Model
 from support.command_line import (
     GENERATE,
     LISTENING,
@@ -269,3 +271,25 @@ def test_help_is_readable_in_a_narrow_terminal(
         shown = CliRunner().invoke(build_app(registry), [*words, "--help"]).output
         assert "\u2502" not in shown
         assert "  --seed" in shown
+
+
+@pytest.mark.parametrize(
+    ("number", "hint"),
+    [
+        (
+            errno.EIO,
+            "the disk may be failing: copy what is on it, and restore that file from a copy",
+        ),
+        (errno.EMFILE, "close other files, or raise the limit: `ulimit -n 4096`"),
+    ],
+)
+def test_an_error_of_the_disk_is_one_line(
+    number: int, hint: str, place: Path, jukebox: Jukebox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(model: Model, level: int) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(Model, "prior_fingerprint", fail)
+    result = jukebox(*GENERATE)
+    error = f"error: can't use a file: {os.strerror(number)}\n\nhint: {hint}\n"
+    assert result == Result(2, "", error)

@@ -298,5 +298,5 @@ def test_a_copy_into_a_read_only_folder_is_an_error(
     locked: tuple[Path, str, str], refused: Refused
 ) -> None:
     folder, reason, hint = locked
-    error = f"can't write {folder}/out/run.yaml: {reason}"
+    error = f"can't write {folder}/out: {reason}"
     refused("continue", "run", *SECONDS_OPTION, "--out", folder / "out", error=error, hint=hint)

@@ -20,7 +20,7 @@ from support.results import Result
 
 def test_list_names_the_examples_with_their_titles(jukebox: Jukebox) -> None:
     titles = json.loads(stdout_of(jukebox("examples", "list", "--json")))["examples"]
-    assert titles["job-array"] == "Job arrays: many items on many machines"
+    assert titles["job-array"] == "Job arrays: many items, or one song, on many machines"
     lines = stdout_of(jukebox("examples", "list")).splitlines()
     assert lines == [f"{name:16} {title}" for name, title in titles.items()]
 

@@ -10,9 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from jukebox_cli.registry import Registry
 from jukebox_cli.storage.model import Model
+from jukebox_cli.storage.tensors import load_tensors, save_tensors
 from support.command_line import (
     DELETE_HINT,
     GENERATE,
@@ -27,7 +29,7 @@ from support.command_line import (
     truncate,
     with_tokens,
 )
-from support.run_files import all_tokens, tokens
+from support.run_files import all_tokens, edit, tokens
 
 
 def test_json_describes_the_files_on_disk(
@@ -93,12 +95,12 @@ def test_a_signal_leaves_a_run_that_the_same_command_finishes(
 @pytest.mark.parametrize(
     ("damage", "reason"),
     [
-        (truncate, "Error while deserializing header: incomplete metadata, file not fully covered"),
-        (corrupt, "Error while deserializing header: header too large"),
-        (lambda path: path.write_bytes(b""), "Error while deserializing header: header too small"),
-        (with_tokens(np.zeros(100, np.float32)), "tokens are 1-D float32, not 1-D uint16"),
-        (with_tokens(np.zeros((10, 10), np.uint16)), "tokens are 2-D uint16, not 1-D uint16"),
-        (with_tokens(np.full(100, 64, np.uint16)), "token 64 is not one of 64"),
+        (truncate, "it is cut off"),
+        (corrupt, "it is cut off"),
+        (lambda path: path.write_bytes(b""), "it is cut off"),
+        (with_tokens(np.zeros(100, np.float32)), "tokens are 1-D F32, not 1-D U16"),
+        (with_tokens(np.zeros((10, 10), np.uint16)), "tokens are 2-D U16, not 1-D U16"),
+        (with_tokens(np.full(100, 64, np.uint16)), "its checksum does not match"),
     ],
 )
 def test_a_damaged_token_file_is_an_error(
@@ -146,20 +148,38 @@ def test_the_existing_parts_of_a_model_can_be_used(place: Path, jukebox: Jukebox
 @pytest.mark.parametrize("part", ["prior-0", "prior-2", "vqvae-0"])
 def test_damaged_weights_are_an_error(part: str, place: Path, refused: Refused) -> None:
     path = Path(f"models/tiny/{part}.safetensors")
-    for damage, reason in (
-        (truncate, "incomplete metadata, file not fully covered"),
-        (corrupt, "header too large"),
-    ):
+    hint = "restore it from a copy, or make it again"
+    for damage in (truncate, corrupt):
         damage(path)
-        error = f"{path} is damaged: Error while deserializing header: {reason}"
-        refused(*GENERATE, error=error, hint="restore it from a copy")
+        refused(*GENERATE, error=f"{path} is damaged: it is cut off", hint=hint)
+
+
+@pytest.mark.parametrize("part", ["prior-0", "prior-2", "vqvae-0"])
+def test_changed_weights_are_an_error(part: str, place: Path, refused: Refused) -> None:
+    path = Path(f"models/tiny/{part}.safetensors")
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    error = f"{path} is damaged: its checksum does not match"
+    refused(*GENERATE, error=error, hint="restore it from a copy, or make it again")
+
+
+def test_weights_that_are_not_finite_are_an_error(place: Path, refused: Refused) -> None:
+    path = Path("models/tiny/prior-1.safetensors")
+    weights = load_tensors(path)
+    weights["position_embedding"][3, 2] = torch.nan
+    save_tensors(path, weights)
+    refused(
+        *GENERATE,
+        error=f"{path}: position_embedding holds numbers that are not finite",
+        hint="its training diverged: restore an earlier copy, or train it again",
+    )
 
 
 def test_weights_of_another_shape_are_an_error(
     place: Path, jukebox: Jukebox, registry: Registry
 ) -> None:
-    path = place / "models/tiny/config.yaml"
-    path.write_text(path.read_text().replace("width: 32", "width: 48"))
+    edit(place / "models/tiny/config.yaml", "width: 32", "width: 48")
     result = jukebox(*GENERATE)
     assert (result.code, result.out) == (2, "")
     assert result.err.startswith(

@@ -1,9 +1,11 @@
-"""`jukebox model list` and `jukebox model show`."""
+"""`jukebox model list`, `jukebox model show` and `jukebox model check`."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
+
+from safetensors.torch import load_file, save_file
 
 from jukebox_cli.config.suggest import unknown_name
 from jukebox_cli.storage.model import model_names
@@ -44,3 +46,15 @@ def test_a_model_without_a_config_is_an_error(place: Path, refused: Refused) -> 
     refused("model", "show", "models/tiny", error=error, hint=hint)
     known = unknown_name("model", "tiny", model_names())
     refused(*GENERATE, error="no model 'tiny'", hint=str(known.hint))
+
+
+def test_check_reads_all_files_of_a_model(place: Path, jukebox: Jukebox, refused: Refused) -> None:
+    text = stdout_of(jukebox("model", "check", "tiny"))
+    assert text == "models/tiny: 10 files are whole\n"
+    path = Path("models/tiny/vqvae-0.safetensors")
+    save_file(load_file(path), path)  # as another program writes it
+    error, hint = f"{path} has no checksum", "`jukebox model check models/tiny --record`"
+    refused("model", "check", "tiny", error=error, hint=f"if you trust it, record one: {hint}")
+    recorded = json.loads(stdout_of(jukebox("model", "check", "tiny", "--record", "--json")))
+    assert recorded == {"model": "tiny", "files": 10, "recorded": ["vqvae-0.safetensors"]}
+    assert jukebox("model", "check", "tiny").code == 0

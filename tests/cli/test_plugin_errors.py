@@ -22,6 +22,7 @@ from jukebox_cli.storage.model import Model
 from jukebox_cli.storage.run import Run
 from support.energy_plugin import SWITCH, Column, Energy, Odd, OddGuidance, raising, returning
 from support.results import Result
+from support.run_files import edit
 from support.tiny_model import LEARNED, TINY, make_tiny
 
 
@@ -109,6 +110,8 @@ def test_a_broken_conditioner_is_reported_before_anything_is_written(
     assert not Path("run").exists()
 
 
+INVALID, FIRST = "returned logits with", "token 0 of item 0 at level 2"
+
 BROKEN_METHODS = [
     (Energy, "module", raising(ImportError("no numba")), "raised ImportError: no numba"),
     (Energy, "module", returning(None), "returned None, not a torch.nn.Module"),
@@ -128,13 +131,23 @@ BROKEN_METHODS = [
         *(Odd, "__call__", lambda self, logits, history: logits.double()),
         "returned logits of dtype torch.float64, not torch.float32",
     ),
-    (Odd, "__call__", lambda self, logits, history: logits * torch.nan, "returned NaN"),
-    (Odd, "__call__", lambda self, logits, history: logits.abs() * torch.inf, "returned +inf"),
+    (
+        Odd,
+        "__call__",
+        lambda self, logits, history: logits * torch.nan,
+        f"{INVALID} NaN for {FIRST}",
+    ),
+    (
+        Odd,
+        "__call__",
+        lambda self, logits, history: logits.abs() * torch.inf,
+        f"{INVALID} +inf for {FIRST}",
+    ),
     (
         *(Odd, "__call__", lambda self, logits, history: torch.full_like(logits, -torch.inf)),
-        "returned -inf for every token",
+        f"{INVALID} nothing but -inf for {FIRST}",
     ),
-    (OddGuidance, "combine", lambda self, a, b: (a - b) / 0, "returned NaN"),
+    (OddGuidance, "combine", lambda self, a, b: (a - b) / 0, f"{INVALID} NaN for {FIRST}"),
 ]
 
 
@@ -167,7 +180,7 @@ def test_a_sampler_that_fails_later_leaves_the_tokens_before(
     assert Run(Path("run")).num_tokens(2, 0) == 20
 
 
-def test_a_hook_that_fails_is_reported(
+def test_a_hook_that_fails_is_a_warning_and_the_work_goes_on(
     here: Path, energetic: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from jukebox_plugins import artist, genre
@@ -181,11 +194,10 @@ def test_a_hook_that_fails_is_reported(
     registry = Registry({"artist": artist, "genre": genre, "energy": fake})
     words = ["generate", "--model", str(energetic.path), "--seconds", "0.2", "--out", "run", "-q"]
     result = CliRunner().invoke(build_app(registry), words)
-    assert result.stderr == (
-        "error: plugin 'energy': jukebox_event raised RuntimeError: no network for level\n\n"
-        f"hint: {SWITCH}\n"
-    )
-    assert result.exit_code == 2
+    problem = "warning: plugin 'energy': jukebox_event raised RuntimeError: no network for"
+    warned = result.stderr.splitlines()
+    assert warned == [f"{problem} {kind}; {SWITCH}" for kind in ("level", "sampled", "decoded")]
+    assert result.exit_code == 0
 
 
 # a missing plugin
@@ -214,7 +226,7 @@ def test_a_run_names_the_package_it_needs(
 
     assert generate("--odd", 1).code == 0
     path = Path("run/run.yaml")
-    path.write_text(path.read_text().replace("versions:", "versions:\n  jukebox-odd: '2.0'"))
+    edit(path, "versions:", "versions:\n  jukebox-odd: '2.0'")
     fake = SimpleNamespace(jukebox_conditioners=hookimpl(lambda: [Energy]))
     registry = Registry({"artist": artist, "genre": genre, "energy": fake})
     result = CliRunner().invoke(build_app(registry), ["upsample", "run"])

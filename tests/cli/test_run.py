@@ -1,4 +1,4 @@
-"""`jukebox run list`, `jukebox run show` and `jukebox run rm`."""
+"""`jukebox run list`, `jukebox run show`, `jukebox run check` and `jukebox run rm`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from jukebox_cli.registry import Registry
 from jukebox_cli.storage.run import Run
 from support.command_line import SECONDS, Jukebox, Refused, stdout_of
 from support.results import Result
-from support.run_files import contents
+from support.run_files import contents, flip_bit
 
 
 @pytest.fixture
@@ -218,3 +218,17 @@ def test_a_damaged_model_is_an_error(
     (place / "models/tiny/config.yaml").write_text(text)
     error = f"models/tiny/config.yaml is damaged: {problem}"
     refused("model", "show", "tiny", error=error, hint="restore it from a copy, or make it again")
+
+
+def test_check_reads_all_files_of_a_run(place: Path, jukebox: Jukebox, refused: Refused) -> None:
+    assert stdout_of(jukebox("run", "check", "run")) == "run: 9 files are whole\n"
+    data = json.loads(stdout_of(jukebox("run", "check", "run", "--json")))
+    assert data == {"run": "run", "files": 9}
+    paths = [f"run/tokens/level-{level}/item-00.safetensors" for level in (0, 2)]
+    for path in paths:
+        flip_bit(Path(path))
+    error = "\nerror: ".join(f"{path} is damaged: its checksum does not match" for path in paths)
+    hint = "restore it from a copy; or delete it and run the command that made it again"
+    refused("run", "check", "run", error=error, hint=hint)
+    none = "music is not a run: it has no run.yaml"
+    refused("run", "check", "music", error=none, hint="make one with `jukebox generate --out`")

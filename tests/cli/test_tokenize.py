@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import soundfile
 
-from jukebox_cli.model import codec
+from jukebox_cli.engine import library
+from jukebox_cli.sampling import tokenize as tokenizing
 from jukebox_cli.storage.corpus import Corpus
 from jukebox_cli.storage.model import Model
 from jukebox_cli.storage.run import Run
@@ -31,6 +32,20 @@ def test_tokenize_then_decode_has_the_length_of_the_recording(
     assert len(tokens(out, 2)) == -(-samples // 16)
     [path] = stdout_of(jukebox("decode", out, "--format", "flac")).splitlines()
     assert soundfile.info(path).frames == samples
+
+
+def test_the_engine_can_be_chosen(
+    tiny: Model, tone: Path, jukebox: Jukebox, tmp_path: Path
+) -> None:
+    engines = ["torch", *(["native"] if library.kernel_names() else [])]
+    for engine in engines:
+        out = tmp_path / engine
+        words = ("--model", tiny.path, "--out", out, "--engine", engine)
+        stdout_of(jukebox("tokenize", tone, *words))
+        stdout_of(jukebox("decode", out, "--engine", engine))
+        assert json.loads((out / "log.jsonl").read_text())["engine"] == engine
+    first, *others = (all_tokens(tmp_path / engine) for engine in engines)
+    assert all(other == first for other in others)
 
 
 def test_tokenize_of_several_recordings_makes_an_item_of_each(
@@ -59,7 +74,7 @@ def test_an_interrupted_tokenize_can_be_repeated(
     tiny: Model, jukebox: Jukebox, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sounds = [write_chord(tmp_path / f"{n}.wav", 0.1 * n) for n in (1, 2)]
-    stop_at(monkeypatch, codec, "encode", 1)
+    stop_at(monkeypatch, tokenizing, "encode_file", 1)
     words = ("--model", tiny.path, "--out", tmp_path / "run")
     assert jukebox("tokenize", *sounds, *words).code == 130
     assert not Run(tmp_path / "run").exists

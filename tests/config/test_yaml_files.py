@@ -251,7 +251,7 @@ def test_an_unreadable_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "latin.yaml").write_bytes("about: ü\n".encode("latin-1"))
     for name, message, hint in (
         ("none.yaml", f"no file {tmp_path}/none.yaml", "check the path"),
-        ("", f"can't read {tmp_path}: Is a directory", "check the path"),
+        ("", f"can't read {tmp_path}: Is a directory", "name a file, not a folder"),
         ("latin.yaml", f"{tmp_path}/latin.yaml is not a text file", "save it as UTF-8"),
     ):
         with pytest.raises(InputError) as caught:

@@ -27,6 +27,7 @@ def sampled(engine: Engine, guided: bool, prefix_length: int) -> tuple[Tensor, T
     tokens = random_tokens(NUM_ITEMS)
     window = engine.open_window(conditions, tokens, rows, PROMPT, PROMPT)
     assert isinstance(window, GroupedWindow) == isinstance(engine, ItemThreads)
+    assert isinstance(window, GroupedWindow | NativeWindow)
     assert window.next_position == PROMPT
     uniform = torch.rand(
         NUM_ITEMS, CONTEXT - 1 - PROMPT, generator=torch.Generator().manual_seed(3)

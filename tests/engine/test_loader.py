@@ -8,20 +8,22 @@ from pathlib import Path
 
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 
-from jukebox_cli.engine import loader
+from jukebox_cli.engine import library, loader
 from jukebox_cli.engine.engines import TorchEngine
-from jukebox_cli.engine.loader import available_cores, load_engine, torch_threads
+from jukebox_cli.engine.loader import available_cores, load_codec, load_engine, torch_threads
 from jukebox_cli.engine.native import NativeEngine, NativeWindow
+from jukebox_cli.engine.native_codec import NativeCodec
 from jukebox_cli.interfaces.conditioner import Window
 from jukebox_cli.model import loader as model_loader
+from jukebox_cli.model.codec import TorchCodec
 from jukebox_cli.model.condition_inputs import encode_window, load_conditioners, prior_shape
 from jukebox_cli.model.conditioning import Conditioning, arrays_to_device
 from jukebox_cli.model.loader import load_prior
 from jukebox_cli.registry import Registry
 from jukebox_cli.storage.model import Model
 from jukebox_cli.storage.segments import ComputeSettings
+from jukebox_cli.storage.tensors import load_tensors, save_tensors
 from support.engines import native_steps, needs_native_engine, pack, torch_steps
 from support.results import refusal
 from support.tiny_model import make_tiny
@@ -97,9 +99,9 @@ def test_weights_that_are_stored_as_fp16_have_the_logits_of_fp32(
 ) -> None:
     model = make_tiny(tmp_path / "tiny", registry)
     path = model.weights("prior-2")
-    weights = {name: tensor.half() for name, tensor in load_file(path).items()}
+    weights = {name: tensor.half() for name, tensor in load_tensors(path).items()}
     path.unlink()
-    save_file(weights, path)
+    save_tensors(path, weights)
     conditions = conditions_of(model, 2)
     reference = load_prior(model, 2, registry, CPU, "fp32")
     logits = {}
@@ -141,14 +143,37 @@ def test_weights_that_are_missing_or_do_not_fit_are_an_error(
 ) -> None:
     model, settings = make_tiny(tmp_path / "tiny", registry), ComputeSettings(engine, "fp32")
     path = model.weights("prior-0")
-    weights = load_file(path)
+    weights = load_tensors(path)
     path.unlink()
     message, _ = refusal(load_engine, model, 0, registry, CPU, settings)
     assert message == "model 'tiny' has no prior for level 0"
-    save_file({**weights, "other": torch.zeros(1)}, path)
+    save_tensors(path, {**weights, "other": torch.zeros(1)})
     message, hint = refusal(load_engine, model, 0, registry, CPU, settings)
     assert message.startswith("the weights of model 'tiny' do not fit: ")
     assert hint == "its config.yaml and its weights are not of one model"
+
+
+@needs_native_engine
+def test_the_codec_gets_the_engine_and_threads(
+    tiny: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loader, "available_cores", lambda: 3)
+    codec = load_codec(tiny, CPU, "native")
+    assert isinstance(codec, NativeCodec)
+    assert (codec.engine, codec.device, codec.num_threads) == ("native", CPU, 3)
+    codec = load_codec(tiny, CPU, "auto", 2)
+    assert isinstance(codec, NativeCodec) == library.has_fast_kernels()
+    assert not isinstance(codec, NativeCodec) or codec.num_threads == 2
+    codec = load_codec(tiny, CPU, "torch")
+    assert isinstance(codec, TorchCodec)
+    assert (codec.engine, codec.device) == ("torch", CPU)
+
+
+@pytest.mark.usefixtures("no_native_engine")
+def test_without_the_native_engine_torch_computes_the_codec(tiny: Model) -> None:
+    assert isinstance(load_codec(tiny, CPU), TorchCodec)
+    message, _ = refusal(load_codec, tiny, CPU, "native")
+    assert message == "the native engine is not installed"
 
 
 def test_threads_are_given_back() -> None:

@@ -23,7 +23,7 @@ pytestmark = pytest.mark.slow
 
 SCRIPTS = ROOT / "examples" / "job-array"
 DAEMONS = ("munged", "slurmctld", "slurmd")
-ITEMS, EACH, SECONDS = 3, 2, 0.4  # so that the last task has fewer items
+ITEMS, TASKS, SECONDS = 3, 2, 0.4  # so that the last task has fewer items
 STAGES = ("top", "upsample", "decode")
 
 
@@ -41,7 +41,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory, tiny: Model) -> dict[s
         "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}",
         "SONG": f"--model {tiny.path} --genre rock --seconds {SECONDS} --seed 5",
         "ITEMS": str(ITEMS),
-        "EACH": str(EACH),
+        "TASKS": str(TASKS),
         "OMP_NUM_THREADS": "1",
     }
 
@@ -55,6 +55,21 @@ def run(*words: object, env: dict[str, str], cwd: Path | None = None) -> str:
 
 
 @pytest.fixture(scope="module")
+def song(environment: dict[str, str]) -> dict[str, str]:
+    """The variables of one song that several tasks make."""
+    words = environment["SONG"].replace(f"--seconds {SECONDS}", "--seconds 3")
+    return {**environment, "SONG": words, "ITEMS": "1", "PARALLEL": "4"}
+
+
+@pytest.fixture(scope="module")
+def sliced(tmp_path_factory: pytest.TempPathFactory, song: dict[str, str]) -> Run:
+    """The song as one command makes it in the same slices."""
+    out = tmp_path_factory.mktemp("runs") / "sliced"
+    run("jukebox", "generate", *song["SONG"].split(), "--parallel", 4, "--out", out, env=song)
+    return Run(out)
+
+
+@pytest.fixture(scope="module")
 def plain(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str]) -> Run:
     """The run that one command makes with all items."""
     out = tmp_path_factory.mktemp("runs") / "plain"
@@ -65,14 +80,15 @@ def plain(tmp_path_factory: pytest.TempPathFactory, environment: dict[str, str])
 
 def assert_same(made: Run, plain: Run) -> None:
     """The same tokens to the bit, and a sound file for every item."""
-    assert made.items() == list(range(ITEMS))
-    for item in range(ITEMS):
+    assert made.items() == plain.items()
+    for item in plain.items():
         for level in range(3):
             mine, wanted = (r.read_tokens(level, item) for r in (made, plain))
             assert mine is not None
             assert wanted is not None
             np.testing.assert_array_equal(mine, wanted)
-        assert made.item(item) == plain.item(item)
+        segments = zip(made.item(item).segments, plain.item(item).segments, strict=True)
+        assert all(a.compute == b.compute and a.slices == b.slices for a, b in segments)
         assert made.audio_file(item).read_bytes() == plain.audio_file(item).read_bytes()
 
 
@@ -84,12 +100,20 @@ def test_tasks_run_without_a_scheduler(
     assert_same(made, plain)
 
 
+def test_tasks_make_one_song_without_a_scheduler(
+    song: dict[str, str], sliced: Run, tmp_path: Path
+) -> None:
+    made = Run(tmp_path / "made")
+    run(SCRIPTS / "local.sh", env={**song, "RUN": str(made.path), "JOBS": "2"})
+    assert_same(made, sliced)
+
+
 def test_a_deleted_file_is_created_again(
     environment: dict[str, str], plain: Run, tmp_path: Path
 ) -> None:
     shutil.copytree(plain.path, tmp_path / "made")
     made = Run(tmp_path / "made")
-    made.token_file(0, 1).unlink()
+    made.token_file(0, 2).unlink()
     for stage in ("upsample", "decode"):
         there = {**environment, "RUN": str(made.path), "TASK": "0"}
         run(SCRIPTS / "task.sh", stage, env=there)
@@ -97,7 +121,7 @@ def test_a_deleted_file_is_created_again(
 
 
 def test_the_scripts_name_missing_variables(environment: dict[str, str]) -> None:
-    for name in ("RUN", "SONG", "ITEMS"):
+    for name in ("RUN", "SONG"):
         some = {"RUN": "x", **environment}
         del some[name]
         for script in ("local.sh", "submit.sh"):
@@ -111,8 +135,8 @@ def test_the_scripts_name_missing_variables(environment: dict[str, str]) -> None
 
 
 @pytest.mark.parametrize("script", ["local.sh", "submit.sh"])
-@pytest.mark.parametrize("name", ["ITEMS", "EACH", "JOBS"])
-@pytest.mark.parametrize("value", ["0", "abc", "-1", "1.5", "08", "2+2"])
+@pytest.mark.parametrize("name", ["ITEMS", "TASKS", "PARALLEL", "JOBS"])
+@pytest.mark.parametrize("value", ["0", "abc", "-1", "1.5", "08", "2+2", "1000000"])
 def test_the_scripts_refuse_invalid_numbers(
     value: str, name: str, script: str, tmp_path: Path
 ) -> None:
@@ -125,7 +149,7 @@ def test_the_scripts_refuse_invalid_numbers(
         text=True,
         check=False,
     )
-    message = f"{name} must be a number from 1 on, not '{value}'\n"
+    message = f"{name} must be a number from 1 to 999999, not '{value}'\n"
     assert (done.returncode, done.stdout, done.stderr) == (2, "", message)
     assert list(tmp_path.iterdir()) == []
 
@@ -237,13 +261,49 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
                 daemon.wait(20)
 
 
+def submit(cluster: Cluster, variables: dict[str, str], folder: Path) -> dict[str, str]:
+    """The variables of a run `made`, which is submitted."""
+    there = {**variables, "RUN": str(folder / "made"), "SLURM_CONF": str(cluster.settings)}
+    run(SCRIPTS / "submit.sh", env=there, cwd=folder)
+    return there
+
+
+def wait_for_tasks(cluster: Cluster, folder: Path) -> None:
+    """Waits until all tasks of the run `made` are done, without an error."""
+    cluster.wait("", "squeue", "--noheader", seconds=900)
+    logs = {p.name: p.read_text() for p in (folder / "made-logs").iterdir()}
+    assert sorted(logs) == sorted(f"{stage}-{n}.txt" for stage in STAGES for n in range(TASKS))
+    lines = [line for text in logs.values() for line in text.splitlines()]
+    assert not [line for line in lines if line.startswith("error")], logs
+
+
 def test_tasks_run_through_slurm(
     environment: dict[str, str], cluster: Cluster, plain: Run, tmp_path: Path
 ) -> None:
-    there = {**environment, "RUN": str(tmp_path / "made"), "SLURM_CONF": str(cluster.settings)}
-    run(SCRIPTS / "submit.sh", env=there, cwd=tmp_path)
-    cluster.wait("", "squeue", "--noheader", seconds=900)
-    logs = {p.name: p.read_text() for p in (tmp_path / "made-logs").iterdir()}
-    assert sorted(logs) == sorted(f"{stage}-{task}.txt" for stage in STAGES for task in (0, 1))
-    assert all("error" not in text for text in logs.values()), logs
+    submit(cluster, environment, tmp_path)
+    wait_for_tasks(cluster, tmp_path)
     assert_same(Run(tmp_path / "made"), plain)
+
+
+def test_tasks_make_one_song_through_slurm_though_one_is_requeued(
+    song: dict[str, str], cluster: Cluster, sliced: Run, tmp_path: Path
+) -> None:
+    submit(cluster, song, tmp_path)
+    running = ("squeue", "--noheader", "--name=jukebox-upsample", "--states=R", "--format=%A")
+    end = time.monotonic() + 300
+    while not (tasks := cluster.ask(*running).split()):
+        assert time.monotonic() < end, cluster.logs()
+        time.sleep(0.1)
+    time.sleep(2)
+    cluster.ask("scontrol", "requeue", tasks[0])
+    wait_for_tasks(cluster, tmp_path)
+    assert_same(Run(tmp_path / "made"), sliced)
+
+
+def test_processes_of_srun_have_shares_of_their_own(
+    song: dict[str, str], cluster: Cluster, sliced: Run, tmp_path: Path
+) -> None:
+    words = ["jukebox", "generate", *song["SONG"].split(), "--parallel", "4", "--shard", "auto"]
+    there = {**song, "SLURM_CONF": str(cluster.settings)}
+    run("srun", "--ntasks=2", *words, "--out", tmp_path / "made", env=there, cwd=tmp_path)
+    assert_same(Run(tmp_path / "made"), sliced)

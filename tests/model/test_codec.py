@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from jukebox_cli.config.schema import VQVAEConfig
 from jukebox_cli.model import codec
+from jukebox_cli.model.codec import TorchCodec
 from jukebox_cli.model.vqvae import VQVAE
 
 HOP_LENGTHS = (4, 8, 16)
@@ -37,6 +38,10 @@ def make_vqvae() -> VQVAE:
         for level in range(3):
             vqvae.level(level).codebook.vectors.normal_(0, 0.5)
     return vqvae
+
+
+def make_codec() -> TorchCodec:
+    return TorchCodec(make_vqvae())
 
 
 @cache
@@ -79,7 +84,7 @@ def test_encoding_in_chunks_equals_encoding_at_once(
     length: int, chunk_samples: int, block_sizes: list[int]
 ) -> None:
     audio = blocks(make_audio(length), block_sizes)
-    for level, tokens in enumerate(codec.encode(make_vqvae(), audio, chunk_samples)):
+    for level, tokens in enumerate(make_codec().encode(audio, chunk_samples)):
         np.testing.assert_array_equal(tokens, encode_at_once(level, length))
         assert tokens.dtype == np.int64
         assert len(tokens) == -(-length // 16) * (16 // HOP_LENGTHS[level])
@@ -94,7 +99,7 @@ def test_decoding_in_chunks_equals_decoding_at_once(
     length: int, chunk_samples: int, level: int
 ) -> None:
     tokens = encode_at_once(level, length)
-    decoded = codec.decode(make_vqvae(), level, tokens, length, chunk_samples)
+    decoded = codec.decode(make_codec(), level, tokens, length, chunk_samples)
     audio = np.concatenate(list(decoded))
     assert audio.dtype == np.float32
     np.testing.assert_allclose(audio, decode_at_once(level, tokens)[:length], atol=1e-6, rtol=0)
@@ -103,14 +108,14 @@ def test_decoding_in_chunks_equals_decoding_at_once(
 @pytest.mark.parametrize("level", [0, 1, 2])
 def test_without_a_length_all_tokens_are_decoded(level: int) -> None:
     tokens = encode_at_once(level, 100)
-    audio = np.concatenate(list(codec.decode(make_vqvae(), level, tokens, chunk_samples=32)))
+    audio = np.concatenate(list(codec.decode(make_codec(), level, tokens, chunk_samples=32)))
     assert len(audio) == 112
     np.testing.assert_allclose(audio, decode_at_once(level, tokens), atol=1e-6, rtol=0)
 
 
 def test_empty_audio_has_no_tokens_and_no_tokens_are_empty_audio() -> None:
-    assert [len(tokens) for tokens in codec.encode(make_vqvae(), [])] == [0, 0, 0]
-    assert list(codec.decode(make_vqvae(), 0, np.zeros(0, np.int64))) == []
+    assert [len(tokens) for tokens in make_codec().encode([])] == [0, 0, 0]
+    assert list(codec.decode(make_codec(), 0, np.zeros(0, np.int64))) == []
 
 
 def make_linear(network: nn.Module) -> nn.Module:
@@ -202,7 +207,7 @@ def test_encoding_holds_no_more_than_a_chunk_and_its_context(recorder: Recorder)
     chunk, block = 160, 10
     fields = [codec.receptive_field(make_vqvae().level(level).encoder) for level in range(3)]
     before, after = (-(-max(sides) // 16) * 16 for sides in zip(*fields, strict=True))
-    codec.encode(make_vqvae(), recorder.source(2000, block), chunk)
+    make_codec().encode(recorder.source(2000, block), chunk)
     assert max(recorder.lengths) <= before + chunk + after < 2000
     for i, num_read in enumerate(recorder.num_read_before[::3]):
         assert num_read <= (i + 1) * chunk + after + block
@@ -213,7 +218,7 @@ def test_blocks_are_decoded_lazily(recorder: Recorder) -> None:
     tokens, chunk = encode_at_once(0, 2000), 160
     recorder.lengths.clear()
     field = codec.receptive_field(make_vqvae().level(0).decoder)
-    decoded = codec.decode(make_vqvae(), 0, tokens, 2000, chunk)
+    decoded = codec.decode(make_codec(), 0, tokens, 2000, chunk)
     assert len(next(decoded)) == chunk
     assert len(recorder.lengths) == 1
     assert [len(block) for block in decoded] == [chunk] * 11 + [80]
@@ -232,9 +237,9 @@ def test_tokens_are_decoded_as_soon_as_their_receptive_field_is_there() -> None:
         return tokens[:count]  # the rest is not sampled yet
 
     total, chunk = 100 * hop_length, 30 * hop_length
-    live = list(codec.decode_stream(vqvae, 0, 100, wait_for, total, chunk))
+    live = list(make_codec().decode_stream(0, 100, wait_for, total, chunk))
     assert waits == [min(end + after, 100) for end in (30, 60, 90, 120)]
-    whole = list(codec.decode(vqvae, 0, tokens, chunk_samples=chunk))
+    whole = list(codec.decode(make_codec(), 0, tokens, chunk_samples=chunk))
     assert all(np.array_equal(a, b) for a, b in zip(live, whole, strict=True))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from jukebox_cli.registry import Registry
 from jukebox_cli.sampling.windows import TokenWindow
-from jukebox_cli.storage.files import read_jsonl
+from jukebox_cli.storage.documents import read_jsonl
 from jukebox_cli.storage.model import Model
 from support.jobs import NUM_SAMPLES, SONG, make_job
 

@@ -12,9 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from safetensors.numpy import save_file
+import torch
 
 from jukebox_cli.engine import loader
 from jukebox_cli.interfaces.errors import InputError
@@ -27,6 +26,7 @@ from jukebox_cli.sampling.level_process import LevelProcess
 from jukebox_cli.sampling.level_thread import LevelThread
 from jukebox_cli.sampling.run_setup import create_run
 from jukebox_cli.storage.model import Model
+from jukebox_cli.storage.tensors import save_tensors
 from support.engines import needs_native_engine
 from support.jobs import make_job
 from support.run_files import all_tokens, tokens
@@ -142,7 +142,7 @@ def test_an_error_of_a_worker_is_raised_here(
     for path in tiny.path.iterdir():
         if path.is_file():
             (model.path / path.name).write_bytes(path.read_bytes())
-    save_file({"other": np.zeros(1, np.float32)}, str(model.weights("prior-1")))
+    save_tensors(model.weights("prior-1"), {"other": torch.zeros(1)})
     this_job = job("run", model=model, engine=engine)
     with pytest.raises(InputError, match="the weights of model 'model' do not fit"):
         pipeline.complete_run(this_job, "tokens")
@@ -165,6 +165,7 @@ import signal, sys
 from jukebox_cli.engine import loader
 from jukebox_cli.sampling import pipeline
 from jukebox_cli.cli import main
+from jukebox_cli.storage.tensors import save_tensors
 signal.signal(signal.SIGINT, signal.default_int_handler)
 pipeline.MIN_PROCESS_TOKENS, loader.available_cores = 1, lambda: 2
 main()

@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 import soundfile
-from safetensors.numpy import save_file
+import torch
 
+from jukebox_cli.engine import native_codec
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.model import codec, loader
 from jukebox_cli.registry import Registry
@@ -20,6 +21,7 @@ from jukebox_cli.sampling.job import Job
 from jukebox_cli.sampling.level import sample_level
 from jukebox_cli.sampling.run_setup import create_run
 from jukebox_cli.storage.model import Model
+from jukebox_cli.storage.tensors import save_tensors
 from support.engines import needs_native_engine
 from support.jobs import NUM_SAMPLES, make_job
 from support.run_files import all_tokens
@@ -31,6 +33,7 @@ CHUNK = 256
 @pytest.fixture(autouse=True)
 def _small_chunks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(codec, "decoder_chunk", lambda *_: CHUNK)
+    monkeypatch.setattr(native_codec, "BLOCK_SAMPLES", CHUNK)
 
 
 @pytest.fixture
@@ -122,6 +125,6 @@ def test_an_error_of_a_level_ends_the_stream(
     for path in tiny.path.iterdir():
         if path.is_file():
             (model.path / path.name).write_bytes(path.read_bytes())
-    save_file({"other": np.zeros(1, np.float32)}, str(model.weights("prior-1")))
+    save_tensors(model.weights("prior-1"), {"other": torch.zeros(1)})
     with pytest.raises(InputError, match="the weights of model 'model' do not fit"):
         stream(job("run", model=model))

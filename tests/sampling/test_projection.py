@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from jukebox_cli.registry import Registry
@@ -23,6 +24,7 @@ from jukebox_cli.sampling.projection import (
 )
 from jukebox_cli.sampling.slice_layout import SliceLayout
 from jukebox_cli.sampling.slice_plans import with_slice_plans
+from jukebox_cli.sampling.slices import sliced_items
 from jukebox_cli.storage.model import Model
 from jukebox_cli.storage.segments import ComputeSettings, SlicePlan
 from support.jobs import make_job
@@ -140,3 +142,16 @@ def test_slices_are_sampled_side_by_side(job: Callable[..., Job]) -> None:
     assert max(each.upper_end for each in time.windows) == 200
     projection = project(sliced, {0: speed(0, SPEED.scaled(3))}, DecodeSpeed(0.0, 0.0), Schedule())
     assert projection.first_sound == pytest.approx(projection.total)
+    write_slices(sliced, 100, 40, 60)
+    time = level_time(sliced, speed(0, BatchSpeed(3, 0.5, 0.01, 0.1)))
+    assert time.stages.sampling == pytest.approx(0.1 * (layout.length - 40 + 4))  # the least far
+    write_slices(sliced, *[layout.length] * 3)
+    time = level_time(sliced, speed(0, BatchSpeed(3, 0.5, 0.01, 0.1)))
+    assert time.stages.sampling == pytest.approx(0.1 * 4)
+
+
+def write_slices(job: Job, *lengths: int) -> None:
+    """Files of half-sampled slices at level 0."""
+    (sliced,) = sliced_items(job, 0, {0: job.segment_windows(0, 0)[0]})
+    for number, length in enumerate(lengths):
+        sliced.slice_row(number).write(np.zeros(length, np.int64), None)

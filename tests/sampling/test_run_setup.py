@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from jukebox_cli.audio.manifest import Recording
-from jukebox_cli.model.loader import load_vqvae
+from jukebox_cli.engine.loader import load_codec
 from jukebox_cli.registry import Registry
 from jukebox_cli.sampling.job import Job
 from jukebox_cli.sampling.request import Request
@@ -149,31 +151,23 @@ def test_a_run_that_another_task_makes_just_now_is_not_taken_for_interrupted(
 ) -> None:
     mine = start_job(request_, registry, tmp_path / "run", "")
     other = start_job(replace(request_, items=(7,)), registry, tmp_path / "run", "")
-    items = Run.items
-
-    def items_after_the_other_task(run: Run) -> list[int]:
-        monkeypatch.setattr(Run, "items", items)
-        create_run(other)
-        return run.items()
-
-    monkeypatch.setattr(Run, "items", items_after_the_other_task)
+    create_before(monkeypatch, other)
     create_run(mine)
     assert mine.run.items() == [0, 1, 7]
 
 
-def create_before(monkeypatch: pytest.MonkeyPatch, method: str, other: Job) -> None:
-    """Lets another command make its run when a method of Run is called for the first time."""
-    original = getattr(Run, method)
+def create_before(monkeypatch: pytest.MonkeyPatch, other: Job) -> None:
+    """Lets another command make its run just before a run is locked for the first time."""
+    lock = Run.lock
 
-    def after_the_other_command(run: Run, *values: Any) -> Any:
-        monkeypatch.setattr(Run, method, original)
+    def after_the_other_command(run: Run) -> AbstractContextManager[None]:
+        monkeypatch.setattr(Run, "lock", lock)
         create_run(other)
-        return original(run, *values)
+        return run.lock()
 
-    monkeypatch.setattr(Run, method, after_the_other_command)
+    monkeypatch.setattr(Run, "lock", after_the_other_command)
 
 
-@pytest.mark.parametrize("method", ["create_config", "create_item"])
 @pytest.mark.parametrize(
     ("changes", "names"),
     [({"song": {}}, "song"), ({"seconds": 0.2}, "length"), ({"song": {}, "items": (7,)}, "song")],
@@ -181,7 +175,6 @@ def create_before(monkeypatch: pytest.MonkeyPatch, method: str, other: Job) -> N
 def test_of_two_requests_at_once_the_later_is_refused(
     changes: dict[str, Any],
     names: str,
-    method: str,
     request_: Request,
     registry: Registry,
     tmp_path: Path,
@@ -189,7 +182,7 @@ def test_of_two_requests_at_once_the_later_is_refused(
 ) -> None:
     mine = start_job(request_, registry, tmp_path / "run", "")
     other = start_job(replace(request_, **changes), registry, tmp_path / "run", "")
-    create_before(monkeypatch, method, other)
+    create_before(monkeypatch, other)
     message = f"{tmp_path}/run is a run with another {names}"
     assert refusal(create_run, mine) == (message, HINT)
     run = Run(tmp_path / "run")
@@ -201,16 +194,14 @@ def test_of_two_seeds_at_once_the_later_is_refused(
 ) -> None:
     mine = start_job(request_, registry, tmp_path / "run", "")
     other = start_job(replace(request_, seed=6, items=(7,)), registry, tmp_path / "run", "")
-    create_before(monkeypatch, "create_config", other)
+    create_before(monkeypatch, other)
     assert refusal(create_run, mine) == (f"{tmp_path}/run is a run with another seed", HINT)
     assert (Run(tmp_path / "run").items(), Run(tmp_path / "run").config.seed) == ([7], 6)
 
 
-@pytest.mark.parametrize("method", ["create_config", "create_item"])
 @pytest.mark.parametrize("items", [(0, 1), (1, 2)])
 def test_equal_requests_at_once_share_a_run(
     items: tuple[int, ...],
-    method: str,
     request_: Request,
     registry: Registry,
     tmp_path: Path,
@@ -218,7 +209,7 @@ def test_equal_requests_at_once_share_a_run(
 ) -> None:
     mine = start_job(request_, registry, tmp_path / "run", "")
     other = start_job(replace(request_, items=items), registry, tmp_path / "run", "")
-    create_before(monkeypatch, method, other)
+    create_before(monkeypatch, other)
     create_run(mine)
     assert mine.run.items() == sorted({0, 1, *items})
 
@@ -252,10 +243,22 @@ def test_a_run_of_other_recordings_is_refused(
     sounds = [write_chord(tmp_path / f"{name}.wav", 0.1) for name in "ab"]
     write_chord(sounds[1], 0.11)
     recordings = [Recording(sound, {"genre": ["rock"]}) for sound in sounds]
-    run, vqvae = Run(tmp_path / "run"), load_vqvae(tiny, "cpu")  # type: ignore[arg-type]
+    run, codec = Run(tmp_path / "run"), load_codec(tiny, torch.device("cpu"))
     config = recording_run_config(run, tiny, registry, recordings)
-    to_run(recordings, tiny, vqvae, run, config)
+    to_run(recordings, tiny, codec, run, config)
     assert recording_run_config(run, tiny, registry, recordings) == config
     for others in (recordings[:1], recordings[::-1], [Recording(sound, {}) for sound in sounds]):
         message, hint = refusal(recording_run_config, run, tiny, registry, others)
         assert (message, hint) == (f"{run.path} is a run with another audio", HINT)
+
+
+def test_a_run_of_other_levels_than_its_model_is_refused(
+    request_: Request, registry: Registry, tmp_path: Path
+) -> None:
+    job = start_job(request_, registry, tmp_path / "run", "")
+    create_run(job)
+    config = replace(job.config, hop_fraction=(0.5,), sampling=({},))
+    job.run.write_config(config)
+    message, hint = refusal(reopen_job, tmp_path / "run", registry, None)
+    assert message == f"{tmp_path}/run/run.yaml is damaged: it is of 1 levels, its model of 3"
+    assert hint == "restore it from a copy, or make it again"

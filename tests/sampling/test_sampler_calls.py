@@ -24,6 +24,7 @@ from jukebox_cli.sampling.sampler_calls import (
 from support.results import refusal
 
 HISTORY = torch.zeros(2, 0, dtype=torch.int64)
+PLACES = ["the first", "the second"]
 LOGITS = torch.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
 
 
@@ -142,7 +143,7 @@ def test_logits_of_another_shape_or_dtype_are_refused(
         ([nan, 0.0, 1.0], "NaN"),
         ([nan, inf, -inf], "NaN"),
         ([0.0, inf, -inf], "+inf"),
-        ([-inf, -inf, -inf], "-inf for every token"),
+        ([-inf, -inf, -inf], "nothing but -inf"),
     ],
 )
 def test_logits_with_nan_or_inf_or_no_finite_value_are_invalid(
@@ -154,8 +155,8 @@ def test_logits_with_nan_or_inf_or_no_finite_value_are_invalid(
         maxima.record(position, logits)
     assert [maxima.first_invalid(end) for end in range(5)] == [None, None, 1, 1, 1]
     chain = [Change(), Change(lambda x: bad), Change()]
-    message, _ = refusal(raise_for_invalid_logits, chain, [], LOGITS, HISTORY)
-    assert message == f"plugin 'change': __call__() returned {problem}"
+    message, _ = refusal(raise_for_invalid_logits, chain, [], LOGITS, HISTORY, PLACES)
+    assert message == f"plugin 'change': __call__() returned logits with {problem} for the second"
 
 
 def test_forbidden_tokens_are_valid() -> None:
@@ -169,21 +170,22 @@ def test_a_position_that_is_not_sampled_is_valid() -> None:
 
 
 def test_invalid_logits_of_the_prior_are_reported() -> None:
-    assert refusal(raise_for_invalid_logits, [Change()], [], LOGITS * nan, HISTORY) == (
-        "the prior returned NaN as logits",
+    assert refusal(raise_for_invalid_logits, [Change()], [], LOGITS * nan, HISTORY, PLACES) == (
+        "the prior returned logits with NaN for the first",
         "its weights are damaged, or its training diverged: restore them, or train the prior again",
     )
 
 
 def test_invalid_logits_of_guidance_are_reported() -> None:
     pair = torch.cat([LOGITS, LOGITS])
-    message, _ = refusal(raise_for_invalid_logits, [], [Difference(inf)], pair, HISTORY)
-    assert message == "plugin 'difference': combine() returned NaN"
+    message, _ = refusal(raise_for_invalid_logits, [], [Difference(inf)], pair, HISTORY, PLACES)
+    assert message == "plugin 'difference': combine() returned logits with NaN for the first"
 
 
 def test_a_sampler_with_invalid_logits_only_once_is_reported() -> None:
-    assert refusal(raise_for_invalid_logits, [Change()], [], LOGITS, HISTORY) == (
-        "samplers (change) returned invalid logits, but valid ones when called again",
+    assert refusal(raise_for_invalid_logits, [Change()], [], LOGITS, HISTORY, PLACES) == (
+        "samplers (change) returned invalid logits, but valid ones when called again, "
+        "for the first",
         "a sampler must depend on its arguments only; leave one out to see",
     )
 

@@ -33,8 +33,9 @@ from support.networks import CONTEXT, conditions_on, make_full_prior, random_con
 META = torch.device("meta")
 #: What reads values of a tensor, or makes a tensor of numbers in Python.
 SYNCS = {"_local_scalar_dense", "item", "is_nonzero", "nonzero", "lift_fresh", "masked_select"}
+GUIDANCE = Guidance(guidance=2.0)
 SAMPLERS: tuple[Sampler, ...] = (
-    Guidance(guidance=2.0),
+    GUIDANCE,
     Temperature(temperature=0.9),
     TopK(top_k=5),
     TopP(top_p=0.9),
@@ -80,7 +81,7 @@ def test_values_are_read_once_a_window_however_long_it_is(samplers: tuple[Sample
 
 
 def test_a_sampler_that_reads_a_value_is_noticed() -> None:
-    class Reading(Temperature):
+    class Reading(Temperature):  # type: ignore[misc]
         def __call__(self, logits: Tensor, history: Tensor) -> Tensor:
             return logits / float(logits[0, 0].abs() + 1)
 
@@ -113,7 +114,7 @@ def test_recorded_steps_and_draws_need_nothing_of_the_cpu(prefix_length: int) ->
     with SyncCounter() as counter:
         for n in range(1, 4):
             logits = step(torch.cat([tokens[:, n - 1]] * 2), n)
-            logits = apply_samplers(SAMPLERS, [SAMPLERS[0]], logits, tokens[:, :n])
+            logits = apply_samplers(SAMPLERS, [GUIDANCE], logits, tokens[:, :n])
             maxima.record(n, logits)
             tokens[:, n] = draw_tokens(logits, uniform[:, n])
     assert counter.names == []

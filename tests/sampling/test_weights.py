@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.torch import load_file, save_file
 
 from jukebox_cli.interfaces.errors import InputWarning
 from jukebox_cli.registry import Registry
@@ -17,6 +16,7 @@ from jukebox_cli.sampling.job import Job
 from jukebox_cli.sampling.run_setup import create_run
 from jukebox_cli.sampling.weights import record_prior_fingerprints
 from jukebox_cli.storage.model import Model
+from jukebox_cli.storage.tensors import load_tensors, save_tensors
 from support.jobs import make_job, tokens_on_disk
 from support.results import refusal
 
@@ -33,7 +33,7 @@ def trained_on(tiny: Model, tmp_path: Path) -> Model:
     """A copy of the model whose top prior was trained on."""
     other = Model(Path(shutil.copytree(tiny.path, tmp_path / "tiny")))
     path = other.weights("prior-2")
-    save_file({name: tensor + 1e-3 for name, tensor in load_file(path).items()}, path)
+    save_tensors(path, {name: tensor + 1e-3 for name, tensor in load_tensors(path).items()})
     return other
 
 

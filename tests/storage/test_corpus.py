@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from jukebox_cli.interfaces.errors import InputWarning
 from jukebox_cli.storage.corpus import Corpus, CorpusConfig
 from support.results import refusal
 
@@ -152,8 +153,37 @@ def test_a_damaged_corpus_is_an_error(corpus: Corpus) -> None:
     assert refusal(corpus.validate) == (message, "tokenize the songs into a new corpus")
     (corpus.path / "songs.jsonl").write_text('{"name": "a"}\n')
     message, hint = refusal(corpus.songs)
-    assert message.startswith(f"{corpus.path}/songs.jsonl is damaged: TypeError: ")
-    assert hint == "restore it from a copy, or make it again"
+    assert message == f"{corpus.path}/songs.jsonl is damaged at 'a': it has no checksum"
+    assert hint == "restore it from a copy, or tokenize the songs into a new corpus"
+
+
+def test_changed_tokens_of_a_corpus_are_refused(corpus: Corpus) -> None:
+    add(corpus, "a", 2, 1)
+    add(corpus, "b", 3, 2)
+    corpus.validate()
+    path = corpus.path / "level-0.bin"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    message = f"{path} is damaged: the checksum of b's tokens does not match"
+    assert refusal(corpus.validate) == (message, "tokenize the songs into a new corpus")
+
+
+def test_tokens_that_are_no_codes_are_refused(corpus: Corpus) -> None:
+    add(corpus, "a", 2, corpus.config.codebook_size)
+    message = f"{corpus.path}/level-0.bin is damaged: a has a token that is no code of the codec"
+    assert refusal(corpus.validate) == (message, "tokenize the songs into a new corpus")
+
+
+def test_the_tokens_of_a_corpus_are_read_through_once(
+    corpus: Corpus, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(corpus, "a", 2, 1)
+    for path in corpus.path.iterdir():
+        os.utime(path, ns=(1, 1))
+    corpus.validate()
+    monkeypatch.setattr(Corpus, "_require_tokens", pytest.fail)
+    corpus.validate()
 
 
 def test_a_corpus_of_format_1_is_refused(tmp_path: Path) -> None:
@@ -161,3 +191,14 @@ def test_a_corpus_of_format_1_is_refused(tmp_path: Path) -> None:
     path.write_text("format: 1\nhops: [4, 8]\n")
     message, _ = refusal(lambda: Corpus(tmp_path).config)
     assert message == f"{path}: format 1 cannot be read, only format 2"
+
+
+def test_tokens_without_a_song_are_said(corpus: Corpus) -> None:
+    add(corpus, "a", 2, 1)
+    add(corpus, "b", 3, 2)
+    path = corpus.path / "songs.jsonl"
+    path.write_bytes(path.read_bytes()[:-5])
+    with pytest.warns(InputWarning) as caught:
+        corpus.validate()
+    what = f"{corpus.path}/level-0.bin has tokens of songs that songs.jsonl does not name"
+    assert str(caught[0].message) == f"{what}: tokenize the songs again"

@@ -11,6 +11,7 @@ from jukebox_cli.registry import Registry
 from jukebox_cli.storage.model import Model, builtin_model_names, find_model, model_names
 from jukebox_cli.storage.tensors import load_tensors, save_tensors
 from support.results import refusal
+from support.run_files import edit
 from support.tiny_model import make_tiny
 
 
@@ -34,8 +35,7 @@ def test_a_fingerprint_changes_with_the_shape_of_the_codec(
 ) -> None:
     model = make_tiny(tmp_path / "one", registry)
     before = model.fingerprint()
-    text = (model.path / "config.yaml").read_text()
-    (model.path / "config.yaml").write_text(text.replace("sample_rate: 8000", "sample_rate: 16000"))
+    edit(model.path / "config.yaml", "sample_rate: 8000", "sample_rate: 16000")
     assert Model(model.path).fingerprint() != before
 
 
@@ -63,9 +63,9 @@ def test_an_unknown_model_is_an_error(
     assert refusal(find_model, "music") == (message, "see `jukebox model list`")
 
 
-@pytest.mark.parametrize("text", ['{"format": 2}', '{"format": 2, "conditioners": 3}'])
+@pytest.mark.parametrize("text", ['{"checksum": null}', '{"checksum": null, "conditioners": 3}'])
 def test_a_damaged_file_of_conditioners_is_an_error(text: str, tmp_path: Path) -> None:
-    (tmp_path / "prior-2.json").write_text(text)
+    (tmp_path / "prior-2.json").write_text(text.replace("{", '{"format": 2, '))
     message, hint = refusal(Model(tmp_path).fitted_conditioners, 2)
     assert message.startswith(f"{tmp_path}/prior-2.json is damaged: ")
     assert hint == "restore it from a copy, or make it again"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections import Counter
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import safetensors
 import soundfile
 
 from jukebox_cli.config.schema import VQVAEConfig
+from jukebox_cli.interfaces.errors import InputWarning
 from jukebox_cli.storage.run import Run, RunConfig
 from jukebox_cli.storage.segments import ItemSpec, Prompt, Segment
 from support.results import refusal
@@ -87,6 +89,20 @@ def test_tokens_are_read_as_they_were_written(tmp_path: Path) -> None:
     assert (run.levels_with_tokens(3), run.levels_with_tokens(12)) == ([1], [2])
     Run(tmp_path).write_tokens(1, 3, np.array([5]), CODEC)
     assert run.num_tokens(1, 3) == 1
+
+
+def test_fewer_sampled_tokens_do_not_replace_more(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.write_tokens(1, 3, np.array([5, 63, 0]), CODEC)
+    Run(tmp_path).save_sampled_tokens(1, 3, np.array([5]), CODEC)
+    assert run.num_tokens(1, 3) == 3
+    run.shorten_tokens(1, 3, 4, CODEC)
+    run.shorten_tokens(1, 4, 1, CODEC)  # which has none
+    assert run.num_tokens(1, 3) == 3
+    run.shorten_tokens(1, 3, 2, CODEC)
+    found = run.read_tokens(1, 3)
+    assert found is not None
+    assert found.tolist() == [5, 63]
 
 
 def test_a_file_in_place_of_a_folder_means_no_tokens(tmp_path: Path) -> None:
@@ -178,7 +194,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
 
 def test_each_file_of_a_large_run_is_read_once(tmp_path: Path, opened: list[str]) -> None:
     count, run = 200, Run(tmp_path)
-    run.write_config(RunConfig(hop_fraction=(0.5, 1.0)))
+    run.write_config(RunConfig(hop_fraction=(0.5, 1.0), sampling=({}, {})))
     for item in range(count):
         run.write_item(item, SPEC)
         run.write_tokens(0, item, np.array([5]), CODEC)
@@ -197,3 +213,46 @@ def test_each_file_of_a_large_run_is_read_once(tmp_path: Path, opened: list[str]
 
 def _files(run: Run, item: int) -> tuple[Path, Path]:
     return run.item_file(item), run.token_file(0, item)
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"seed": -1}, "seed must be from 0 to 2^63 - 1, not -1"),
+        ({"seed": 2**63}, f"seed must be from 0 to 2^63 - 1, not {2**63}"),
+        ({"sample_rate": 10**7}, "sample_rate must be from 1 to 1000000, not 1e+07"),
+        ({"hop_fraction": (0.5,)}, "hop_fraction and sampling must have one entry for each level"),
+        ({"hop_fraction": (0.5, 2.0)}, "hop_fraction must be more than 0 and at most 1"),
+    ],
+)
+def test_settings_that_can_not_be_are_refused(
+    changes: dict[str, Any], problem: str, tmp_path: Path
+) -> None:
+    fields = {"hop_fraction": (0.5, 1.0), "sampling": ({}, {}), **changes}
+    with pytest.raises(ValueError, match=f"^{re.escape(problem)}$"):
+        RunConfig(**fields)
+
+
+def test_an_item_of_other_levels_than_its_run_is_refused(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.write_config(RunConfig(hop_fraction=(0.5,), sampling=({},)))
+    run.write_item(0, SPEC)
+    message = f"{run.item_file(0)} is damaged: it is of 2 levels, the run of 1"
+    assert refusal(run.item, 0) == (message, "restore it from a copy, or make it again")
+
+
+def test_a_conflicted_copy_of_an_item_is_left_alone(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.write_item(0, SPEC)
+    copies = [tmp_path / "items" / "item-00 (conflicted copy).json"]
+    run.write_tokens(0, 0, np.array([5]), CODEC)
+    copies.append(tmp_path / "tokens" / "level-0" / "item-00 (1).safetensors")
+    for copy in copies:
+        copy.write_text("mine")
+    with pytest.warns(InputWarning, match="is left alone: item-00 .conflicted copy..json"):
+        assert run.items() == [0]
+    with pytest.warns(InputWarning):
+        run.delete_items()
+    assert not run.has_item(0)
+    assert run.levels_with_tokens(0) == []
+    assert [copy.read_text() for copy in copies] == ["mine", "mine"]

@@ -18,6 +18,7 @@ from jukebox_cli.storage.segments import (
     write_item_spec,
 )
 from support.results import refusal
+from support.run_files import without_checksum
 
 FIRST = Segment(0, 3, {"genre": ["ü"]}, ({"top_k": 3}, {}), (0.5, 1.0), (None, "abc"))
 PROMPT = Segment(0, 3, {}, ({}, {}), (0.5, 1.0), (None, None), prompt=Prompt("123", 60, "a.wav"))
@@ -88,6 +89,10 @@ Damage = Callable[[dict[str, Any]], object]
             "each level",
         ),
         (
+            lambda data: data["segments"][0].update(shared=[True]),
+            "segments.0: shared must have one entry for each level",
+        ),
+        (
             lambda data: data["segments"][0].update(conditions=[]),
             "segments.0.conditions: Input should be an object",
         ),
@@ -102,6 +107,28 @@ Damage = Callable[[dict[str, Any]], object]
         (
             lambda data: data["segments"][1].update(length=3),
             "segments.1.length: Unexpected keyword argument",
+        ),
+        (
+            lambda data: data.update(num_samples=2**40),
+            "num_samples must be at most 137438953472, not 1099511627776",
+        ),
+        (
+            lambda data: data["segments"][1].update(
+                sampling=[{}], hop_fraction=[1], prior_fingerprints=[None]
+            ),
+            "segments must have as many levels as each other",
+        ),
+        (
+            lambda data: data["segments"][1].update(
+                parent={"run": "a", "item": -1, "upto_sample": 60}
+            ),
+            "segments.1.parent: item must be 0 or more, and upto_sample a length in samples",
+        ),
+        (
+            lambda data: data["segments"][0].update(
+                slices=[{"count": 2, "start": 2**40, "warmup": 1, "seam": 1}, None]
+            ),
+            "segments.0.slices.0: slices must lie in the item",
         ),
         (lambda data: data["segments"].clear(), "the first segment must begin at sample 0"),
         (
@@ -130,7 +157,7 @@ def test_an_invalid_file_is_refused_with_its_error(
     damage: Damage, problem: str, path: Path
 ) -> None:
     write_item_spec(path, ItemSpec(60, (FIRST,)).extended(100))
-    data = json.loads(path.read_text())
+    data = json.loads(without_checksum(path.read_text()))
     damage(data)
     path.write_text(json.dumps(data))
     assert refusal(read_item_spec, path) == (f"{path} is damaged: {problem}", HINT)
@@ -149,3 +176,10 @@ def test_a_truncated_file_is_damaged(path: Path) -> None:
     path.write_text('{"format": 2,\n "num')
     message, _ = refusal(read_item_spec, path)
     assert message == f"{path}:2: damaged: Unterminated string starting at"
+
+
+def test_a_level_is_shared_until_the_segment_is_extended() -> None:
+    shared = FIRST.with_shared_level(1)
+    assert (shared.shared, shared.is_shared(0), shared.is_shared(1)) == ((False, True), False, True)
+    assert not FIRST.is_shared(1)
+    assert ItemSpec(60, (shared,)).extended(100).segments[1].shared == ()

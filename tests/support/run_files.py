@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -30,6 +31,27 @@ def all_tokens(run: Path) -> dict[tuple[int, int], list[int]]:
         for item in Run(run).items()
         for level in Run(run).levels_with_tokens(item)
     }
+
+
+def flip_bit(path: Path) -> None:
+    """Changes the last byte of a file."""
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+
+
+def edit(path: Path, old: str, new: str) -> None:
+    """Replaces a text in a YAML or JSON file of the program as a person does, who makes its
+    checksum null."""
+    text = path.read_text(encoding="utf-8")
+    assert old in text, f"{old} is not in {path}"
+    path.write_text(without_checksum(text).replace(old, new), encoding="utf-8")
+
+
+def without_checksum(text: str) -> str:
+    """The text of a YAML or JSON file with null for its checksum."""
+    text = re.sub(r"^checksum: '\w+'", "checksum: null", text, flags=re.MULTILINE)
+    return re.sub(r'"checksum": "\w+"', '"checksum": null', text)
 
 
 def chord(seconds: float, sample_rate: int = 8000, channels: int = 1) -> np.ndarray:

@@ -17,7 +17,7 @@ from jukebox_cli.config.schema import (
     VQVAEConfig,
 )
 from jukebox_cli.storage.corpus import Corpus, CorpusConfig
-from jukebox_cli.storage.files import read_jsonl
+from jukebox_cli.storage.documents import read_jsonl
 from jukebox_cli.storage.model import Model
 from jukebox_cli.train.data import BatchSource
 from jukebox_cli.train.task import Metrics, Task

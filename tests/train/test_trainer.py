@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from jukebox_cli.interfaces.errors import InputError
-from jukebox_cli.storage.files import read_jsonl
+from jukebox_cli.storage.documents import read_jsonl
 from jukebox_cli.storage.model import Model
 from jukebox_cli.storage.tensors import load_tensors
 from jukebox_cli.train.task import Task
@@ -195,6 +195,16 @@ def test_weights_that_the_last_update_made_infinite_are_not_saved(
     assert caught.value.hint == "train with a lower --learning-rate; the last checkpoint was kept"
     for path in (model.checkpoint(task.component), model.weights(task.component)):
         assert not path.exists()
+
+
+def test_weights_that_fp16_can_not_hold_are_not_saved(make_task: MakeTask, model: Model) -> None:
+    task = make_task(model)
+    with pytest.raises(InputError) as caught:
+        train(task, model, replace(CONFIG, steps=1, learning_rate=1e6))
+    message = f"the weights of {task.component} are too large for fp16 after step 1"
+    assert caught.value.message == message
+    assert caught.value.hint == "train with a lower --learning-rate; the last checkpoint was kept"
+    assert not model.checkpoint(task.component).exists()
 
 
 # evaluation, progress, precision

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 import torch
 
-from jukebox_cli.storage.files import read_jsonl
+from jukebox_cli.storage.documents import read_jsonl
 from jukebox_cli.storage.model import Model
 from jukebox_cli.train.crops import Crops
 from jukebox_cli.train.trainer import TrainingConfig, train

@@ -3,9 +3,6 @@
 // Included once per instruction set, after its lanes. What is kept of the distribution is every
 // token whose weight e^(logit - max) exceeds a threshold, and the first few of those equal to it.
 
-#define JUKEBOX_KERNELS(name) \
-  { name, prefill, step, draw, set_memory, exponentials, read_memory }
-
 struct Kept {
   float threshold = 0;
   int num_equal = 1 << 30;  // how many of those equal to the threshold, the lowest ids first

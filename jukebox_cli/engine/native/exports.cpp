@@ -10,6 +10,7 @@
 #define Py_LIMITED_API 0x030a0000
 #include <Python.h>
 
+#include "convolution_stream.h"
 #include "model.h"
 #include "platform.h"
 #include "sample.h"
@@ -224,6 +225,50 @@ JUKEBOX_EXPORT int32_t jukebox_window_sample_ahead(Window* window, int64_t* ids,
                                                    int32_t lookahead, int64_t* num_passes) {
   return sample_ahead(*window, ids, first, end, sample_from, uniform, *sampling, lookahead,
                       num_passes);
+}
+
+// A network of a codec's level: an encoder, or else a decoder. `vectors` (codebook_size, channels) are
+// those of the codes, `norms` (codebook_size,) their squares.
+JUKEBOX_EXPORT Network* jukebox_network_new(const char* kernels, int32_t is_encoder,
+                                            int32_t codebook_size, int32_t channels,
+                                            const float* vectors, const float* norms) {
+  const Kernels* chosen = find_kernels(kernels);
+  if (!chosen) return nullptr;
+  return unless_exhausted(
+      [&] { return new Network(chosen, is_encoder, codebook_size, channels, vectors, norms); });
+}
+
+JUKEBOX_EXPORT void jukebox_network_free(Network* network) { delete network; }
+
+// Adds a layer. Weights are (kernel * in, out), of a transposed convolution (stride * 2 * in, out).
+// Only a residual layer has a second convolution.
+JUKEBOX_EXPORT int32_t jukebox_network_add(Network* network, const ConvolutionShape* shape,
+                                           const float* weight, const float* bias,
+                                           const float* second_weight, const float* second_bias) {
+  return unless_exhausted([&] {
+    const float *weights[] = {weight, second_weight}, *biases[] = {bias, second_bias};
+    network->add(*shape, weights, biases);
+    return 1;
+  });
+}
+
+// The network must live longer. `step`: inputs that are computed at once.
+JUKEBOX_EXPORT Stream* jukebox_stream_new(const Network* network, int32_t num_threads,
+                                          int32_t step) {
+  return unless_exhausted([&] { return new Stream(*network, num_threads, step); });
+}
+
+JUKEBOX_EXPORT void jukebox_stream_free(Stream* stream) { delete stream; }
+
+// Returns how many outputs the next `count` inputs gave.
+JUKEBOX_EXPORT int64_t jukebox_stream_feed(Stream* stream, const void* input, int64_t count,
+                                           void* output) {
+  return stream->feed(input, count, output);
+}
+
+// Returns how many outputs were left at the end.
+JUKEBOX_EXPORT int64_t jukebox_stream_finish(Stream* stream, void* output) {
+  return stream->finish(output);
 }
 
 // e^x of `count` numbers, a multiple of 16, for tests. 0 if there are no such kernels.

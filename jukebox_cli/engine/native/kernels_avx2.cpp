@@ -16,6 +16,7 @@ namespace {
 #include "lanes_avx2.h"
 #include "transformer.h"
 #include "draw.h"
+#include "convolution.h"
 }  // namespace
 
 const Kernels avx2_kernels = JUKEBOX_KERNELS("avx2");

@@ -20,6 +20,7 @@ namespace {
 #include "lanes_avx512.h"
 #include "transformer.h"
 #include "draw.h"
+#include "convolution.h"
 }  // namespace
 
 const Kernels avx512_kernels = JUKEBOX_KERNELS("avx512");

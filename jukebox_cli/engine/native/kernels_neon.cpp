@@ -8,6 +8,7 @@ namespace {
 #include "lanes_neon.h"
 #include "transformer.h"
 #include "draw.h"
+#include "convolution.h"
 }  // namespace
 
 const Kernels neon_kernels = JUKEBOX_KERNELS("neon");

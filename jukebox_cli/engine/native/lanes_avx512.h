@@ -8,6 +8,9 @@ struct Lanes {
 // Rows and panels that a tile of a matrix product holds in registers at once.
 #define JUKEBOX_TILES(TILE) TILE(6, 4) TILE(4, 4) TILE(2, 4) TILE(1, 8)
 constexpr int MAX_TILE_ROWS = 6;
+// Panels of a tile of a convolution at most, and rows of one of so many panels.
+constexpr int CONVOLUTION_PANELS = 4;
+constexpr int tile_rows_of(int panels) { return panels > 3 ? 6 : 8; }
 
 JUKEBOX_INLINE Lanes zero() { return {_mm512_setzero_ps()}; }
 JUKEBOX_INLINE Lanes broadcast(float x) { return {_mm512_set1_ps(x)}; }

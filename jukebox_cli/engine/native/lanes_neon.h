@@ -8,6 +8,9 @@ struct Lanes {
 // Rows and panels that a tile of a matrix product holds in registers at once.
 #define JUKEBOX_TILES(TILE) TILE(6, 1) TILE(4, 1) TILE(2, 2) TILE(1, 4)
 constexpr int MAX_TILE_ROWS = 6;
+// Panels of a tile of a convolution at most, and rows of one of so many panels.
+constexpr int CONVOLUTION_PANELS = 1;
+constexpr int tile_rows_of(int) { return 6; }
 
 JUKEBOX_INLINE Lanes broadcast(float x) {
   float32x4_t v = vdupq_n_f32(x);

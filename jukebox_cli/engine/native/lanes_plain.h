@@ -8,6 +8,9 @@ struct Lanes {
 // Rows and panels that a tile of a matrix product holds at once.
 #define JUKEBOX_TILES(TILE) TILE(4, 1) TILE(2, 1) TILE(1, 1)
 constexpr int MAX_TILE_ROWS = 4;
+// Panels of a tile of a convolution at most, and rows of one of so many panels.
+constexpr int CONVOLUTION_PANELS = 1;
+constexpr int tile_rows_of(int) { return 4; }
 
 #define JUKEBOX_LANEWISE(...)                               \
   Lanes result;                                             \

@@ -17,6 +17,10 @@ namespace jukebox {
 constexpr int LANES = 16;
 constexpr int GROUP_PANELS = 4;  // the last group of a matrix may have fewer
 
+// Rows of a convolution that are computed together, so that weights and inputs stay in the cache
+// meanwhile.
+constexpr int BLOCK_ROWS = 24;
+
 // Positions of one item that are prefilled at once: a multiple of the rows of a tile.
 constexpr int PREFILL_ROWS = 48;
 // Positions of one item that are sampled in one pass at most.
@@ -110,6 +114,7 @@ struct Config {
 };
 
 class ThreadPool;
+struct Convolution;
 struct Kernels;
 
 struct Model {
@@ -192,6 +197,12 @@ struct Kernels {
   void (*set_memory)(Window& window, int item, const float* states);
   void (*exp)(const float* x, float* y, int64_t count);  // count: a multiple of LANES
   double (*read)(const float* x, size_t count);  // reads memory as fast as it can
+  // Outputs first .. end - 1 of a layer -> y. `x` is its input from row `x_first` on.
+  void (*convolve)(const Convolution& layer, const float* x, int64_t x_first, int64_t first,
+                   int64_t end, float* y, float* scratch);
+  // The nearest codes of up to BLOCK_ROWS latents.
+  void (*nearest)(const Linear& codes, const float* x, int pitch, int rows, int64_t* out,
+                  float* scratch);
 };
 
 extern const Kernels plain_kernels;

@@ -56,13 +56,14 @@ def test_a_vqvae_alone_is_a_codec(here: Path, jukebox: Jukebox, tone: Path) -> N
 
 
 def test_an_interrupted_import_can_be_repeated(checkpoints: Path, jukebox: Jukebox) -> None:
-    left = Path("models/mine")
+    left = Path("models/.mine.part")
     left.mkdir(parents=True)
     (left / "vqvae-0.safetensors").write_bytes(b"half")
-    (left / ".prior-0.safetensors.1234.part").write_bytes(b"half")
+    (left / ".prior-0.safetensors.part").write_bytes(b"half")
     assert "mine" not in jukebox("model", "list").out
     assert jukebox("model", "import", "checkpoints", "--name", "mine", "-q").code == 0
     assert find_model("mine").exists
+    assert [path.name for path in Path("models").iterdir()] == ["mine"]
 
 
 def test_artists_and_genres_have_names_from_lists(checkpoints: Path, jukebox: Jukebox) -> None:

@@ -15,8 +15,10 @@ import pytest
 import torch
 
 from jukebox_cli.engine.native import NativeWindow
+from jukebox_cli.engine.native_codec import NativeCodec
 from jukebox_cli.interfaces.conditioner import Window
 from jukebox_cli.interfaces.sampler import SamplingParameters
+from jukebox_cli.model.codec import decode
 from jukebox_cli.model.condition_inputs import load_conditioners, prior_shape
 from jukebox_cli.model.loader import load_prior
 from jukebox_cli.registry import Registry
@@ -60,6 +62,17 @@ def test_the_codes_of_a_recording_are_equal(golden: Golden, level: int) -> None:
 def test_decoded_audio_is_within_a_ten_thousandth(golden: Golden, level: int) -> None:
     audio = golden.vqvae.level(level).decode(golden[f"z.{level}"])
     torch.testing.assert_close(audio.transpose(1, 2), golden[f"decode.{level}"], atol=1e-4, rtol=0)
+
+
+@needs_native_engine
+def test_the_native_codec_has_the_codes_and_the_audio(golden: Golden) -> None:
+    codec = NativeCodec(golden.vqvae)
+    for item, recording in enumerate(golden["x"][:, :, 0].numpy()):
+        for level, codes in enumerate(codec.encode([recording])):
+            assert codes.tolist() == golden[f"z.{level}"][item].tolist()
+            audio = np.concatenate(list(decode(codec, level, codes)))
+            expected = golden[f"decode.{level}"][item, :, 0].numpy()
+            np.testing.assert_allclose(audio, expected, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("level", LEVELS)

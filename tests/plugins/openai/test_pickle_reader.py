@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import pickle
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -116,6 +117,37 @@ def test_a_tensor_outside_its_storage_is_an_error(
 def test_a_wrong_checksum_is_an_error(here: Path) -> None:
     (here / "bad.pth.tar").write_bytes(saved().replace(b"K\x04\x85", b"K\x09\x85"))
     with pytest.raises(InputError, match="is damaged: a checksum is wrong"):
+        read_pickle(here / "bad.pth.tar")
+
+
+def test_a_pickle_that_would_fill_memory_is_not_unpacked(here: Path) -> None:
+    bomb = here / "bad.pth.tar"
+    with (
+        zipfile.ZipFile(bomb, "w", zipfile.ZIP_DEFLATED) as archive,
+        archive.open("archive/data.pkl", "w", force_zip64=True) as file,
+    ):
+        for _ in range(101):
+            file.write(bytes(1_000_000))
+    assert bomb.stat().st_size < 1_000_000
+    with pytest.raises(InputError, match="its pickle has more than 100,000,000 bytes"):
+        read_pickle(bomb)
+
+
+@pytest.mark.parametrize("zipped", [True, False])
+def test_a_pickle_that_numbers_objects_without_bound_is_not_read(zipped: bool, here: Path) -> None:
+    text = b"\x80\x02}r\xff\xff\xff\x7f."  # LONG_BINPUT 2147483647
+    magic = pickle.dumps(0x1950A86A20F9469CFC6C, 2)
+    (here / "bad.pth.tar").write_bytes(zip_of(text) if zipped else magic + text)
+    with pytest.raises(InputError, match="its pickle has more than 1,000,000 objects"):
+        read_pickle(here / "bad.pth.tar")
+
+
+def test_a_storage_beyond_the_end_of_the_file_is_an_error(here: Path) -> None:
+    data = bytearray(saved())
+    local = data.index(b"archive/data/0")  # in the header before the storage
+    data[local - 2 : local] = (60_000).to_bytes(2, "little")  # the length of its padding
+    (here / "bad.pth.tar").write_bytes(data)
+    with pytest.raises(InputError, match="is damaged: its end is missing"):
         read_pickle(here / "bad.pth.tar")
 
 

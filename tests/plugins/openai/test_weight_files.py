@@ -35,8 +35,7 @@ def test_missing_weights_of_the_port_are_errors(refused: Refused) -> None:
     refused("port", error=error, hint=hint)
     (folder / "model-2.safetensors").write_bytes(b"half")
     hint = "download it again, or restore it from a copy"
-    what = "Error while deserializing header: header too small"
-    refused("port", error=f"port/model-2.safetensors is damaged: {what}", hint=hint)
+    refused("port", error="port/model-2.safetensors is damaged: it is cut off", hint=hint)
     save_file({"b": torch.zeros(2, dtype=torch.int64)}, folder / "model-2.safetensors")
     error = "port/model-2.safetensors: b is of type int64"
     refused("port", error=error, hint="weights are float16, bfloat16 or float32")

@@ -11,11 +11,11 @@ import numpy as np
 
 from jukebox_cli.api import InputError
 from jukebox_cli.api.audio import Audio, decode_tokens, stream_audio
-from jukebox_cli.api.models import load_vqvae, pick_device
+from jukebox_cli.api.models import load_codec, pick_device
 from jukebox_cli.api.runs import OpenRun, RunItem
 
 if TYPE_CHECKING:
-    from jukebox_cli.api.nn import VQVAE
+    from jukebox_cli.api.nn import Codec
 
 #: What silence measures, in dB.
 FLOOR_DB = -100.0
@@ -23,11 +23,11 @@ FLOOR_DB = -100.0
 
 @dataclass(frozen=True)
 class RunSound:
-    """The sound of a run's items at one level; `vqvae` decodes those without an audio file."""
+    """The sound of a run's items at one level; `codec` decodes those without an audio file."""
 
     run: OpenRun
     level: int
-    vqvae: VQVAE | None
+    codec: Codec | None
 
     @classmethod
     def prepare(cls, run: OpenRun, level: int, model: str | None, device: str) -> RunSound:
@@ -41,7 +41,7 @@ class RunSound:
                 raise InputError(what, f"finish it with `jukebox upsample {run.path}`")
         if all(run.audio_file(level, item) for item in run.items):
             return cls(run, level, None)
-        return cls(run, level, load_vqvae(run.find_model(model), pick_device(device)))
+        return cls(run, level, load_codec(run.find_model(model), pick_device(device)))
 
     def blocks(self, item: RunItem) -> Iterator[Audio]:
         """The sound of an item at the model's sample rate."""
@@ -50,8 +50,8 @@ class RunSound:
             return stream_audio(path, self.run.config.sample_rate)
         tokens = self.run.read_tokens(self.level, item)
         assert tokens is not None
-        assert self.vqvae is not None
-        return decode_tokens(self.vqvae, self.level, tokens.tokens, item.num_samples)
+        assert self.codec is not None
+        return decode_tokens(self.codec, self.level, tokens.tokens, item.num_samples)
 
 
 def measure(blocks: Iterable[Audio]) -> dict[str, float]:

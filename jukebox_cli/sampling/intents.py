@@ -1,0 +1,130 @@
+"""Doing what the intents of a run say, and removing them when it is done."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+
+from jukebox_cli.registry import Registry
+from jukebox_cli.sampling.job import Job
+from jukebox_cli.sampling.run_setup import record_intent, reopen_job
+from jukebox_cli.storage.documents import read_jsonl
+from jukebox_cli.storage.intents import Intent
+from jukebox_cli.storage.run import Run
+from jukebox_cli.storage.segments import ItemSpec
+
+
+def relative_path(path: Path, start: Path) -> str:
+    """A path as it is seen from a folder, with slashes."""
+    return Path(os.path.relpath(path, start)).as_posix()
+
+
+def reopen_pending_job(
+    path: Path, registry: Registry, only: str | None = None, model: str | None = None
+) -> Job:
+    """As `reopen_job`, of a run whose items are what the commands that were interrupted there meant
+    them to be; their tokens may be missing."""
+    run = Run(path)
+    if intents := run.intents.read():
+        with run.lock():
+            if not run.exists:
+                record_intent(run, intents[0])
+            job = reopen_job(path, registry, None, model)
+            for intent in intents:
+                if not intent.audio:  # whose tokens are not encoded yet
+                    apply_intent(job, intent)
+    return reopen_job(path, registry, only, model)
+
+
+def is_pending(job: Job) -> bool:
+    """Whether a command that makes the job's items longer was begun, and is not complete."""
+    intents = job.run.intents.read()
+    return any(each.command == "continue" and set(each.items) & set(job.items) for each in intents)
+
+
+def interrupted_intent(run: Run, items: Mapping[int, ItemSpec]) -> Intent | None:
+    """The intent of an earlier command to begin these items, if it was interrupted."""
+    for intent in run.intents.read() if run.exists else ():
+        there = [intent.items.get(item) for item in items]
+        if [_outline(each) for each in there] == [_outline(each) for each in items.values()]:
+            return intent
+    return None
+
+
+def _outline(spec: ItemSpec | None) -> list[int]:
+    """Where an item's segments end."""
+    return [end for _, end in spec.spans()] if spec else []
+
+
+def apply_intent(job: Job, intent: Intent) -> None:
+    """Gives a run's items the files and tokens that an intent says they begin with. What is there
+    stays. Call it within the run's lock."""
+    for item in intent.items:
+        if not _is_begun(job.run, intent, item):
+            _copy_tokens(job, intent, item)
+            job.run.write_item(item, intent.items[item])
+    log_begun(job, intent)
+
+
+def _is_begun(run: Run, intent: Intent, item: int) -> bool:
+    wanted = intent.items[item]
+    return run.has_item(item) and len(run.item(item).segments) >= len(wanted.segments)
+
+
+def _copy_tokens(job: Job, intent: Intent, item: int) -> None:
+    """Gives an item the tokens that its last segment follows, but for those of a last top-level
+    token that is partly of silence."""
+    run, codec = job.run, job.model.config.vqvae
+    source = Run(run.path / intent.source)
+    if intent.source != ".":
+        run.delete_tokens(item)  # of an interrupted command, maybe of another request
+    if not intent.source:
+        return
+    num_samples = intent.items[item].segments[-1].first_sample
+    for level in source.levels_with_tokens(item):
+        length = job.grid.num_whole_tokens(level, num_samples)
+        if intent.source == ".":
+            run.shorten_tokens(level, item, length, codec)
+        elif (tokens := source.read_tokens(level, item)) is not None:
+            run.write_tokens(level, item, tokens[:length], codec)
+
+
+def log_begun(job: Job, intent: Intent) -> None:
+    """Writes what an intent says into the run's log, unless it is there."""
+    name = intent.name
+    rows = read_jsonl(job.run.log_file) if job.run.log_file.exists() else []
+    if intent.event and not any(row.get("intent") == name for row in rows):
+        job.log_event(**intent.event, intent=name)
+
+
+def settle_intents(job: Job) -> None:
+    """Removes the intents of which all is done. It is the last thing that a command does."""
+    for intent in job.run.intents.read():
+        if _is_complete(job, intent):
+            job.run.intents.remove(intent)
+
+
+def _is_complete(job: Job, intent: Intent) -> bool:
+    run = job.run
+    if not all(_is_begun(run, intent, item) for item in intent.items):
+        return False
+    items = tuple(intent.items)
+    whole = replace(job, items=items, specs=run.read_items(items))
+    if whole.incomplete_levels(intent.until):
+        return False
+    return intent.until != "audio" or all(run.has_audio(item, 0) for item in items)
+
+
+def last_stage(run: Run, intents: Iterable[Intent]) -> str:
+    """How far commands meant to make a run (top, tokens, audio); without any that was interrupted,
+    as far as its items are."""
+    stages = ("top", "tokens", "audio")
+    wanted = [stages.index(intent.until) for intent in intents]
+    for item in run.items():
+        if run.audio_file(item).exists():
+            wanted.append(2)
+        elif run.token_file(0, item).exists():
+            wanted.append(1)
+    return stages[max(wanted, default=0)]

@@ -1,0 +1,95 @@
+"""What commands that change a run will do to it, recorded before they do anything.
+
+An intent is one file, written atomically, which is there from when a command begins until it is
+complete. All that the command does follows from it, so that it can be finished from any instant: by
+the same command, or by `jukebox resume`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from jukebox_cli.config.schema import FORMAT
+from jukebox_cli.interfaces.errors import InputError
+from jukebox_cli.storage.documents import json_text, read_own_json, validation_problem
+from jukebox_cli.storage.files import write_text
+from jukebox_cli.storage.segments import ItemSpec
+
+if TYPE_CHECKING:
+    from pydantic import TypeAdapter
+
+
+@dataclass(frozen=True)
+class Intent:
+    """What a command makes of some items of a run."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    command: str  # generate or continue
+    until: str  # how far they are made: top, tokens or audio
+    config: str  # the text of run.yaml
+    items: dict[int, ItemSpec]  # what each of them is in the end
+    source: str = ""  # the folder of the run that they are copied from, seen from this one
+    audio: str = ""  # the file of the recording that they begin with
+    #: kind and details of what the run's log says when they are begun
+    event: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        """A name that no other intent has: the same command with the same items has the same."""
+        text = json.dumps(asdict(self), sort_keys=True)
+        return f"{self.command}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+
+@dataclass(frozen=True)
+class Intents:
+    """The intents in a folder, one file each: those of commands that are not complete."""
+
+    folder: Path
+
+    def read(self) -> list[Intent]:
+        """All of them, oldest first. Raises InputError for a file that is damaged."""
+        return [read_intent(path) for path in self._paths()]
+
+    def write(self, intent: Intent) -> None:
+        """Records an intent, unless it is there."""
+        if not (path := self._path(intent)).exists():
+            write_text(path, json_text({"format": FORMAT, **asdict(intent)}, indent=1))
+
+    def remove(self, intent: Intent) -> None:
+        """Removes the intent of a command that is complete. It is the last thing a command does."""
+        self._path(intent).unlink(missing_ok=True)
+
+    def remove_all(self) -> None:
+        """Removes all of them."""
+        for path in self._paths():
+            path.unlink(missing_ok=True)
+
+    def _path(self, intent: Intent) -> Path:
+        return self.folder / f"{intent.name}.json"
+
+    def _paths(self) -> list[Path]:
+        return sorted(self.folder.glob("*.json"), key=lambda path: (path.stat().st_mtime, path))
+
+
+def read_intent(path: Path) -> Intent:
+    """The intent in a file. Raises InputError, naming the file, if it is damaged."""
+    from pydantic import ValidationError
+
+    data = read_own_json(path)
+    try:
+        return _intent_type().validate_json(json.dumps(data), strict=True)
+    except ValidationError as error:
+        hint = "delete that file and repeat the command that was interrupted"
+        raise InputError(f"{path} is damaged: {validation_problem(error)}", hint) from None
+
+
+@cache
+def _intent_type() -> TypeAdapter[Intent]:
+    from pydantic import TypeAdapter
+
+    return TypeAdapter(Intent)
