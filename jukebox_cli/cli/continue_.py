@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -106,24 +107,19 @@ def _extend_run(
 
     _validate_run_options(path, options, plugins, result)
     seed = None if options.seed is None else validate_seed(options.seed)
-    with_audio = result.until is Until.audio
+    addition = (options.seconds, plugins.conditions, seed, options.out)
     while True:  # until no other command changes the run meanwhile
         job = reopen_pending_job(path, registry, options.only, options.model)
-        extended = plan_extension(
-            job, options.seconds, plugins.conditions, seed, options.out, with_audio
-        )
+        extended = plan_extension(job, *addition, result.until is Until.audio)
         prepared = prepare_job(extended, compute, result, output)
         if extended is job:
-            break
-        try:
+            note = (
+                "the run is incomplete: this finishes it; run the same command again to extend it"
+            )
+            print_note(note, output.quiet)
+            return begin_job(prepared, result, lambda job: None)
+        with suppress(OutdatedPlanError):
             return begin_job(prepared, result, partial(extend, job, until=result.until.value))
-        except OutdatedPlanError:
-            continue
-    print_note(
-        "the run is incomplete: this finishes it; run the same command again to extend it",
-        output.quiet,
-    )
-    return begin_job(prepared, result, lambda job: None)
 
 
 def _validate_run_options(

@@ -100,5 +100,5 @@ def test_an_impossible_prior_is_refused(kind: type, fields: dict[str, Any], mess
 def test_a_number_that_is_not_finite_is_refused_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "p.yaml"
     path.write_text("vqvae:\n  hidden_ratio: .nan\n")
-    message = f"{path}:2: vqvae.hidden_ratio: Input should be a finite number"
+    message = f"{path}:2: vqvae.hidden_ratio: must be a number"
     assert refusal(load_config, ModelConfig, path) == (message, "correct that value")
