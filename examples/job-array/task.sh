@@ -11,6 +11,7 @@ set -euo pipefail
 stage=${1:?"which stage? top, upsample or decode"}
 : "${RUN:?the folder of the run}" "${SONG:?what to make, as options of jukebox generate}"
 share=auto
+# 10#: a leading zero, as in 08, means no octal number
 [[ -z ${TASK:-} ]] || share=$((10#$TASK + 1))/${TASKS:?how many tasks there are}
 parallel=()
 ((${PARALLEL:-1} == 1)) || parallel=(--parallel "$PARALLEL")

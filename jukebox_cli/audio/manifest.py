@@ -24,7 +24,7 @@ from jukebox_cli.config.suggest import did_you_mean, join_names
 from jukebox_cli.config.yaml_files import read_text
 from jukebox_cli.interfaces.conditioner import Song
 from jukebox_cli.interfaces.contract import PluginError, read_values
-from jukebox_cli.interfaces.errors import InputError, InputWarning, combine_errors
+from jukebox_cli.interfaces.errors import InputError, InputWarning, combine_errors, read_error
 from jukebox_cli.registry import Registry
 from jukebox_cli.storage.documents import json_problem, parse_json_value
 
@@ -183,7 +183,11 @@ def _recording(
     if not row.get("audio"):
         raise InputError("no 'audio' in this row", "every row needs the path of an audio file")
     audio = folder / str(row["audio"])
-    if not audio.is_file():
+    try:
+        is_file = audio.is_file()
+    except OSError as error:  # a name that is too long, a folder that can't be read
+        raise read_error(audio, error) from None
+    if not is_file:
         raise InputError(f"no file {audio}", "paths are relative to the manifest")
     inputs = {k: v for k, v in row.items() if k in columns and v not in (None, "")}
     held_out = _read_held_out(row.get("held_out"))

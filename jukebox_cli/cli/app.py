@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import re
 import sys
 from collections.abc import Sequence
@@ -46,8 +45,10 @@ from jukebox_cli.cli.installation import describe_installation
 from jukebox_cli.config.suggest import did_you_mean
 from jukebox_cli.config.value_errors import plain_message
 from jukebox_cli.interfaces.errors import (
+    FULL_DISK_HINT,
     READ_HINTS,
     InputError,
+    is_full_disk,
     is_out_of_memory,
     utf8_name_error,
 )
@@ -109,8 +110,10 @@ def _fixable(error: Exception) -> InputError | None:
         return utf8_name_error(name[0])
     if isinstance(error, OSError) and (hint := READ_HINTS.get(error.errno or 0)):
         return InputError(f"can't use {error.filename or 'a file'}: {error.strerror}", hint)
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC and not error.filename:
-        return _stdout_error(error)  # errors of files have names: see `storage.files`
+    if isinstance(error, OSError) and is_full_disk(error):
+        if not error.filename:  # errors of files have names
+            return _stdout_error(error)
+        return InputError(f"can't write {error.filename}: {error.strerror}", FULL_DISK_HINT)
     return None
 
 

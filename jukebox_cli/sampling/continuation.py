@@ -16,6 +16,7 @@ from jukebox_cli.model.condition_inputs import load_conditioners, require_used_c
 from jukebox_cli.registry import Registry
 from jukebox_cli.sampling.intents import (
     apply_intent,
+    apply_intents,
     interrupted_intent,
     is_pending,
     log_begun,
@@ -114,19 +115,20 @@ def extend(job: Job, more: Job, until: str = "audio") -> None:
     planned.
     """
     with more.run.lock():
-        if more.run is job.run:
-            if is_pending(job) or job.run.read_items(job.items) != job.specs:
-                raise OutdatedPlanError
-        else:
+        if more.run is not job.run:
             require_agreement(more)
+            if more.run.exists:
+                apply_intents(more)  # of the same command, if it was interrupted
+        elif is_pending(job) or job.run.read_items(job.items) != job.specs:
+            raise OutdatedPlanError
         specs = {
             item: more.specs[item]
             for item in more.items
-            if not more.run.has_item(item) or more.run.item(item) != more.specs[item]
+            if not more.run.has_item(item)
+            or len(more.run.item(item).segments) < len(more.specs[item].segments)
         }
         if specs:
-            intent = interrupted_intent(more.run, specs)
-            intent = intent or _extension_intent(job, more, specs, until)
+            intent = _extension_intent(job, more, specs, until)
             record_intent(more.run, intent)
             apply_intent(more, intent)
 
@@ -217,6 +219,8 @@ def prime_with_recording(job: Job, path: Path, until: str = "audio") -> None:
 
     items = [item for item in job.items if not _is_primed(job, item)]
     if not items:
+        with job.run.lock():
+            apply_intents(job)
         return
     prompt = job.specs[items[0]].prompt
     assert prompt is not None

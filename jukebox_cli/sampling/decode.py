@@ -37,7 +37,7 @@ def decode_items(job: Job, level: int = 0, suffix: str = "wav") -> list[str]:
                 f"item {item} of {job.run.path} is incomplete at level {level}",
                 "finish it with `jukebox upsample`, or choose others: --only, --level",
             )
-    if suffix == "wav":
+    if missing and suffix == "wav":
         samples = sum(job.num_samples(item) for item in missing)
         require_disk_space(job.run.path, SAMPLE_BYTES * samples)
     for engine in sorted({_engine(job, item, level) for item in missing}):

@@ -31,10 +31,7 @@ def reopen_pending_job(
         with run.lock():
             if not run.exists:
                 record_intent(run, intents[0])
-            job = reopen_job(path, registry, None, model)
-            for intent in intents:
-                if not intent.audio:  # whose tokens are not encoded yet
-                    apply_intent(job, intent)
+            apply_intents(reopen_job(path, registry, None, model))
     return reopen_job(path, registry, only, model)
 
 
@@ -56,6 +53,16 @@ def interrupted_intent(run: Run, items: Mapping[int, ItemSpec]) -> Intent | None
 def _outline(spec: ItemSpec | None) -> list[int]:
     """Where an item's segments end."""
     return [end for _, end in spec.spans()] if spec else []
+
+
+def apply_intents(job: Job) -> None:
+    """Does what the intents of a run say its items begin with, as far as that needs no recording.
+    Call it within the run's lock."""
+    for intent in job.run.intents.read():
+        if not intent.audio:
+            apply_intent(job, intent)
+        elif all(_is_begun(job.run, intent, item) for item in intent.items):
+            log_begun(job, intent)
 
 
 def apply_intent(job: Job, intent: Intent) -> None:

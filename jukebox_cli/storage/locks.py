@@ -40,7 +40,9 @@ def exclusive_lock(folder: Path) -> Iterator[None]:
 
     with disk_errors(folder):
         make_folder(folder)
-        lock = FileLock(folder / ".lock")
+    path = folder / ".lock"
+    with disk_errors(path):
+        lock = FileLock(path)
         lock.acquire()
     try:
         yield
@@ -61,6 +63,7 @@ class WorkLock:
 
         with disk_errors(self.path.parent):
             make_folder(self.path.parent)
+        with disk_errors(self.path):
             lock = FileLock(self.path, timeout=-1 if wait else 0)
             try:
                 lock.acquire()

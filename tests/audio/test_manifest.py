@@ -205,6 +205,15 @@ def test_invalid_csv_rows_are_reported_with_their_lines(folder: Path, registry: 
     ]
 
 
+def test_a_name_that_the_system_refuses_is_reported_with_its_line(
+    folder: Path, registry: Registry
+) -> None:
+    path = folder / "m.jsonl"
+    path.write_text(json.dumps({"audio": "a" * 300}))
+    what = f"{path}:1: can't read {folder / ('a' * 300)}: File name too long"
+    assert refusal(registry, path) == ([what], "choose a shorter name")
+
+
 def test_errors_of_several_sources_are_reported_together(folder: Path, registry: Registry) -> None:
     path = manifest(folder / "songs.jsonl", {"audio": "nosuch.wav"})
     (folder / "empty").mkdir()

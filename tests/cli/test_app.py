@@ -263,16 +263,6 @@ sys.meta_path.insert(0, Finder())
     assert (result.returncode, result.stdout, result.stderr) == (130, "", "")
 
 
-def test_help_is_readable_in_a_narrow_terminal(
-    registry: Registry, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("COLUMNS", "20")
-    for words in (["generate"], ["train", "vqvae"]):
-        shown = CliRunner().invoke(build_app(registry), [*words, "--help"]).output
-        assert "\u2502" not in shown
-        assert "  --seed" in shown
-
-
 @pytest.mark.parametrize(
     ("number", "hint"),
     [
@@ -293,3 +283,13 @@ def test_an_error_of_the_disk_is_one_line(
     result = jukebox(*GENERATE)
     error = f"error: can't use a file: {os.strerror(number)}\n\nhint: {hint}\n"
     assert result == Result(2, "", error)
+
+
+def test_help_is_readable_in_a_narrow_terminal(
+    registry: Registry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    for words in (["generate"], ["train", "vqvae"]):
+        shown = CliRunner().invoke(build_app(registry), [*words, "--help"]).output
+        assert "\u2502" not in shown
+        assert "  --seed" in shown

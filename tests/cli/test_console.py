@@ -10,13 +10,13 @@ import pytest
 import typer
 
 from jukebox_cli.cli.console import (
-    Terminated,
     exit_code,
     print_result,
     print_warnings_once,
     progress,
 )
 from jukebox_cli.interfaces.errors import InputWarning
+from jukebox_cli.interfaces.signals import Terminated
 from jukebox_cli.sampling.stages import Stage
 from jukebox_cli.storage.model import Model
 from support.command_line import SECONDS, Jukebox, stdout_of

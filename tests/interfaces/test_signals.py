@@ -59,13 +59,12 @@ def kill_at_random(place: Path, model: Model, rounds: int, seed: int) -> None:
     sound = write_chord(place / "a.wav", 0.1)
     for number in range(rounds):
         out = place / f"out-{number}"
-        words = rng.choice(
-            [
-                ["generate", "--model", model.path, "--seconds", 60, "--out", out],
-                ["tokenize", sound, "--model", model.path, "--out", out],
-                ["--help"],
-            ]
-        )
+        commands: list[list[object]] = [
+            ["generate", "--model", model.path, "--seconds", 60, "--out", out],
+            ["tokenize", sound, "--model", model.path, "--out", out],
+            ["--help"],
+        ]
+        words = rng.choice(commands)
         sent, delay = rng.choice(list(CODES)), rng.uniform(0.0, 1.5)
         code, stderr = run_until(words, sent, delay, rng.random() < 0.5)
         # after its work is done, the interpreter may end as the system does

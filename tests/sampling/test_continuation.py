@@ -66,6 +66,7 @@ def test_without_a_seed_the_last_one_is_kept(job: Job) -> None:
         again = reopen_job(job.run.path, job.registry, None)
         extend(again, plan(again, seed=seed))
         sample_level(reopen_job(job.run.path, job.registry, None), 2)
+        job.run.intents.remove_all()
     assert [segment.seed for segment in job.run.item(0).segments] == [7, 9, 9]
 
 

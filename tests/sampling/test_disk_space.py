@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from types import SimpleNamespace
 
 import pytest
 
 from jukebox_cli.interfaces.errors import FULL_DISK_HINT
-from jukebox_cli.sampling import disk_space
 from jukebox_cli.sampling.disk_space import (
     disk_bytes,
     missing_disk_bytes,
@@ -28,7 +28,7 @@ def test_a_disk_that_is_too_small_is_refused(
     assert missing_disk_bytes(plain, "top") < needed
     require_disk(plain, "audio")
     usage = SimpleNamespace(free=1000)
-    monkeypatch.setattr(disk_space.shutil, "disk_usage", lambda folder: usage)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
     message, hint = refusal(require_disk, plain, "audio")
     assert message == f"{plain.run.path} needs 0.0 MB of disk, 0.0 MB are free"
     assert hint == FULL_DISK_HINT

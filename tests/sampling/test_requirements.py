@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -9,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from jukebox_cli.interfaces.errors import FULL_DISK_HINT, InputWarning
-from jukebox_cli.sampling import disk_space, memory_estimate, requirements
+from jukebox_cli.sampling import memory_estimate, requirements
 from jukebox_cli.sampling.job import Job
 from jukebox_cli.sampling.requirements import (
     fit_to_memory,
@@ -94,9 +95,7 @@ def test_training_needs_room_for_its_state(tmp_path: Path, monkeypatch: pytest.M
     message, _ = refusal(require_training_room, 1_000_000, tmp_path, 1_000_000)
     assert "12 MB of GPU memory" in message
     monkeypatch.setattr(requirements, "free_memory", lambda: None)
-    monkeypatch.setattr(
-        disk_space.shutil, "disk_usage", lambda folder: SimpleNamespace(free=15_900_000)
-    )
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=15_900_000))
     message, hint = refusal(require_training_room, 1_000_000, tmp_path)
     assert message == f"{tmp_path} needs 16 MB of disk, 16 MB are free"
     assert hint == FULL_DISK_HINT

@@ -67,7 +67,8 @@ def build_shim(folder: Path) -> Path | None:
     if compiler is None or not sys.platform.startswith("linux"):
         return None
     target = folder / "shim.so"
-    words = [compiler, "-O1", "-shared", "-fPIC", "-o", target, Path(__file__).with_name("shim.c")]
+    source = Path(__file__).with_name("shim.c")
+    words = [compiler, "-O1", "-shared", "-fPIC", "-o", str(target), str(source)]
     done = subprocess.run([*words, "-ldl"], capture_output=True, check=False)
     return target if done.returncode == 0 else None
 

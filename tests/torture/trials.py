@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from random import Random
 from typing import Any
 
 from torture.cases import Case
@@ -148,6 +149,15 @@ def kills(bench: Bench, count: int) -> Iterator[Trial]:
         yield bench.kill(Fault.at(Mode.KILL_BEFORE, number))
         if calls[number - 1].startswith("write"):
             yield bench.kill(Fault.at(Mode.KILL_WITHIN, number))
+
+
+def double_kills(bench: Bench, count: int) -> Iterator[Trial]:
+    """Kills at random calls, and at random ones of the command that was to finish it."""
+    random = Random(bench.case.name)
+    for _ in range(count):
+        first, second = (1 + random.randrange(bench.undisturbed.count) for _ in range(2))
+        faults = [Fault.at(Mode.KILL_BEFORE, call) for call in (first, second)]
+        yield bench.kill(*faults)
 
 
 def faults(bench: Bench, count: int, errors: Sequence[int]) -> Iterator[Trial]:
