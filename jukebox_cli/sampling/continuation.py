@@ -213,10 +213,6 @@ def prime_with_recording(job: Job, path: Path, until: str = "audio") -> None:
     Nothing after the prompt's samples is encoded: the last tokens would depend on it, and the run
     does not record how much there was.
     """
-    from jukebox_cli.engine.loader import load_codec
-    from jukebox_cli.model.devices import pick_device
-    from jukebox_cli.sampling.tokenize import encode_file
-
     items = [item for item in job.items if not _is_primed(job, item)]
     if not items:
         with job.run.lock():
@@ -225,14 +221,7 @@ def prime_with_recording(job: Job, path: Path, until: str = "audio") -> None:
     prompt = job.specs[items[0]].prompt
     assert prompt is not None
     seconds = prompt.num_samples / job.config.sample_rate
-    codec = load_codec(job.model, pick_device(job.device), job.engine)
-    tokens, num_samples = encode_file(codec, path, seconds=seconds)
-    if len(tokens[0]) < job.grid.num_tokens(0, prompt.num_samples):
-        found = num_samples / job.config.sample_rate
-        raise InputError(
-            f"{path} is shorter than its header says: {found:.3f} s",
-            "use only what is there: --prime SECONDS",
-        )
+    tokens = _encode_prompt(job, path, prompt)
     event = {"kind": "primed", "audio": path.name, "seconds": round(seconds, 3)}
     specs, audio = {item: job.specs[item] for item in items}, str(path.resolve())
     intent = Intent("continue", until, config_text(job.config), specs, audio=audio, event=event)
@@ -244,6 +233,25 @@ def prime_with_recording(job: Job, path: Path, until: str = "audio") -> None:
             if not _is_primed(job, item):
                 _write_prompt(job, item, tokens)
         log_begun(job, intent)
+
+
+def _encode_prompt(job: Job, path: Path, prompt: Prompt) -> list[np.ndarray]:
+    """The tokens of a prompt at every level. Raises InputError if its recording has become
+    shorter."""
+    from jukebox_cli.engine.loader import load_codec
+    from jukebox_cli.model.devices import pick_device
+    from jukebox_cli.sampling.tokenize import encode_file
+
+    sample_rate = job.config.sample_rate
+    codec = load_codec(job.model, pick_device(job.device), job.engine)
+    tokens, num_samples = encode_file(codec, path, seconds=prompt.num_samples / sample_rate)
+    if len(tokens[0]) < job.grid.num_tokens(0, prompt.num_samples):
+        found = num_samples / sample_rate
+        raise InputError(
+            f"{path} is shorter than its header says: {found:.3f} s",
+            "use only what is there: --prime SECONDS",
+        )
+    return tokens
 
 
 def _write_prompt(job: Job, item: int, tokens: Sequence[np.ndarray]) -> None:
