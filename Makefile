@@ -10,13 +10,14 @@ SOURCES := setup.py $(shell find jukebox_cli plugins presets examples -type f \
 	-not -name '*.pyc' -not -name '*.so')
 NATIVE := setup.py $(wildcard jukebox_cli/engine/native/*)
 
-.PHONY: help song build test test-all lint format map bench fuzz clean
+.PHONY: help song build test test-all torture lint format map bench fuzz clean
 
 help:
 	@echo 'make song      a first song, in runs/rock'
 	@echo 'make build     compiles the native engine anew if its sources changed; test does so too'
 	@echo 'make test      the tests without the slow ones, on all cores'
 	@echo 'make test-all  all tests, with the branch coverage of the core'
+	@echo 'make torture   kills commands, makes disks fail, runs many at once; up to an hour'
 	@echo 'make lint      style and types; make format: fixes the style'
 	@echo 'make map       the packages, what they import, and the sizes of modules'
 	@echo 'make bench     the figures: make bench BENCH="--songs FOLDER"'
@@ -35,6 +36,9 @@ test: $(VENV)/with-tests
 
 test-all: $(VENV)/with-tests
 	OMP_NUM_THREADS=1 $(PYTEST) -n auto --cov --cov-report=term:skip-covered
+
+torture: $(VENV)/with-tests
+	PYTHONPATH=tests OMP_NUM_THREADS=1 $(VENV)/bin/python -m torture $(TORTURE)
 
 lint: $(VENV)/with-tools
 	$(VENV)/bin/ruff check .

@@ -208,11 +208,7 @@ def _num_primed(path: Path, prime: float | None, config: VQVAEConfig) -> int:
 
 def prime_with_recording(job: Job, path: Path, until: str = "audio") -> None:
     """Gives the items that lack them the tokens of a recording, at every level, as their prompt,
-    after it has recorded that it will, and will make them as far as `until`.
-
-    Nothing after the prompt's samples is encoded: the last tokens would depend on it, and the run
-    does not record how much there was.
-    """
+    after it has recorded that it will, and will make them as far as `until`."""
     items = [item for item in job.items if not _is_primed(job, item)]
     if not items:
         with job.run.lock():
@@ -221,7 +217,7 @@ def prime_with_recording(job: Job, path: Path, until: str = "audio") -> None:
     prompt = job.specs[items[0]].prompt
     assert prompt is not None
     seconds = prompt.num_samples / job.config.sample_rate
-    tokens = _encode_prompt(job, path, prompt)
+    tokens = _encode_prompt(job, path, prompt.num_samples)
     event = {"kind": "primed", "audio": path.name, "seconds": round(seconds, 3)}
     specs, audio = {item: job.specs[item] for item in items}, str(path.resolve())
     intent = Intent("continue", until, config_text(job.config), specs, audio=audio, event=event)
@@ -235,20 +231,21 @@ def prime_with_recording(job: Job, path: Path, until: str = "audio") -> None:
         log_begun(job, intent)
 
 
-def _encode_prompt(job: Job, path: Path, prompt: Prompt) -> list[np.ndarray]:
-    """The tokens of a prompt at every level. Raises InputError if its recording has become
-    shorter."""
+def _encode_prompt(job: Job, path: Path, num_samples: int) -> list[np.ndarray]:
+    """The tokens of the beginning of a recording, int64 (T,) for each level.
+
+    Nothing after the prompt's samples is encoded: the last tokens would depend on it, and the run
+    does not record how much there was. Raises InputError if there are fewer.
+    """
     from jukebox_cli.engine.loader import load_codec
     from jukebox_cli.model.devices import pick_device
     from jukebox_cli.sampling.tokenize import encode_file
 
-    sample_rate = job.config.sample_rate
     codec = load_codec(job.model, pick_device(job.device), job.engine)
-    tokens, num_samples = encode_file(codec, path, seconds=prompt.num_samples / sample_rate)
-    if len(tokens[0]) < job.grid.num_tokens(0, prompt.num_samples):
-        found = num_samples / sample_rate
+    tokens, found = encode_file(codec, path, seconds=num_samples / job.config.sample_rate)
+    if len(tokens[0]) < job.grid.num_tokens(0, num_samples):
         raise InputError(
-            f"{path} is shorter than its header says: {found:.3f} s",
+            f"{path} is shorter than its header says: {found / job.config.sample_rate:.3f} s",
             "use only what is there: --prime SECONDS",
         )
     return tokens

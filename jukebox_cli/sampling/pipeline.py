@@ -21,6 +21,7 @@ from jukebox_cli.sampling.level import sample_level
 from jukebox_cli.sampling.level_process import LevelProcess
 from jukebox_cli.sampling.level_thread import LevelThread
 from jukebox_cli.sampling.live_tokens import LiveTokens, SamplingStopped
+from jukebox_cli.sampling.slices import delete_leftover_slices
 from jukebox_cli.sampling.weights import (
     record_prior_fingerprints,
     warn_if_sampled_with_other_weights,
@@ -40,6 +41,7 @@ def complete_run(job: Job, until: str = "audio") -> None:
     items = [item for item in job.items if not _is_complete(job, item, until)]
     for turn in item_turns(replace(job, items=items)):
         _complete_items(turn, until)
+    delete_leftover_slices(job)
 
 
 def _is_complete(job: Job, item: int, until: str) -> bool:

@@ -29,6 +29,7 @@ from jukebox_cli.sampling.shard_units import (
     open_groups,
     sliced_part,
 )
+from jukebox_cli.sampling.slices import delete_leftover_slices
 from jukebox_cli.sampling.stages import level_stage
 from jukebox_cli.sampling.weights import (
     require_same_weights,
@@ -80,7 +81,7 @@ class ShardWorker:
             else:
                 self._wait(groups, pause)
                 pause = min(MAX_POLL_SECONDS, 1.5 * pause)
-        _delete_leftovers(self.job)
+        delete_leftover_slices(self.job)
 
     def _wait(self, groups: Sequence[UnitGroup], seconds: float) -> None:
         first = next(iter(groups[0].units.values()))
@@ -173,13 +174,3 @@ def _sample_slices(job: Job, level: int, sampler: LevelSampler, units: Sequence[
     *windows, _ = sliced[units[0].item].windows()
     sample_rows(job, sampler, rows, windows, job.progress(level_stage(level), done, total))
     return total - done
-
-
-def _delete_leftovers(job: Job) -> None:
-    """Deletes files of slices whose level is complete: of a worker that was slower than the one
-    that took over from it."""
-    for level in range(job.top_level):
-        for item in job.items:
-            for part in job.segment_windows(level, item):
-                if part.end <= job.num_sampled_tokens(level, item):
-                    job.run.slice_files(level, item, part.number).delete()

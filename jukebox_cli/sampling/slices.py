@@ -193,3 +193,14 @@ def num_known_tokens(job: Job, level: int, item: int) -> int:
             num_draws = num_tokens + sliced.num_extra_draws()
             known += num_tokens * sliced.num_drawn() // num_draws
     return known
+
+
+def delete_leftover_slices(job: Job) -> None:
+    """Deletes files of slices whose level is complete: of a process that was killed before it did
+    so, or of one that was slower than the one that took over from it."""
+    sliced = [i for i in job.items if any(segment.slices for segment in job.specs[i].segments)]
+    for level in range(job.top_level):
+        for item in sliced:
+            for part in job.segment_windows(level, item):
+                if part.end <= job.num_sampled_tokens(level, item):
+                    job.run.slice_files(level, item, part.number).delete()

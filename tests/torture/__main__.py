@@ -24,14 +24,16 @@ RESULTS = ROOT / "benchmarks" / "results" / "torture.md"
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EMFILE, errno.EFBIG)
 HEADER = """# Kills, errors of the disk, processes at once
 
-Written by `make torture`, with small models. *calls*: those that change a file (opening to
-write, writing, syncing, moving, linking, deleting, making folders, truncating), as a library
-that is loaded before the C library counts them. *kills*: the process is killed before one of
-them, or in the middle of writing; then the same command, or `jukebox resume`, is run again.
-*twice*: that command is killed too, before it is run a third time. *errors*: from a call on,
-all fail with ENOSPC, EIO, EMFILE or EFBIG, or one writes a half; the command must end with one
-line and code 2, or not mind. *different*: results that are not those of an undisturbed run, or
-other ends than these.
+Written by `make torture`, with small models.
+
+* *calls*: those that change a file (opening to write, writing, syncing, moving, linking, deleting,
+  making folders, truncating). A library that is loaded before the C library counts them.
+* *kills*: the process is killed before one of them, or in the middle of writing; then the same
+  command, or `jukebox resume`, is run again.
+* *twice*: that command is killed too, before it is run a third time.
+* *errors*: from a call on, all fail with ENOSPC, EIO, EMFILE or EFBIG, or one writes a half. The
+  command must end with one line and exit code 2, or not mind; then it is run again without errors.
+* *different*: results that are not those of an undisturbed run, or other ends than these.
 
 | command | calls | kills | different | twice | different | errors | different |
 |---|--:|--:|--:|--:|--:|--:|--:|

@@ -68,8 +68,8 @@ def build_shim(folder: Path) -> Path | None:
         return None
     target = folder / "shim.so"
     source = Path(__file__).with_name("shim.c")
-    words = [compiler, "-O1", "-shared", "-fPIC", "-o", str(target), str(source)]
-    done = subprocess.run([*words, "-ldl"], capture_output=True, check=False)
+    words = [compiler, "-O1", "-shared", "-fPIC", "-o", str(target), str(source), "-ldl"]
+    done = subprocess.run(words, capture_output=True, check=False)
     return target if done.returncode == 0 else None
 
 

@@ -46,7 +46,9 @@ def _content(path: Path) -> Any:
 
 
 def _log(text: str) -> list[dict[str, Any]]:
-    """The rows of a log that say what was done, without times."""
-    rows = [json.loads(line) for line in text.splitlines()]
+    """The rows of a log that say what was done, without times. Readers ignore a last line that was
+    cut off, and who writes the next one removes it."""
+    lines = text.splitlines(keepends=True)
+    rows = [json.loads(line) for line in lines if line.endswith("\n")]
     done = [row for row in rows if row.get("event") not in PROGRESS_EVENTS]
     return [{key: value for key, value in row.items() if key not in TIMES} for row in done]

@@ -78,7 +78,7 @@ def _round(bench: Bench, name: str, number: int, expected: Sequence[dict[str, An
     problems = [f"code {each.code}: {each.err[-300:]}" for each in ended if not _is_fine(each)]
     found = _comparable(bench.folder)
     if found not in expected:
-        problems += min((differences(found, each) for each in expected), key=len)
+        problems += min([differences(found, each) for each in expected], key=len)
     return Round(name, processes, problems)
 
 

@@ -88,9 +88,10 @@ class Bench:
         self.reset()
         killed = self.run(fault)
         problems = [] if killed.code in (0, -9) else [f"code {killed.code}: {killed.err}"]
+        last = killed
         if second and killed.was_killed and not self._is_new():
-            self.run_again(second)
-        problems += self._finish(killed)
+            last = self.run_again(second)
+        problems += self._finish(last)
         return self._trial(fault, killed, problems, killed.was_killed)
 
     def fail(self, fault: Fault) -> Trial:
@@ -122,17 +123,11 @@ class Bench:
         if self.case.again is None:
             return False
         run = self.folder / str(self.case.again[1])
-        started = self._start / str(self.case.again[1])
-        is_begun = (run / "run.yaml").exists() or any((run / "intents").glob("*.json"))
-        return not is_begun or not _changed(run, started)
+        return not any((run / "intents").glob("*.json"))
 
     def _trial(self, fault: Fault, ended: Ended, problems: list[str], reached: bool) -> Trial:
         call = self.call(fault.first, ended)
         return Trial(self.case.name, fault, call, problems, reached)
-
-
-def _changed(folder: Path, other: Path) -> bool:
-    return contents(folder) != contents(other)
 
 
 def evenly(count: int, total: int) -> list[int]:
