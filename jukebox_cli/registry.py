@@ -38,7 +38,8 @@ CORE_FLAGS = frozenset(
     [
         *("preset", "model", "out", "seconds", "items", "only", "seed", "set", "overrides"),
         *("until", "stream", "dry_run", "dry-run", "audio", "prime", "run"),
-        *("device", "engine", "precision", "batch", "parallel", "json", "as_json", "quiet"),
+        *("device", "engine", "precision", "batch", "parallel", "shard", "json"),
+        *("as_json", "quiet"),
         *("help", "ctx"),
     ]
 )

@@ -67,7 +67,11 @@ def read_own_json(path: Path) -> dict[str, Any]:
 
     Raises InputError if the file is missing, damaged or of another format.
     """
-    text = read_text(path)
+    return parse_own_json(read_text(path), path)
+
+
+def parse_own_json(text: str, path: Path) -> dict[str, Any]:
+    """As `read_own_json`, from the text of the file."""
     data = parse_json(text, path)
     require_format(data.pop("format", None), path)
     if "checksum" not in data:

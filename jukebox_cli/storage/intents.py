@@ -28,7 +28,6 @@ if TYPE_CHECKING:
 class Intent:
     """What a command makes of some items of a run."""
 
-    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
     command: str  # generate or continue
     until: str  # how far they are made: top, tokens or audio
     config: str  # the text of run.yaml
@@ -41,8 +40,46 @@ class Intent:
     @property
     def name(self) -> str:
         """A name that no other intent has: the same command with the same items has the same."""
-        text = json.dumps(asdict(self), sort_keys=True)
+        text = json.dumps(asdict(_StoredIntent.of(self)), sort_keys=True)
         return f"{self.command}-{hashlib.sha256(text.encode()).hexdigest()[:16]}"
+
+
+@dataclass(frozen=True)
+class _StoredIntent:
+    """An intent as it is in its file: items that are alike share what they are in the end, which
+    may be large."""
+
+    __pydantic_config__: ClassVar[dict[str, str]] = {"extra": "forbid"}
+    command: str
+    until: str
+    config: str
+    specs: tuple[ItemSpec, ...]
+    items: dict[int, int]  # for each item the number of its spec
+    source: str = ""
+    audio: str = ""
+    event: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if not all(0 <= number < len(self.specs) for number in self.items.values()):
+            raise ValueError("items must be numbers of specs")
+
+    @classmethod
+    def of(cls, intent: Intent) -> _StoredIntent:
+        specs: list[ItemSpec] = []
+        numbers: dict[int, int] = {}  # of specs that were met before, by identity
+        for spec in intent.items.values():
+            if id(spec) not in numbers:
+                if spec not in specs:
+                    specs.append(spec)
+                numbers[id(spec)] = specs.index(spec)
+        items = {item: numbers[id(spec)] for item, spec in intent.items.items()}
+        more = (intent.source, intent.audio, intent.event)
+        return cls(intent.command, intent.until, intent.config, tuple(specs), items, *more)
+
+    def to_intent(self) -> Intent:
+        items = {item: self.specs[number] for item, number in self.items.items()}
+        more = (self.source, self.audio, self.event)
+        return Intent(self.command, self.until, self.config, items, *more)
 
 
 @dataclass(frozen=True)
@@ -58,7 +95,8 @@ class Intents:
     def write(self, intent: Intent) -> None:
         """Records an intent, unless it is there."""
         if not (path := self._path(intent)).exists():
-            write_text(path, json_text({"format": FORMAT, **asdict(intent)}, indent=1))
+            stored = asdict(_StoredIntent.of(intent))
+            write_text(path, json_text({"format": FORMAT, **stored}, indent=1))
 
     def remove(self, intent: Intent) -> None:
         """Removes the intent of a command that is complete. It is the last thing a command does."""
@@ -82,14 +120,14 @@ def read_intent(path: Path) -> Intent:
 
     data = read_own_json(path)
     try:
-        return _intent_type().validate_json(json.dumps(data), strict=True)
+        return _intent_type().validate_json(json.dumps(data), strict=True).to_intent()
     except ValidationError as error:
         hint = "delete that file and repeat the command that was interrupted"
         raise InputError(f"{path} is damaged: {validation_problem(error)}", hint) from None
 
 
 @cache
-def _intent_type() -> TypeAdapter[Intent]:
+def _intent_type() -> TypeAdapter[_StoredIntent]:
     from pydantic import TypeAdapter
 
-    return TypeAdapter(Intent)
+    return TypeAdapter(_StoredIntent)

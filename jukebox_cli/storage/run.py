@@ -22,7 +22,7 @@ from jukebox_cli.storage.run_names import item_files, level_folders, token_files
 from jukebox_cli.storage.segments import (
     MAX_SEED,
     ItemSpec,
-    read_item_spec,
+    ItemSpecs,
     write_item_spec,
 )
 from jukebox_cli.storage.slice_files import SliceFiles, slice_files_pattern
@@ -74,7 +74,7 @@ class Run:
     """
 
     path: Path
-    _specs: FileCache[ItemSpec] = field(default_factory=FileCache, compare=False, repr=False)
+    _specs: ItemSpecs = field(default_factory=ItemSpecs, compare=False, repr=False)
     _counts: FileCache[int] = field(default_factory=FileCache, compare=False, repr=False)
 
     # the run
@@ -124,7 +124,7 @@ class Run:
         """What was asked for of an item. Raises InputError if its file is missing or damaged."""
         path = self.item_file(item)
         try:
-            spec = self._specs.get(path, read_item_spec)
+            spec = self._specs.read(path)
         except FileNotFoundError:
             raise InputError(f"no file {path}", "check the path") from None
         if self.exists and len(spec.segments[0].sampling) != len(self.config.sampling):

@@ -10,14 +10,16 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
 from functools import cache, cached_property
+from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from jukebox_cli.config.bounds import MAX_SAMPLES
 from jukebox_cli.config.schema import FORMAT, Options
+from jukebox_cli.config.yaml_files import read_text
 from jukebox_cli.interfaces.errors import InputError
-from jukebox_cli.storage.documents import json_text, read_own_json, validation_problem
-from jukebox_cli.storage.files import write_text
+from jukebox_cli.storage.documents import json_text, parse_own_json, validation_problem
+from jukebox_cli.storage.files import FileCache, write_text
 
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
@@ -248,15 +250,41 @@ def read_item_spec(path: Path) -> ItemSpec:
     Raises InputError, naming the file and what is wrong, for a file that is missing, damaged or of
     another format.
     """
+    return parse_item_spec(read_text(path), path)
+
+
+def parse_item_spec(text: str, path: Path) -> ItemSpec:
+    """As `read_item_spec`, from the text of the file."""
     from pydantic import ValidationError
 
-    data = read_own_json(path)
+    data = parse_own_json(text, path)
     try:
         # JSON mode takes lists for tuples, and strict mode takes no text for a number
         return _item_spec_type().validate_json(json.dumps(data), strict=True)
     except ValidationError as error:
         what = f"{path} is damaged: {validation_problem(error)}"
         raise InputError(what, "restore it from a copy, or make the run again") from None
+
+
+class ItemSpecs(FileCache[ItemSpec]):
+    """Items as their files have them. Files of the same content share one object: the items of a
+    request are alike, and their conditions may be large."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._by_content: dict[bytes, ItemSpec] = {}
+
+    def read(self, path: Path) -> ItemSpec:
+        """An item, from memory if its file has not changed. Raises as `read_item_spec`, and
+        FileNotFoundError."""
+        return self.get(path, self._parse)
+
+    def _parse(self, path: Path) -> ItemSpec:
+        text = read_text(path)
+        content = blake2b(text.encode()).digest()
+        if content not in self._by_content:
+            self._by_content[content] = parse_item_spec(text, path)
+        return self._by_content[content]
 
 
 @cache

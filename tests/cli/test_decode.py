@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import soundfile
@@ -62,8 +63,10 @@ def test_an_unknown_level_is_an_error(place: Path, refused: Refused) -> None:
 
 @pytest.mark.parametrize("kind", ["wav", "flac", "ogg", "mp3"])
 def test_a_full_disk_while_decoding_is_an_error(
-    kind: str, template: Path, disk: Disk, jukebox: Jukebox
+    kind: str, template: Path, disk: Disk, jukebox: Jukebox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # there was room when the command began
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=10**12))
     run = Path(shutil.copytree(template / "run", disk.path / "run"))
     words = ("decode", run, "--level", 1, "--format", kind, "--only", "0")
     disk.fill()

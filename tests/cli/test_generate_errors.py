@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -302,8 +304,14 @@ def test_an_unreadable_folder_is_an_error(
 
 @pytest.mark.parametrize("until", ["nothing", "top", "tokens"])
 def test_a_full_disk_while_sampling_is_an_error(
-    until: str, template: Path, disk: Disk, jukebox: Jukebox
+    until: str,
+    template: Path,
+    disk: Disk,
+    jukebox: Jukebox,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # there was room when the command began
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=10**12))
     run = disk.path / "run"
     words = (
         "generate",

@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from jukebox_cli.storage.segments import (
+    ComputeSettings,
     ItemSpec,
+    ItemSpecs,
     Parent,
     Prompt,
     Segment,
@@ -183,3 +185,26 @@ def test_a_level_is_shared_until_the_segment_is_extended() -> None:
     assert (shared.shared, shared.is_shared(0), shared.is_shared(1)) == ((False, True), False, True)
     assert not FIRST.is_shared(1)
     assert ItemSpec(60, (shared,)).extended(100).segments[1].shared == ()
+
+
+def test_files_of_the_same_content_share_one_object(tmp_path: Path) -> None:
+    specs = ItemSpecs()
+    first, second = tmp_path / "a.json", tmp_path / "b.json"
+    segment = Segment(0, 7, {"artist": "Ada Vale"}, ({},), (0.5,), ("abc",))
+    for path in (first, second):
+        write_item_spec(path, ItemSpec(800, (segment,)))
+    assert specs.read(first) is specs.read(second)
+    write_item_spec(second, ItemSpec(900, (segment,)))
+    assert specs.read(second).num_samples == 900
+    assert specs.read(first).num_samples == 800
+
+
+def test_what_changes_nothing_gives_the_same_object() -> None:
+    segment = Segment(0, 7, {}, ({},), (0.5,), ("abc",))
+    spec = ItemSpec(800, (segment,))
+    assert segment.with_slice_plan(0, None) is segment
+    assert segment.with_prior_fingerprint(0, "abc") is segment
+    settings = ComputeSettings("torch", "fp32")
+    changed = segment.with_compute_settings(0, settings)
+    assert changed.with_compute_settings(0, settings) is changed
+    assert spec.with_segment(0, segment) is spec

@@ -78,9 +78,8 @@ def _round(bench: Bench, name: str, number: int, expected: Sequence[dict[str, An
     problems = [f"code {each.code}: {each.err[-300:]}" for each in ended if not _is_fine(each)]
     found = _comparable(bench.folder)
     if found not in expected:
-        wrong = [differences(found, each) for each in expected]
-        fewest = min(wrong, key=len)
-        problems += fewest
+        possible = [differences(found, each) for each in expected]
+        problems.extend(sorted(possible, key=len)[0])
     return Round(name, processes, problems)
 
 

@@ -35,8 +35,8 @@ Jukebox = Callable[..., Result]
         ),
         (
             "song --out song/run.yaml/x.html --levels 0",
-            "can't write song/run.yaml/x.html: File exists",
-            "choose another folder: a file is in the way",
+            "can't write song/run.yaml/x.html: song/run.yaml is a file",
+            "choose another --out",
         ),
         (
             "song --model mini",
