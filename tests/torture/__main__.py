@@ -94,7 +94,6 @@ def _run(server: Server, place: Path, options: argparse.Namespace) -> tuple[str,
             continue
         counts = [Count(), Count(), Count()]
         with Bench(server, place, case) as bench:
-            _ = bench.expected
             calls = bench.undisturbed.count
             counts[0].add(case.name, kills(bench, options.kills))
             counts[1].add(case.name, double_kills(bench, options.kills // 4))

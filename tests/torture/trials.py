@@ -46,6 +46,7 @@ class Bench:
             shutil.rmtree(folder, ignore_errors=True)
         self.case.prepare(self.server, self.place, self.folder)
         shutil.copytree(self.folder, self._start, symlinks=True)
+        _ = self.expected  # now, while the folder is what the undisturbed command left
         return self
 
     def __exit__(self, *_: object) -> None:
