@@ -166,10 +166,12 @@ def summarize(value: object) -> str:
 
 
 def format_bytes(count: int) -> str:
-    """`0.4 MB`, `12 MB` or `1.5 GB`."""
+    """`3 kB`, `0.4 MB`, `12 MB` or `1.5 GB`."""
     if count >= 1e9:
         return f"{count / 1e9:.1f} GB"
-    return f"{count / 1e6:.0f} MB" if count >= 1e7 else f"{count / 1e6:.1f} MB"
+    if count >= 1e7:
+        return f"{count / 1e6:.0f} MB"
+    return f"{count / 1e6:.1f} MB" if count >= 1e5 else f"{count / 1e3:.0f} kB"
 
 
 def pluralize(count: int, singular: str, plural: str = "") -> str:

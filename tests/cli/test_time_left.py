@@ -114,5 +114,5 @@ def test_durations_are_readable(seconds: float, text: str) -> None:
 
 
 def test_sizes_are_readable() -> None:
-    sizes = [format_bytes(count) for count in (400_000, 12_300_000, 1_540_000_000)]
-    assert sizes == ["0.4 MB", "12 MB", "1.5 GB"]
+    sizes = [format_bytes(count) for count in (2_600, 400_000, 12_300_000, 1_540_000_000)]
+    assert sizes == ["3 kB", "0.4 MB", "12 MB", "1.5 GB"]

@@ -30,6 +30,6 @@ def test_a_disk_that_is_too_small_is_refused(
     usage = SimpleNamespace(free=1000)
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: usage)
     message, hint = refusal(require_disk, plain, "audio")
-    assert message == f"{plain.run.path} needs 0.0 MB of disk, 0.0 MB are free"
+    assert message == f"{plain.run.path} needs {needed / 1000:.0f} kB of disk, 1 kB are free"
     assert hint == FULL_DISK_HINT
     require_disk_space(plain.run.path / "not/there", 1000)

@@ -67,8 +67,10 @@ def test_what_does_not_fit_at_all_is_refused(
     message = "needs 9.1 GB of memory, 800 MB are free"
     assert refusal(fit_to_memory, job(), "audio") == (message, HINT)
     hint = "free some memory, or choose a smaller model"
-    assert refusal(requirements._with_batch, job(precision="int8"), lambda _: 9, 1, "memory") == (
-        "needs 0.0 MB of memory, 0.0 MB are free",
+    assert refusal(
+        requirements._with_batch, job(precision="int8"), lambda _: 9000, 1000, "memory"
+    ) == (
+        "needs 9 kB of memory, 1 kB are free",
         hint,
     )
 
