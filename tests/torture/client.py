@@ -130,5 +130,7 @@ class Server:
     def close(self) -> None:
         """Ends the process."""
         assert self.process.stdin
+        assert self.process.stdout
         self.process.stdin.close()
         self.process.wait()
+        self.process.stdout.close()
