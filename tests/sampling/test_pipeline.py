@@ -238,8 +238,10 @@ def test_a_signal_ends_all_processes_and_the_same_command_completes_the_run(
     while any(Path(f"/proc/{pid}").exists() and not _is_dead(pid) for pid in others):
         assert time.monotonic() < until
         time.sleep(0.05)
-    assert not list(out.rglob("*.part"))
+    # a killed process leaves what it was writing; the next one that writes the file removes it
+    assert number == signal.SIGKILL or not list(out.rglob("*.part"))
     complete(tiny, out, engine)
+    assert not list(out.rglob("*.part"))
     assert all_tokens(out) == all_tokens(whole(engine))
 
 
