@@ -23,12 +23,12 @@ import torch
 from codec_against_port import measure_codec
 from machine import machine_facts
 from measurements import Row, measure_in_turns, page, single_row, table
+from random_upsampler import draw_weights, upsampler_config
 from torch import Tensor
 from transformers import JukeboxPriorConfig
 from transformers.models.deprecated.jukebox import modeling_jukebox as port
 from transformers.utils import logging
 
-from jukebox_cli.config.schema import PriorConfig
 from jukebox_cli.engine.footprint import weight_bytes
 from jukebox_cli.engine.machine import read_bandwidth
 from jukebox_cli.engine.native import NativeEngine
@@ -98,29 +98,14 @@ def make_port(shape: Shape) -> port.JukeboxConditionalAutoregressive:
         )
     model = model.to_empty(device="cpu").requires_grad_(False).eval()
     model.fc_proj_out.weight = model.embed_tokens.weight  # tied again
-    generator = torch.Generator().manual_seed(0)
-    for name, parameter in model.named_parameters():
-        if "layer_norm" in name:
-            parameter.fill_("weight" in name)
-        else:
-            parameter.uniform_(-0.03, 0.03, generator=generator)
+    draw_weights(model)
     return model
 
 
 def make_prior(shape: Shape, weights: Mapping[str, Tensor]) -> Prior:
     """This program's prior with the port's weights, which are shared."""
-    config = PriorConfig(
-        context_length=shape.context_length,
-        width=shape.width,
-        depth=shape.depth,
-        heads=shape.heads,
-        rows=shape.rows,
-        attention_patterns=("row", "column", "previous"),
-        attention_ratio=0.25,
-        mlp_ratio=1.0,
-        residual_scale=False,
-        final_norm=False,
-        tie_embeddings=True,
+    config = upsampler_config(
+        shape.width, shape.depth, shape.heads, shape.rows, shape.context_length
     )
     with torch.device("meta"):
         prior = Prior(config, CODEBOOK_SIZE, {})

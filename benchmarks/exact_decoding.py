@@ -32,6 +32,7 @@ from measurements import (
     publish,
     single_row,
 )
+from random_upsampler import draw_weights, upsampler_config
 from torch import Tensor
 
 from jukebox_cli.config.schema import PriorConfig
@@ -60,19 +61,7 @@ NOTES = (
     "are medians, measured in turns."
 )
 #: The upsamplers of the published models.
-LARGE = PriorConfig(
-    context_length=8192,
-    width=1920,
-    depth=72,
-    heads=1,
-    rows=128,
-    attention_patterns=("row", "column", "previous"),
-    attention_ratio=0.25,
-    mlp_ratio=1.0,
-    residual_scale=False,
-    final_norm=False,
-    tie_embeddings=True,
-)
+LARGE = upsampler_config(1920, 72, 1, 128, 8192)
 
 
 @dataclass(frozen=True)
@@ -180,12 +169,7 @@ def random_prior(config: PriorConfig, codebook_size: int) -> Prior:
     with torch.device("meta"):
         prior = Prior(config, codebook_size, {})
     prior = prior.half().to_empty(device="cpu").requires_grad_(False).eval()
-    generator = torch.Generator().manual_seed(0)
-    for name, parameter in prior.named_parameters():
-        if "norm" in name:
-            parameter.fill_("weight" in name)
-        else:
-            parameter.uniform_(-0.03, 0.03, generator=generator)
+    draw_weights(prior)
     return prior
 
 

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 from jukebox_cli.audio.io import Audio
 from jukebox_cli.config.schema import VQVAEConfig
 from jukebox_cli.engine import library
+from jukebox_cli.engine.native_weights import fp32
 from jukebox_cli.model.codec import receptive_field
 from jukebox_cli.model.convolution import ResidualConv
 from jukebox_cli.model.vqvae import VQVAE, Autoencoder, Decoder, Encoder
@@ -113,7 +114,7 @@ class NativeNetwork:
         kernels = library.chosen_kernels()
         assert kernels, "the native engine is not installed"
         self.is_encoder = is_encoder
-        vectors = _fp32(level.codebook.vectors)
+        vectors = fp32(level.codebook.vectors)
         self.codebook_size, channels = vectors.shape
         norms = vectors.square().sum(1)
         pointers = (vectors.data_ptr(), norms.data_ptr())
@@ -134,7 +135,7 @@ class NativeNetwork:
         tensors: list[Tensor] = []
         for each in convolutions:
             assert each.bias is not None
-            tensors += [_matrix(each), _fp32(each.bias)]
+            tensors += [_matrix(each), fp32(each.bias)]
         pointers = [tensor.data_ptr() for tensor in tensors] + [None] * (4 - len(tensors))
         library.allocate("network_add", self.handle, shape, *pointers)
 
@@ -231,12 +232,8 @@ def _matrix(layer: Convolution) -> Tensor:
     """The weights as (kernel * in, out); of a transposed convolution as (stride * 2 * in, out): for
     each phase, the taps of the two inputs that its outputs read, the earlier first."""
     if isinstance(layer, nn.Conv1d):  # (out, in, kernel)
-        return _fp32(layer.weight.permute(2, 1, 0).flatten(0, 1))
+        return fp32(layer.weight.permute(2, 1, 0).flatten(0, 1))
     stride, padding = layer.stride[0], int(layer.padding[0])
     taps = layer.weight.permute(2, 0, 1)  # (2 * stride, in, out)
     firsts = [(phase + padding) % stride for phase in range(stride)]
-    return _fp32(torch.cat([taps[tap] for first in firsts for tap in (first + stride, first)]))
-
-
-def _fp32(tensor: Tensor) -> Tensor:
-    return tensor.detach().float().contiguous()
+    return fp32(torch.cat([taps[tap] for first in firsts for tap in (first + stride, first)]))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Mapping
+from typing import overload
 from weakref import finalize
 
 import torch
@@ -71,7 +72,7 @@ class NativePrior:
 
     def _set_ends(self, prior: Prior) -> None:
         tokens, positions = prior.token_embedding.weight, prior.position_embedding
-        embeddings = [fp32(tensor.detach()) for tensor in (tokens, positions)]
+        embeddings = [fp32(tensor) for tensor in (tokens, positions)]
         library.allocate("model_set_embeddings", self.handle, *map(pointer, embeddings))
         if isinstance(prior.final_norm, nn.LayerNorm):
             self._set_norm(-1, "final_norm", prior.final_norm)
@@ -90,7 +91,7 @@ class NativePrior:
         in_features, out_features = weight.shape
         is_fp16 = weight.dtype == torch.float16
         source = library.Source(weight.data_ptr(), is_fp16, *weight.stride())
-        bias = None if bias is None else fp32(bias.detach())
+        bias = fp32(bias)
         size = (in_features, out_features)
         library.allocate(
             "model_set_linear", self.handle, layer, name.encode(), *size, source, pointer(bias)
@@ -98,7 +99,7 @@ class NativePrior:
 
     def _set_norm(self, layer: int, name: str, norm: nn.Module) -> None:
         assert isinstance(norm, nn.LayerNorm)
-        weight, bias = fp32(norm.weight.detach()), fp32(norm.bias.detach())
+        weight, bias = fp32(norm.weight), fp32(norm.bias)
         arguments = (name.encode(), pointer(weight), pointer(bias))
         library.allocate("model_set_norm", self.handle, layer, *arguments)
 
@@ -123,9 +124,13 @@ def _native_config(prior: Prior) -> library.Config:
     )
 
 
+@overload
+def fp32(tensor: Tensor) -> Tensor: ...
+@overload
+def fp32(tensor: Tensor | None) -> Tensor | None: ...
 def fp32(tensor: Tensor | None) -> Tensor | None:
-    """The tensor as the kernels read it: contiguous, in fp32."""
-    return None if tensor is None else tensor.float().contiguous()
+    """The tensor as the kernels read it: contiguous, in fp32, without gradients."""
+    return None if tensor is None else tensor.detach().float().contiguous()
 
 
 def pointer(tensor: Tensor | None) -> int | None:
