@@ -52,7 +52,7 @@ from jukebox_cli.interfaces.errors import (
     is_out_of_memory,
     utf8_name_error,
 )
-from jukebox_cli.interfaces.signals import handle_signals, running_command
+from jukebox_cli.interfaces.signals import running_command
 from jukebox_cli.registry import Registry, load_installed
 from jukebox_cli.sampling.row_limit import no_memory_error
 
@@ -204,8 +204,7 @@ def _add_training(app: typer.Typer, registry: Registry) -> None:
 
 
 def main() -> None:
-    """The `jukebox` command."""
-    handle_signals()
+    """The `jukebox` command, after `cli.main` has seen to signals."""
     open_closed_streams()
     ignore_stderr_errors()
     _run_command(sys.argv[1:])

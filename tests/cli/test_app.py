@@ -229,7 +229,7 @@ def test_a_signal_while_plugins_load_ends_quietly(number: signal.Signals, code: 
 import os
 import jukebox_cli.cli.app as app
 app.load_installed = lambda warn: os.kill(os.getpid(), {int(number)})
-app.main()
+{MAIN}
 """
     result = run_process(code=LISTENING + raising)
     assert (result.returncode, result.stdout, result.stderr) == (code, "", "")
@@ -243,7 +243,7 @@ def test_a_signal_while_the_command_line_is_parsed_ends_quietly(
 import os
 import jukebox_cli.cli.app as app
 app.TyperGroup.parse_args = lambda *words: os.kill(os.getpid(), {int(number)})
-app.main()
+{MAIN}
 """
     result = run_process(code=LISTENING + raising)
     assert (result.returncode, result.stdout, result.stderr) == (code, "", "")

@@ -19,7 +19,11 @@ from support.run_files import write_chord
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143, signal.SIGHUP: 143}
 #: Says when the interpreter itself has started: until then, Python shows SIGINT as it likes.
 SCRIPT = "import os; os.write(1, b'!'); from jukebox_cli.cli import main; main()"
+#: A process in the background or under `nohup` ignores some of them.
 IN_COMMAND = """
+import signal
+for name in ("SIGINT", "SIGHUP"):
+    signal.signal(getattr(signal, name), signal.default_int_handler)
 from jukebox_cli.interfaces.signals import handle_signals, running_command
 handle_signals()
 with running_command():
