@@ -63,7 +63,7 @@ def prepare_job(
         _note_empty_share(job, shard, output)
     validate_job(job, result.until.value)
     require_disk(job, result.until.value)
-    return fit_to_memory(job, result.until.value)
+    return job if job.is_begun_with_others else fit_to_memory(job, result.until.value)
 
 
 def _note_empty_share(job: Job, shard: Shard, output: OutputOptions) -> None:

@@ -34,7 +34,9 @@ def validate_job(job: Job, until: str = "audio") -> None:
 
 def _require_compute_settings(job: Job, until: str) -> None:
     """Raises InputError for a device, engine or precision that is not there, or for other slices
-    than a level was begun with."""
+    than a level was begun with. `begin_shared` does where other commands begin levels meanwhile."""
+    if job.is_begun_with_others:
+        return
     is_begun = any(segment.compute for spec in job.specs.values() for segment in spec.segments)
     is_default = job.device in ("auto", "cpu") and job.engine == job.precision == "auto"
     if is_begun or not is_default or job.parallel:

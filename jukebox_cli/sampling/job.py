@@ -84,6 +84,12 @@ class Job:
         return self.grid.top_level
 
     @property
+    def is_begun_with_others(self) -> bool:
+        """Whether other commands may record plans in the items' files just now, so that tokens on
+        disk and `specs` need not agree. `shard_plan.begin_shared` looks at both in turn."""
+        return self.shard is not None and self.run.exists
+
+    @property
     def prior_levels(self) -> range:
         """The levels that the model has a prior for."""
         return range(len(self.model.config.priors))

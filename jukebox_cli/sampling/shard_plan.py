@@ -12,6 +12,7 @@ from dataclasses import replace
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.sampling.compute import with_settings
 from jukebox_cli.sampling.job import Job
+from jukebox_cli.sampling.requirements import fit_to_memory
 from jukebox_cli.sampling.run_setup import require_same_run
 from jukebox_cli.sampling.shard import Shard
 from jukebox_cli.sampling.weights import record_prior_fingerprints
@@ -44,12 +45,12 @@ def begin_shared(job: Job, until: str, create: Callable[[Job], None]) -> Job:
     create: writes what the job's run and items lack; called by one command at a time, with the
         items as they are by then.
     Raises InputError if another command has begun the run with another request, or a level with
-    other slices, settings or weights.
+    other slices, settings or weights, and if there is no memory for it.
     """
     with exclusive_lock(job.run.claims_folder):
         require_same_run(job.run, job.config, job.specs)
         create(_with_specs_on_disk(job))
-        job = _with_specs_on_disk(job)
+        job = fit_to_memory(_with_specs_on_disk(job), until)
         levels = job.incomplete_levels(until)
         job = record_prior_fingerprints(job, levels)
         planned = with_settings(job, levels)

@@ -10,12 +10,17 @@ from typing import Any
 import pytest
 
 from jukebox_cli.registry import Registry
+from jukebox_cli.sampling import sampler
+from jukebox_cli.sampling.checks import validate_job
 from jukebox_cli.sampling.job import Job
+from jukebox_cli.sampling.level import sample_level
+from jukebox_cli.sampling.pipeline import complete_run
 from jukebox_cli.sampling.run_setup import create_run
 from jukebox_cli.sampling.shard import Shard
 from jukebox_cli.sampling.shard_plan import begin_shared, with_shard
 from jukebox_cli.storage.model import Model
 from jukebox_cli.storage.segments import ComputeSettings
+from support.command_line import stop_at
 from support.jobs import make_job
 from support.results import refusal
 from support.run_files import contents
@@ -102,6 +107,19 @@ def test_another_request_is_an_error(job: JobMaker) -> None:
     message, hint = refusal(share, replace(other, specs=seeded), 2, 2)
     assert message == f"{run.path} is a run with another seed"
     assert hint == "choose another folder with --out, or ask for the same as before"
+
+
+def test_a_worker_that_looked_before_another_began_takes_its_plan(
+    job: JobMaker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    late = with_shard(job(), Shard(2, 2))
+    first = share(job(), 1, 2)
+    complete_run(replace(first, shard=None), "top")
+    stop_at(monkeypatch, sampler, "draw_tokens", 20)
+    with pytest.raises(KeyboardInterrupt):
+        sample_level(first, 1)  # begun, by a plan that `late` does not know
+    validate_job(late, "tokens")
+    assert begin_shared(late, "tokens", create_run).specs == first.run.read_items(late.items)
 
 
 def test_what_creates_a_run_is_called_with_what_is_there(job: JobMaker) -> None:
