@@ -27,6 +27,16 @@ _NO_FOLDER_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM, errno
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EINVAL, errno.EBADF)
 
 
+def _file_mode() -> int:
+    os.umask(mask := os.umask(0))
+    return 0o666 & ~mask
+
+
+#: Permissions of new files. To read the mask is to change it for a moment, for all threads, so it
+#: is done once, before there are any.
+_FILE_MODE = _file_mode()
+
+
 def sync_file(path: Path) -> None:
     """Returns when a file's content is on the disk."""
     descriptor = os.open(path, os.O_RDWR)
@@ -74,15 +84,10 @@ def delete_file(path: Path) -> None:
 
 def move(part: Path, path: Path) -> None:
     """Moves a file that is complete to its place, in the same folder, so that it lasts."""
-    part.chmod(0o666 & ~_umask())  # some writers make files that only their owner may read
+    part.chmod(_FILE_MODE)  # some writers make files that only their owner may read
     sync_file(part)
     os.replace(part, path)
     sync_folder(path.parent)
-
-
-def _umask() -> int:
-    os.umask(mask := os.umask(0))
-    return mask
 
 
 @contextmanager
