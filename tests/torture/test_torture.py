@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -63,9 +64,21 @@ def test_what_is_moved_is_synced_before_and_its_folder_after(place: Path, server
             moves = [n for n, call in enumerate(trace) if call.startswith("rename")]
             assert moves
             for number in moves:
-                assert trace[number - 1].startswith("sync")
-                folder = trace[number].removeprefix("rename ").rpartition("/")[0]
-                assert trace[number + 1] == f"sync {folder}"
+                path = trace[number].removeprefix("rename ")
+                before, after = calls_before(trace[:number], path), trace[number + 1 :]
+                assert before[-1].startswith("sync "), path
+                folder = path.rpartition("/")[0]
+                assert next(call for call in after if call.split(" ", 1)[1] in (folder, path)) == (
+                    f"sync {folder}"
+                )
+
+
+def calls_before(trace: Sequence[str], path: str) -> list[str]:
+    """The calls that concern what is to be moved to a path: its temporary file, or its temporary
+    folder and what is in it. Other threads write other files meanwhile."""
+    folder, _, name = path.rpartition("/")
+    part = re.compile(rf"{re.escape(folder)}/\.{re.escape(name)}\.(\d+\.)?part(/.*)?")
+    return [call for call in trace if part.fullmatch(call.split(" ", 1)[1])]
 
 
 def test_the_shim_sees_what_commands_do(place: Path, server: Server) -> None:
