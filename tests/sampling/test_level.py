@@ -26,6 +26,7 @@ from jukebox_cli.sampling import pipeline
 from jukebox_cli.sampling.job import Advance, Job
 from jukebox_cli.sampling.level import sample_level
 from jukebox_cli.sampling.run_setup import create_run
+from jukebox_cli.sampling.stages import level_stage
 from jukebox_cli.storage.model import Model
 from jukebox_cli.storage.run import RunConfig
 from jukebox_cli.storage.segments import ItemSpec, Prompt
@@ -80,12 +81,14 @@ def test_small_batches_have_the_same_tokens(job: JobMaker, whole: Tokens) -> Non
 
 @dataclass
 class Interruption:
-    """A progress bar that interrupts at the n-th report of new tokens, counted from 1."""
+    """A progress bar that interrupts at the n-th report of new tokens, counted from 1: of a stage,
+    or of any, in whose order levels that are sampled at the same time report."""
 
     at: int
+    stage: str = ""
 
     def __call__(self, description: str, done: int, total: int) -> Advance:
-        return self.advance
+        return self.advance if self.stage in ("", description) else lambda count: None
 
     def advance(self, count: int) -> None:
         self.at -= count > 0
@@ -93,10 +96,10 @@ class Interruption:
             raise KeyboardInterrupt
 
 
-def interrupted(job: Job, at: int) -> bool:
-    """Samples until the `at`-th report; whether there was one."""
+def interrupted(job: Job, at: int, stage: str = "") -> bool:
+    """Samples until the `at`-th report, of a stage if one is named; whether there was one."""
     try:
-        pipeline.complete_run(replace(job, progress=Interruption(at)), "tokens")
+        pipeline.complete_run(replace(job, progress=Interruption(at, stage)), "tokens")
     except KeyboardInterrupt:
         return True
     return False
@@ -118,8 +121,9 @@ def test_a_run_interrupted_repeatedly_has_the_same_tokens(
 
 def test_items_of_different_progress_are_finished_together(job: JobMaker, whole: Tokens) -> None:
     first = job([0])
-    assert interrupted(first, 2)
-    assert interrupted(job([1], first), 4)
+    assert interrupted(first, 2, level_stage(2))
+    pipeline.complete_run(job([1], first), "top")
+    assert interrupted(job([1], first), 1, level_stage(1))
     together = job(range(3), first)
     found = tokens_on_disk(together)
     assert {item: len(t) for (level, item), t in found.items() if level == 2} == {0: 64, 1: 100}
