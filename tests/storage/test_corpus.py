@@ -122,7 +122,8 @@ def test_processes_can_append_at_once(corpus: Corpus) -> None:
     for task in tasks:
         task.start()
     for task in tasks:
-        task.join(60)
+        task.join()
+    assert [task.exitcode for task in tasks] == [0, 0]
     corpus.validate()
     found = dict(songs(corpus))
     for name, value in (("a", 1), ("b", 2)):
