@@ -108,15 +108,12 @@ def run_training(task: Task, model: Model, config: TrainingConfig, quiet: bool) 
 def training_lock(model: Model, component: str) -> Iterator[None]:
     """Lets one process train a part of a model. Raises InputError, and says which process does, if
     another one does."""
-    lock = model.training_lock(component)
-    if not lock.acquire():
-        holder = lock.holder() or "another process"
-        what = f"{component} of {model.path} is being trained by {holder}"
-        raise InputError(what, "wait until it has ended, or train another level")
-    try:
+    with model.training_claims() as claims:
+        if not claims.take(f".{component}"):
+            holder = claims.holder(f".{component}") or "another process"
+            what = f"{component} of {model.path} is being trained by {holder}"
+            raise InputError(what, "wait until it has ended, or train another level")
         yield
-    finally:
-        lock.release()
 
 
 def _warn_of_changed_options(

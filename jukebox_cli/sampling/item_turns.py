@@ -9,7 +9,7 @@ from dataclasses import replace
 
 from jukebox_cli.interfaces.errors import InputWarning
 from jukebox_cli.sampling.job import Job
-from jukebox_cli.storage.locks import WorkLock
+from jukebox_cli.storage.claims import Claims
 
 #: Items that a process has at once: each is an open file, of which there can be 1024.
 MAX_ITEMS = 256
@@ -29,25 +29,21 @@ def item_turns(job: Job) -> Iterator[Job]:
 
 @contextmanager
 def _locked(job: Job, items: Sequence[int]) -> Iterator[list[int]]:
-    """Locks some of the items within the block: those that are free, or else the first."""
-    locks: dict[int, WorkLock] = {}
-    try:
+    """Claims some of the items within the block: those that are free, or else the first."""
+    with job.run.item_claims() as claims:
+        turn: list[int] = []
         for item in items:
-            lock = job.run.item_lock(item)
-            if len(locks) < MAX_ITEMS and lock.acquire():
-                locks[item] = lock
-        if not locks:
-            locks[items[0]] = _wait_for(job, items[0])
-        yield list(locks)
-    finally:
-        for lock in locks.values():
-            lock.release()
+            if len(turn) < MAX_ITEMS and claims.take(job.run.item_claim(item)):
+                turn.append(item)
+        if not turn:
+            _wait_for(job, items[0], claims)
+            turn.append(items[0])
+        yield turn
 
 
-def _wait_for(job: Job, item: int) -> WorkLock:
-    lock = job.run.item_lock(item)
-    holder = lock.holder() or "another process"
+def _wait_for(job: Job, item: int, claims: Claims) -> None:
+    name = job.run.item_claim(item)
+    holder = claims.holder(name) or "another process"
     message = f"waiting for {holder}, which works on item {item} of {job.run.path}"
     warnings.warn(InputWarning(message), stacklevel=2)
-    lock.acquire(wait=True)
-    return lock
+    claims.take(name, wait=True)

@@ -23,7 +23,7 @@ from jukebox_cli.storage.segments import ItemSpec, Prompt, Segment
 
 #: What a folder may hold besides run.yaml for a run to be made in it: an interrupted command leaves
 #: such things behind.
-LEFTOVERS = (".lock", "claims", "intents", "items", "tokens", "log.jsonl", "run.yaml")
+LEFTOVERS = (".lock", ".holder", "claims", "intents", "items", "tokens", "log.jsonl", "run.yaml")
 
 
 def new_config(model: Model, registry: Registry, request: Request) -> RunConfig:

@@ -56,7 +56,7 @@ def complete_shared(job: Job, until: str, on_wait: OnWait) -> None:
     """
     assert job.shard
     warn_if_sampled_with_other_weights(job)
-    with Claims(job.run.claims_folder, str(job.shard)) as claims:
+    with Claims(job.run.claims_folder, str(job.shard), may_be_taken=True) as claims:
         ShardWorker(job, until, job.shard, claims, on_wait).run()
 
 
@@ -105,7 +105,6 @@ class ShardWorker:
         """Units of a group that are this worker's within the block."""
         size = min(self.job.batch_size, self.shard.size(group.total))
         taken: list[Unit] = []
-        is_done = False
         try:
             for position in sorted(group.units, key=lambda n: self.shard.rank(n, group.total)):
                 unit = group.units[position]
@@ -114,10 +113,9 @@ class ShardWorker:
             # others may have done some of them since `group` was made
             still_open = self._open_units() if taken else set()
             yield [unit for unit in taken if unit in still_open]
-            is_done = True
         finally:
             for unit in taken:
-                self.claims.release(unit.name, is_done)
+                self.claims.release(unit.name)
 
     def _open_units(self) -> set[Unit]:
         groups = open_groups(self.job, self.until)

@@ -107,7 +107,7 @@ def validate_corpus(corpus: Corpus, model: Model) -> None:
             raise _not_a_corpus(corpus)
         names = corpus.path.iterdir() if corpus.path.exists() else ()
         # in this order, if another process makes the corpus just now
-        others = [p for p in names if p.suffix != ".part" and p.name != ".lock"]
+        others = [p for p in names if p.suffix != ".part" and p.name not in (".lock", ".holder")]
         if others and not corpus.exists:
             raise _not_a_corpus(corpus)
     if corpus.exists and corpus.config != CorpusConfig.of_model(model):

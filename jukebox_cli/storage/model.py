@@ -16,6 +16,7 @@ from typing import Any
 from jukebox_cli.config.schema import FORMAT, ModelConfig, Options
 from jukebox_cli.config.suggest import did_you_mean, unknown_name
 from jukebox_cli.interfaces.errors import InputError, require_utf8_name
+from jukebox_cli.storage.claims import Claims
 from jukebox_cli.storage.documents import (
     config_text,
     corruption_errors,
@@ -26,7 +27,7 @@ from jukebox_cli.storage.documents import (
 )
 from jukebox_cli.storage.files import FileCache, write_text
 from jukebox_cli.storage.jsonl import append_jsonl
-from jukebox_cli.storage.locks import WorkLock, exclusive_lock
+from jukebox_cli.storage.locks import exclusive_lock
 from jukebox_cli.storage.weight_checks import verify_weights
 
 #: The built-in model that is used if no other is named.
@@ -96,9 +97,9 @@ class Model:
     def _log_lock(self) -> AbstractContextManager[None]:
         return exclusive_lock(self.path / "train")
 
-    def training_lock(self, part: str) -> WorkLock:
-        """The lock of the process that trains a part."""
-        return WorkLock(self.path / "train" / f".{part}.lock")
+    def training_claims(self) -> Claims:
+        """The claims of a process that trains parts, by `.PART`."""
+        return Claims(self.path / "train")
 
     def create_config(self, config: ModelConfig) -> None:
         """Writes config.yaml, unless there is one."""

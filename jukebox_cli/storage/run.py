@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from jukebox_cli.config.bounds import MAX_LEVELS, MAX_SAMPLE_RATE, require_between
 from jukebox_cli.config.schema import FORMAT, Options, VQVAEConfig, validate_format
 from jukebox_cli.interfaces.errors import InputError, require_utf8_name
+from jukebox_cli.storage.claims import Claims
 from jukebox_cli.storage.documents import RESTORE_HINT, config_text, load_own_config
 from jukebox_cli.storage.durable import delete_file
 from jukebox_cli.storage.files import FileCache, write_text
 from jukebox_cli.storage.intents import Intents
 from jukebox_cli.storage.jsonl import append_jsonl
-from jukebox_cli.storage.locks import WorkLock, exclusive_lock
+from jukebox_cli.storage.locks import exclusive_lock
 from jukebox_cli.storage.run_names import item_files, level_folders, token_files
 from jukebox_cli.storage.segments import (
     MAX_SEED,
@@ -138,9 +139,13 @@ class Run:
     def write_item(self, item: int, spec: ItemSpec) -> None:
         write_item_spec(self.item_file(item), spec)
 
-    def item_lock(self, item: int) -> WorkLock:
-        """The lock of the process that samples and decodes an item."""
-        return WorkLock(self.path / "items" / f".item-{item:02}.lock")
+    def item_claims(self) -> Claims:
+        """The claims of a process that samples and decodes items, by `item_claim`."""
+        return Claims(self.path / "items")
+
+    def item_claim(self, item: int) -> str:
+        """The name of the claim on an item."""
+        return f".item-{item:02}"
 
     def select_items(self, items: Sequence[int] | None) -> tuple[int, ...]:
         """These items, or all if None. Raises InputError for one that the run does not have."""

@@ -18,7 +18,7 @@ _LEVEL = re.compile(r"level-(\d|[1-9]\d{1,2})", re.ASCII)
 _SLICE = re.compile(r"item-\d+-segment-\d+-(slice|seam)-\d+", re.ASCII)
 
 #: What this program itself leaves beside its files for a while; locks of killed processes stay.
-_TEMPORARY = re.compile(r"\..+\.part|\.(item-\d+\.)?lock")
+_TEMPORARY = re.compile(r"\..+\.part|\.(item-\d+\.)?(lock|holder)")
 
 
 def item_number(name: str) -> int | None:

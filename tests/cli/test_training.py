@@ -130,11 +130,10 @@ def test_a_part_is_trained_by_one_process_at_a_time(place: Path, jukebox: Jukebo
     is_locked, is_done = Event(), Event()
 
     def work() -> None:
-        lock = Model(place / "models/new").training_lock("vqvae-2")
-        assert lock.acquire()
-        is_locked.set()
-        is_done.wait()
-        lock.release()
+        with Model(place / "models/new").training_claims() as claims:
+            assert claims.take(".vqvae-2")
+            is_locked.set()
+            is_done.wait()
 
     other = Thread(target=work)
     other.start()

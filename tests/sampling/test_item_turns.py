@@ -32,18 +32,17 @@ def test_free_items_come_at_once_with_what_is_on_disk(job: Job) -> None:
     (turn,) = item_turns(job)
     assert turn.items == (0, 1, 2, 3)
     assert turn.specs == {**job.specs, 2: longer}
-    assert not list(job.run.path.rglob(".item*.lock"))
+    assert not list(job.run.path.rglob(".item*"))
 
 
 def test_items_of_others_come_last(job: Job) -> None:
     is_locked, is_done = threading.Event(), threading.Event()
 
     def work() -> None:
-        other = job.run.item_lock(1)
-        assert other.acquire()
-        is_locked.set()
-        is_done.wait()
-        other.release()
+        with job.run.item_claims() as claims:
+            assert claims.take(job.run.item_claim(1))
+            is_locked.set()
+            is_done.wait()
 
     threading.Thread(target=work).start()
     is_locked.wait()
@@ -58,11 +57,10 @@ def test_items_of_others_come_last(job: Job) -> None:
 
 
 def test_items_have_locks_within_their_turn(job: Job) -> None:
-    for _ in item_turns(job):
-        assert not job.run.item_lock(3).acquire()
-    lock = job.run.item_lock(3)
-    assert lock.acquire()
-    lock.release()
+    with job.run.item_claims() as claims:
+        for _ in item_turns(job):
+            assert not claims.take(job.run.item_claim(3))
+        assert claims.take(job.run.item_claim(3))
 
 
 def test_items_are_locked_a_number_at_a_time(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:

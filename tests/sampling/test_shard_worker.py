@@ -19,6 +19,7 @@ from jukebox_cli.sampling.run_setup import create_run
 from jukebox_cli.sampling.run_summary import describe_progress
 from jukebox_cli.sampling.shard_units import open_groups, sliced_part
 from jukebox_cli.storage.claims import Claims
+from jukebox_cli.storage.locks import WorkLock
 from jukebox_cli.storage.model import Model
 from support.command_line import stop_at
 from support.engines import needs_native_engine
@@ -114,7 +115,7 @@ def test_a_slice_that_was_left_is_gone_on_with(
         work(this_job, 2, 2)
     files = this_job.run.slice_files(1, 0, 0)
     assert [files.num_tokens("slice", n) for n in (0, 1)] == [0, 40]
-    assert this_job.run.claims_folder.joinpath("item-00-level-1-segment-0-slice-01.json").exists()
+    assert this_job.run.claims_folder.joinpath("item-00-level-1-segment-0-slice-01.holder").exists()
     assert describe_progress(share(this_job, 1, 2)) == f"level 1: {200 * 40 // 236 // 2} %"
     work(this_job, 1, 2)
     assert tokens_on_disk(this_job) == of_item(whole, 0)
@@ -139,9 +140,9 @@ def test_each_worker_takes_a_fair_share(job: JobMaker, monkeypatch: pytest.Monke
     taken: list[str] = []
     take = Claims.take
 
-    def record(self: Claims, name: str) -> bool:
+    def record(self: Claims, name: str, wait: bool = False) -> bool:
         taken.append(name)
-        return take(self, name)
+        return take(self, name, wait)
 
     monkeypatch.setattr(Claims, "take", record)
     work(this_job, 2, 3)
@@ -153,7 +154,7 @@ def test_a_worker_waits_for_what_another_does(
 ) -> None:
     this_job, notes = job(), list[str]()
     name = "item-00-level-2-segment-0"
-    with Claims(this_job.run.claims_folder, "shard 2/2") as other:
+    with Claims(this_job.run.claims_folder, "shard 2/2", may_be_taken=True) as other:
         assert other.take(name)
         thread = Thread(target=work, args=(this_job, 1, 2, "tokens", notes))
         thread.start()
@@ -164,8 +165,8 @@ def test_a_worker_waits_for_what_another_does(
         thread.join()
     assert holder
     assert notes == [
-        f"waiting for level 2 of item 0, which is done by shard 2/2 (process {holder.pid} on "
-        f"{holder.host})"
+        f"waiting for level 2 of item 0, which is done by process {holder.pid} on {holder.host} "
+        "(shard 2/2)"
     ]
     assert tokens_on_disk(this_job) == of_item(whole, 0)
 
@@ -173,7 +174,7 @@ def test_a_worker_waits_for_what_another_does(
 def test_two_that_sample_the_same_slice_do_no_harm(job: JobMaker, whole: Tokens) -> None:
     this_job = job()
     with pytest.MonkeyPatch.context() as patch:  # claims that keep nobody away
-        patch.setattr(Claims, "take", lambda self, name: self._held.update({name: None}) is None)
+        patch.setattr(WorkLock, "acquire", lambda self, wait=False: True)
         work_together(this_job, (1, 2))
     assert tokens_on_disk(this_job) == of_item(whole, 0)
     assert files_left(this_job) == []
@@ -225,4 +226,4 @@ def test_an_error_frees_what_was_claimed(job: JobMaker, monkeypatch: pytest.Monk
         stop_at(patch, sampler, "draw_tokens", 150)
         with pytest.raises(KeyboardInterrupt):
             work(this_job, 1, 2)
-    assert not list(this_job.run.claims_folder.glob("*.json"))
+    assert not list(this_job.run.claims_folder.glob("*.holder"))

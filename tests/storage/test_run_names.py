@@ -38,7 +38,14 @@ def test_a_name_is_that_of_an_item_only_as_it_is_written(name: str, number: int 
 
 
 def test_files_of_items_are_found_and_others_said_once(tmp_path: Path) -> None:
-    own = ("item-10.json", "item-02.json", ".item-02.json.part", ".lock", ".item-02.lock")
+    own = (
+        "item-10.json",
+        "item-02.json",
+        ".item-02.json.part",
+        ".lock",
+        ".item-02.lock",
+        ".item-02.holder",
+    )
     touch(tmp_path, *own, *STRANGE, "notes.txt")
     with pytest.warns(InputWarning) as caught:
         assert list(item_files(tmp_path, ".json")) == [2, 10]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -57,10 +58,10 @@ def sudden_death(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Within the block, a KeyboardInterrupt ends a worker as SIGKILL does: its locks are free, and
     the records of its claims are still there."""
 
-    def drop(self: Claims, name: str, is_done: bool = False) -> None:
-        if is_done:
-            release(self, name, is_done)
-        elif lock := self._held.pop(name):
+    def drop(self: Claims, name: str) -> None:
+        if not isinstance(sys.exc_info()[1], KeyboardInterrupt):
+            release(self, name)
+        elif lock := self._held.pop(name)._lock:
             lock.release()
 
     release = Claims.release

@@ -32,7 +32,7 @@ def differences(found: dict[str, Any], expected: dict[str, Any]) -> list[str]:
 
 
 def _is_lock(path: Path) -> bool:
-    return path.name.startswith(".") and path.suffix == ".lock"
+    return path.name.startswith(".") and path.suffix in (".lock", ".holder")
 
 
 def _content(path: Path) -> Any:
