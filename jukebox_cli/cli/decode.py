@@ -48,7 +48,7 @@ def decode(
     output: OutputOptions,
 ) -> None:
     """Decode the tokens of a level to audio."""
-    from jukebox_cli.sampling.decode import decode_items
+    from jukebox_cli.sampling.decode import decode_run
     from jukebox_cli.sampling.run_setup import reopen_job
     from jukebox_cli.sampling.shard import parse_shard
 
@@ -59,5 +59,5 @@ def decode(
     if level > job.top_level:
         raise InputError(f"there is no level {level}", f"the top level is {job.top_level}")
     with progress(output.quiet) as bar:
-        files = decode_items(replace(job, progress=bar), level, file_format.value)
+        files = decode_run(replace(job, progress=bar), level, file_format.value)
     print_result({"run": str(run), "audio": files}, "\n".join(files), output.as_json)

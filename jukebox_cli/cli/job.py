@@ -129,11 +129,21 @@ def _default_name(preset: str | None, conditions: Mapping[str, Any], registry: R
 def complete_job(job: Job, result: ResultOptions, output: OutputOptions) -> None:
     """Samples and decodes what is missing in the run. Prints the run's folder, or JSON; of a
     stream, the audio."""
+    audio = finish_job(job, result, output)
+    if not result.stream:
+        print_run(job, audio, output)
+
+
+def finish_job(job: Job, result: ResultOptions, output: OutputOptions) -> list[str]:
+    """The audio files of the job's items, if it makes audio, after sampling and decoding what is
+    missing. Of a stream it prints the audio."""
     from jukebox_cli.sampling import pipeline
-    from jukebox_cli.sampling.intents import settle_intents
+    from jukebox_cli.sampling.intents import record_completion, settle_intents
     from jukebox_cli.sampling.shard_worker import complete_shared
     from jukebox_cli.sampling.stages import job_stages
 
+    if job.items:
+        record_completion(job, result.until.value)
     with progress(output.quiet, stages=job_stages(job, result.until.value)) as bar:
         from jukebox_cli.sampling.compute import missing_engine_reason  # imports torch
 
@@ -151,11 +161,11 @@ def complete_job(job: Job, result: ResultOptions, output: OutputOptions) -> None
     audio = [str(job.run.audio_file(i)) for i in job.items] if with_audio else []
     for path in audio:
         print_note(f"wrote {path}", output.quiet or output.as_json)
-    if not result.stream:
-        _print_run(job, audio, output)
+    return audio
 
 
-def _print_run(job: Job, audio: list[str], output: OutputOptions) -> None:
+def print_run(job: Job, audio: list[str], output: OutputOptions) -> None:
+    """Prints the run's folder, or JSON with its items and audio files."""
     data = {
         "run": str(job.run.path),
         "items": list(job.items),

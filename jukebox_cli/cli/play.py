@@ -28,12 +28,12 @@ def play(
 ) -> None:
     """Play a run with a program of the system, after decoding what is not decoded yet."""
     from jukebox_cli.audio.player import play_file
-    from jukebox_cli.sampling.decode import decode_items
+    from jukebox_cli.sampling.decode import decode_run
     from jukebox_cli.sampling.run_setup import reopen_job
 
     job = reopen_job(run, ctx.obj, None if item is None else str(item))
     with progress(quiet) as bar:
-        files = decode_items(replace(job, progress=bar))
+        files = decode_run(replace(job, progress=bar))
     for path in files:
         print_note(f"playing {path}", quiet)
         play_file(Path(path))

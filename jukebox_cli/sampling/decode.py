@@ -11,6 +11,8 @@ import numpy as np
 
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.sampling.disk_space import SAMPLE_BYTES, require_disk_space
+from jukebox_cli.sampling.intents import record_decoding, settle_intents
+from jukebox_cli.sampling.item_turns import item_turns
 from jukebox_cli.sampling.job import Advance, Job
 from jukebox_cli.sampling.stages import decode_stage
 
@@ -25,11 +27,19 @@ TORCH_THREADS = 1
 Play = Callable[[np.ndarray], None]
 
 
-def decode_items(job: Job, level: int = 0, suffix: str = "wav") -> list[str]:
-    """The audio files of the job's items at a level, after writing those that are missing.
+def decode_run(job: Job, level: int = 0, suffix: str = "wav") -> list[str]:
+    """As `decode_items`, after it has recorded that it will. Several processes may do so at once:
+    each item is decoded by one of them."""
+    if missing := _missing_audio(job, level, suffix):
+        record_decoding(job, missing, level, suffix)
+    for turn in item_turns(replace(job, items=missing)):
+        decode_items(turn, level, suffix)
+    settle_intents(job)
+    return [str(job.run.audio_file(item, level, suffix)) for item in job.items]
 
-    Raises InputError for an item whose tokens of the level are incomplete.
-    """
+
+def _missing_audio(job: Job, level: int, suffix: str) -> list[int]:
+    """The items without audio. Raises InputError for one whose tokens are incomplete."""
     missing = [item for item in job.items if not job.run.has_audio(item, level, suffix)]
     for item in missing:
         if job.num_missing_tokens(level, item):
@@ -37,6 +47,15 @@ def decode_items(job: Job, level: int = 0, suffix: str = "wav") -> list[str]:
                 f"item {item} of {job.run.path} is incomplete at level {level}",
                 "finish it with `jukebox upsample`, or choose others: --only, --level",
             )
+    return missing
+
+
+def decode_items(job: Job, level: int = 0, suffix: str = "wav") -> list[str]:
+    """The audio files of the job's items at a level, after writing those that are missing.
+
+    Raises InputError for an item whose tokens of the level are incomplete.
+    """
+    missing = _missing_audio(job, level, suffix)
     if missing and suffix == "wav":
         samples = sum(job.num_samples(item) for item in missing)
         require_disk_space(job.run.path, SAMPLE_BYTES * samples)

@@ -10,8 +10,9 @@ from pathlib import Path
 from jukebox_cli.registry import Registry
 from jukebox_cli.sampling.job import Job
 from jukebox_cli.sampling.run_setup import record_intent, reopen_job
-from jukebox_cli.storage.documents import read_jsonl
-from jukebox_cli.storage.intents import Intent
+from jukebox_cli.sampling.weights import require_same_weights
+from jukebox_cli.storage.documents import config_text, read_jsonl
+from jukebox_cli.storage.intents import STAGES, Intent
 from jukebox_cli.storage.run import Run
 from jukebox_cli.storage.segments import ItemSpec
 
@@ -106,6 +107,33 @@ def log_begun(job: Job, intent: Intent) -> None:
         job.log_event(**intent.event, intent=name)
 
 
+def record_completion(job: Job, until: str) -> None:
+    """Records that the job's items are to be made as far as `until` (top, tokens, audio), unless
+    they are, or a command that is not complete has recorded so. Raises InputError, and writes
+    nothing, for tokens of a recording that are gone or weights that changed."""
+    run = job.run
+    for level in job.incomplete_levels(until):
+        items = job.incomplete_items(level)
+        run.require_recorded_tokens(level, [i for i in items if job.specs[i].prompt])
+        require_same_weights(job, level, items)
+    if all(job.is_complete(item, until) for item in job.items):
+        return
+    with run.lock():
+        planned = items_by_stage(run.intents.read())
+        covered = {i for stage in STAGES[STAGES.index(until) :] for i in planned.get(stage, ())}
+        items = [i for i in job.items if i not in covered and not job.is_complete(i, until)]
+        if items:
+            specs = run.read_items(items)
+            run.intents.write(Intent("upsample", until, config_text(job.config), specs, "."))
+
+
+def record_decoding(job: Job, items: Iterable[int], level: int, suffix: str) -> None:
+    """Records that items are to be decoded at a level, to files with a suffix."""
+    with job.run.lock():
+        intent = Intent("decode", "audio", config_text(job.config), job.run.read_items(items), ".")
+        job.run.intents.write(replace(intent, level=level, audio_format=suffix))
+
+
 def settle_intents(job: Job) -> None:
     """Removes the intents of which all is done. It is the last thing that a command does."""
     for intent in job.run.intents.read():
@@ -117,21 +145,30 @@ def _is_complete(job: Job, intent: Intent) -> bool:
     run = job.run
     if not all(_is_begun(run, intent, item) for item in intent.items):
         return False
+    if intent.command == "decode":
+        to = (intent.level, intent.audio_format)
+        return all(run.has_audio(item, *to) for item in intent.items)
     items = tuple(intent.items)
     whole = replace(job, items=items, specs=run.read_items(items))
-    if whole.incomplete_levels(intent.until):
-        return False
-    return intent.until != "audio" or all(run.has_audio(item, 0) for item in items)
+    return all(whole.is_complete(item, intent.until) for item in items)
 
 
-def last_stage(run: Run, intents: Iterable[Intent]) -> str:
-    """How far commands meant to make a run (top, tokens, audio); without any that was interrupted,
-    as far as its items are."""
-    stages = ("top", "tokens", "audio")
-    wanted = [stages.index(intent.until) for intent in intents]
+def items_by_stage(intents: Iterable[Intent]) -> dict[str, list[int]]:
+    """The items that commands which are not complete make, by how far (top, tokens, audio)."""
+    furthest: dict[int, int] = {}
+    for intent in intents:
+        for item in intent.items if intent.command != "decode" else ():
+            furthest[item] = max(furthest.get(item, 0), STAGES.index(intent.until))
+    stages = sorted(set(furthest.values()))
+    return {STAGES[n]: sorted(i for i, each in furthest.items() if each == n) for n in stages}
+
+
+def last_stage(run: Run) -> str:
+    """How far the items of a run are made (top, tokens, audio)."""
+    stages = [0]
     for item in run.items():
         if run.audio_file(item).exists():
-            wanted.append(2)
+            stages.append(2)
         elif run.token_file(0, item).exists():
-            wanted.append(1)
-    return stages[max(wanted, default=0)]
+            stages.append(1)
+    return STAGES[max(stages)]

@@ -135,6 +135,12 @@ class Job:
         """The items whose tokens of a level are not all there."""
         return [i for i in self.items if self.num_missing_tokens(level, i)]
 
+    def is_complete(self, item: int, until: str) -> bool:
+        """Whether an item is made as far as `until` (top, tokens, audio)."""
+        if replace(self, items=[item]).incomplete_levels(until):
+            return False
+        return until != "audio" or self.run.has_audio(item, 0)
+
     def num_missing_tokens(self, level: int, item: int) -> int:
         return max(0, self.num_tokens(level, item) - self.num_sampled_tokens(level, item))
 

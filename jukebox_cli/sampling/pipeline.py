@@ -38,16 +38,10 @@ def complete_run(job: Job, until: str = "audio") -> None:
     Several processes may do so at once: each item is made by one of them.
     """
     warn_if_sampled_with_other_weights(job)
-    items = [item for item in job.items if not _is_complete(job, item, until)]
+    items = [item for item in job.items if not job.is_complete(item, until)]
     for turn in item_turns(replace(job, items=items)):
         _complete_items(turn, until)
     delete_leftover_slices(job)
-
-
-def _is_complete(job: Job, item: int, until: str) -> bool:
-    if replace(job, items=[item]).incomplete_levels(until):
-        return False
-    return until != "audio" or job.run.has_audio(item, 0)
 
 
 def _complete_items(job: Job, until: str) -> None:

@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from jukebox_cli.config.bounds import MAX_LEVELS, require_between
 from jukebox_cli.config.schema import FORMAT
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.storage.documents import json_text, read_own_json, validation_problem
@@ -23,17 +24,22 @@ from jukebox_cli.storage.segments import ItemSpec
 if TYPE_CHECKING:
     from pydantic import TypeAdapter
 
+#: How far items are made.
+STAGES = ("top", "tokens", "audio")
+
 
 @dataclass(frozen=True)
 class Intent:
     """What a command makes of some items of a run."""
 
-    command: str  # generate or continue
+    command: str  # generate, continue, upsample or decode
     until: str  # how far they are made: top, tokens or audio
     config: str  # the text of run.yaml
     items: dict[int, ItemSpec]  # what each of them is in the end
     source: str = ""  # the folder of the run that they are copied from, seen from this one
     audio: str = ""  # the file of the recording that they begin with
+    level: int = 0  # that is decoded
+    audio_format: str = "wav"  # of the audio, as its files' suffix
     #: kind and details of what the run's log says when they are begun
     event: dict[str, Any] = field(default_factory=dict)
 
@@ -57,11 +63,18 @@ class _StoredIntent:
     items: dict[int, int]  # for each item the number of its spec
     source: str = ""
     audio: str = ""
+    level: int = 0
+    audio_format: str = "wav"
     event: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not all(0 <= number < len(self.specs) for number in self.items.values()):
             raise ValueError("items must be numbers of specs")
+        if self.until not in STAGES:
+            raise ValueError(f"until must be one of {', '.join(STAGES)}")
+        require_between("level", self.level, 0, MAX_LEVELS - 1)
+        if not self.audio_format.isalnum():
+            raise ValueError("audio_format must be the suffix of files")
 
     @classmethod
     def of(cls, intent: Intent) -> _StoredIntent:
@@ -73,12 +86,12 @@ class _StoredIntent:
                     specs.append(spec)
                 numbers[id(spec)] = specs.index(spec)
         items = {item: numbers[id(spec)] for item, spec in intent.items.items()}
-        more = (intent.source, intent.audio, intent.event)
+        more = (intent.source, intent.audio, intent.level, intent.audio_format, intent.event)
         return cls(intent.command, intent.until, intent.config, tuple(specs), items, *more)
 
     def to_intent(self) -> Intent:
         items = {item: self.specs[number] for item, number in self.items.items()}
-        more = (self.source, self.audio, self.event)
+        more = (self.source, self.audio, self.level, self.audio_format, self.event)
         return Intent(self.command, self.until, self.config, items, *more)
 
 

@@ -6,10 +6,12 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import soundfile
 
+from jukebox_cli.sampling import decode
 from support.command_line import (
     FULL_DISK_HINT,
     GENERATE,
@@ -69,7 +71,13 @@ def test_a_full_disk_while_decoding_is_an_error(
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=10**12))
     run = Path(shutil.copytree(template / "run", disk.path / "run"))
     words = ("decode", run, "--level", 1, "--format", kind, "--only", "0")
-    disk.fill()
+    record = decode.record_decoding
+
+    def fill_after(*arguments: Any) -> None:
+        record(*arguments)
+        disk.fill()
+
+    monkeypatch.setattr(decode, "record_decoding", fill_after)
     path = run / "audio" / "level-1" / f"item-00.{kind}"
     assert jukebox(*words, "--quiet") == Result(
         2, "", f"error: can't write {path}: No space left on device\n\n{FULL_DISK_HINT}"
@@ -77,4 +85,5 @@ def test_a_full_disk_while_decoding_is_an_error(
     assert not path.exists()
     assert partial_files(disk.path) == []
     disk.free()
+    monkeypatch.setattr(decode, "record_decoding", record)
     assert jukebox(*words).out == f"{path}\n"

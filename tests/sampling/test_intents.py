@@ -18,7 +18,10 @@ from jukebox_cli.sampling.continuation import (
 )
 from jukebox_cli.sampling.intents import (
     is_pending,
+    items_by_stage,
     last_stage,
+    record_completion,
+    record_decoding,
     reopen_pending_job,
     settle_intents,
 )
@@ -28,7 +31,7 @@ from jukebox_cli.sampling.request import Request
 from jukebox_cli.sampling.run_setup import create_run
 from jukebox_cli.storage.model import Model
 from jukebox_cli.storage.run import Run
-from support.jobs import CONFIG, NUM_SAMPLES, make_job, tokens_on_disk
+from support.jobs import CONFIG, make_job, tokens_on_disk
 from support.results import refusal
 from support.run_files import write_chord
 
@@ -127,11 +130,20 @@ def test_tokens_of_a_recording_are_encoded_again(
 
 
 def test_a_run_is_finished_as_far_as_commands_meant_to(job: Job) -> None:
-    assert last_stage(job.run, []) == "tokens"
-    extend(job, plan(job), "audio")
-    assert last_stage(job.run, job.run.intents.read()) == "audio"
-    assert last_stage(Run(job.run.path / "none"), []) == "top"
+    assert last_stage(job.run) == "tokens"
+    extend(job, plan(replace(job, items=(1,))), "audio")
+    record_completion(job, "audio")
+    record_completion(job, "audio")
+    continued, completed = job.run.intents.read()
+    assert (continued.command, list(continued.items)) == ("continue", [1])
+    assert (completed.command, list(completed.items)) == ("upsample", [0])
+    assert items_by_stage([continued, replace(completed, until="top")]) == {
+        "top": [0],
+        "audio": [1],
+    }
+    record_decoding(job, (0, 1), 1, "flac")
+    assert items_by_stage(job.run.intents.read()) == {"audio": [0, 1]}
+    assert last_stage(Run(job.run.path / "none")) == "top"
     job.run.audio_file(0).parent.mkdir()
     job.run.audio_file(0).touch()
-    assert last_stage(job.run, []) == "audio"
-    assert NUM_SAMPLES
+    assert last_stage(job.run) == "audio"

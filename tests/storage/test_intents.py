@@ -39,6 +39,9 @@ def test_an_intent_is_read_as_it_was_written(tmp_path: Path) -> None:
     ("change", "problem"),
     [
         ({"until": 3}, "until: Input should be a valid string"),
+        ({"until": "end"}, "until must be one of top, tokens, audio"),
+        ({"level": 99}, "level must be"),
+        ({"audio_format": "../x"}, "audio_format must be the suffix of files"),
         ({"more": 1}, "more: Unexpected keyword argument"),
         ({"items": {"x": {}}}, "items.x.[key]: Input should be a valid integer"),
     ],

@@ -32,6 +32,8 @@ SING = (
 )
 TRAIN = ("--steps", 5, "--save-every", 2, "--batch", 1, "-q")
 CORPUS = ("tokenize", "../sounds/songs.jsonl", *TINY_MODEL, "--out", "corpus", "-q")
+TOP = (*GENERATE, "--until", "top")
+DECODE = ("decode", "run", "--level", 1, "--format", "flac", "-q")
 RESUME = ("resume", "run", "-q")
 
 
@@ -81,8 +83,14 @@ CASES = (
         "continue --audio",
         ("continue", "--audio", "../sounds/a.wav", "--prime", 0.05, *GENERATE[1:]),
     ),
-    Case("upsample", ("upsample", "run", "-q"), ((*GENERATE, "--until", "top"),)),
-    Case("decode", ("decode", "run", "--level", 1, "--format", "flac", "-q"), (GENERATE,)),
+    Case("upsample", ("upsample", "run", "-q"), (TOP,)),
+    Case("upsample, then resume", ("upsample", "run", "-q"), (TOP,), again=RESUME),
+    Case(
+        "upsample --only, then resume", ("upsample", "run", "--only", 1, "-q"), (TOP,), again=RESUME
+    ),
+    Case("generate again, then resume", GENERATE, (TOP,), again=RESUME),
+    Case("decode", DECODE, (GENERATE,)),
+    Case("decode, then resume", DECODE, (GENERATE,), again=RESUME),
     Case("tokenize to a corpus", CORPUS),
     Case(
         "tokenize to a run",
@@ -109,6 +117,16 @@ CASES = (
             *("--model", "model", "--level", 2, *TRAIN),
         ),
         (CORPUS,),
+    ),
+    Case(
+        "train prior --from --add to a model",
+        (
+            *("train", "prior", "corpus", "--from", "../models/tiny", "--add", "midi"),
+            *("--set", "midi.width=16", "--set", "midi.depth=1"),
+            *("--model", "model", "--level", 2, *TRAIN),
+        ),
+        (CORPUS,),
+        {"models/tiny": "model"},
     ),
     Case("align", ("align", "run", "-q"), (SING,)),
     Case("report", ("report", "run", "-q"), (GENERATE,)),

@@ -77,7 +77,9 @@ def calls_before(trace: Sequence[str], path: str) -> list[str]:
     """The calls that concern what is to be moved to a path: its temporary file, or its temporary
     folder and what is in it. Other threads write other files meanwhile."""
     folder, _, name = path.rpartition("/")
-    part = re.compile(rf"{re.escape(folder)}/\.{re.escape(name)}\.(\d+\.)?part(/.*)?")
+    part = re.compile(
+        rf"{re.escape(folder)}/(\.{re.escape(name)}\.(\d+\.)?part(/.*)?|train/change-[^/]*/{re.escape(name)})"
+    )
     return [call for call in trace if part.fullmatch(call.split(" ", 1)[1])]
 
 
