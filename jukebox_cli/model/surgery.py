@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from jukebox_cli.config.schema import ModelConfig, Options, PriorConfig
+from jukebox_cli.config.schema import Options, PriorConfig
 from jukebox_cli.interfaces.conditioner import Conditioner, PriorShape, Song, Window
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.model.condition_inputs import (
@@ -32,6 +32,7 @@ from jukebox_cli.model.prior import Prior
 from jukebox_cli.registry import Registry
 from jukebox_cli.storage.files import atomic_write, new_folder
 from jukebox_cli.storage.model import Model
+from jukebox_cli.storage.model_changes import changed_prior, complete_change, with_prior
 from jukebox_cli.storage.tensors import StoredTensor, index_tensors, stream_tensors
 
 
@@ -60,6 +61,8 @@ def add_conditioners(
     if the addition is already there, nothing is done. InputError if it is not possible.
     """
     _require_addable(old, new, level, addition)
+    if new.exists:
+        complete_change(new, level)
     added = _fit(addition.conditioners, songs, registry)
     shape = prior_shape(old.config, level)
     outputs = {name: _unconditional_output(each, shape) for name, each in added.items()}
@@ -67,7 +70,7 @@ def add_conditioners(
     if new.exists and new.config.priors[level] == config:
         return
     with _new_or_existing(old, new, level) as target:
-        whole = _with_prior(target.config, level, config)
+        whole = with_prior((new if new.exists else old).config, level, config)
         torch.manual_seed(seed)
         prior = build_prior(whole, level, {**load_conditioners(old, level, registry), **added})
         _write_weights(old, target, level, prior, added)
@@ -160,11 +163,6 @@ def _unconditional_output(conditioner: Conditioner, shape: PriorShape) -> Condit
         return run_module(name, network, arrays, shape.context_length, shape.width)
 
 
-def _with_prior(config: ModelConfig, level: int, prior: PriorConfig) -> ModelConfig:
-    priors = (*config.priors[:level], prior, *config.priors[level + 1 :])
-    return replace(config, priors=priors)
-
-
 def _write_weights(
     old: Model, new: Model, level: int, prior: Prior, added: Collection[str]
 ) -> None:
@@ -229,11 +227,13 @@ def _require_addable(old: Model, new: Model, level: int, addition: Addition) -> 
 
 @contextmanager
 def _new_or_existing(old: Model, new: Model, level: int) -> Iterator[Model]:
-    """The model to change: `new` if it exists, or else a copy of `old` in a temporary folder, which
-    becomes `new` if the block succeeds. InputError if the level of `new` is not that of `old`."""
+    """A model in a temporary folder to write the level to. If the block succeeds, it changes `new`
+    if that exists; else it is a copy of `old` that becomes `new`. InputError if the level of `new`
+    is not that of `old`."""
     if new.exists:
         _require_same_level(old, new, level)
-        yield new
+        with changed_prior(new, level) as target:
+            yield target
         return
     with new_folder(new.path) as folder:
         _copy_model(old, folder)

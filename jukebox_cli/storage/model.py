@@ -75,6 +75,10 @@ class Model:
         """The file of a training's state: optimizer, step, fp32 weights."""
         return self.path / "train" / f"{part}.safetensors"
 
+    def change_folder(self, level: int) -> Path:
+        """The folder of a change of a level that is not complete (`storage.model_changes`)."""
+        return self.path / "train" / f"change-prior-{level}"
+
     def append_log(self, row: Mapping[str, Any]) -> None:
         """Appends a line to the log of the model's training."""
         with self._log_lock():
@@ -151,6 +155,9 @@ class Model:
         """Raises InputError if the weights of `vqvae-N` or `prior-N` are missing, damaged or not
         finite: they are read through, if that was not done before."""
         path, (kind, level) = self.weights(part), part.split("-")
+        if kind == "prior" and self.change_folder(int(level)).is_dir():
+            what = f"conditioners were just being added to {part} of {self.path}"
+            raise InputError(what, "repeat the `jukebox train prior --from` that was interrupted")
         if not path.is_file():
             raise InputError(
                 f"model '{self.name}' has no {kind} for level {level}",
