@@ -46,6 +46,15 @@ def _write_all(file: FileIO, data: bytes) -> None:
         data = data[file.write(data) :]
 
 
+def _read_all(file: FileIO, start: int, end: int) -> bytes:
+    """The bytes between two places, also where the system gives them in pieces."""
+    file.seek(start)
+    data = b""
+    while piece := file.read(end - start - len(data)):
+        data += piece
+    return data
+
+
 def _drop_partial_line(file: FileIO) -> int:
     """Removes a last line that was cut off while it was written; returns the size that is left. A
     line that is complete but for its end, as a text editor leaves it, gets that."""
@@ -53,8 +62,7 @@ def _drop_partial_line(file: FileIO) -> int:
     last = b""
     while end and not last.startswith(b"\n"):
         start = max(0, end - 4096)
-        file.seek(start)
-        piece = file.read(end - start)
+        piece = _read_all(file, start, end)
         cut = piece.rfind(b"\n")
         end, last = (start, piece + last) if cut < 0 else (start + cut, piece[cut:] + last)
     line = last.removeprefix(b"\n")

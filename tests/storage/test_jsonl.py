@@ -50,6 +50,20 @@ def test_a_line_that_is_written_in_pieces_is_whole(
     assert (tmp_path / "log.jsonl").read_bytes() == b'{"a": 1}\n'
 
 
+def test_lines_that_are_read_in_pieces_stay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Slow(FileIO):
+        def read(self, size: int = -1) -> bytes:
+            return super().read(min(size, 3))
+
+    path = tmp_path / "log.jsonl"
+    append_jsonl(path, {"a": "many characters"})
+    monkeypatch.setattr(Path, "open", lambda path, mode, **more: Slow(path, mode))
+    append_jsonl(path, {"b": 2})
+    assert path.read_bytes() == b'{"a": "many characters"}\n{"b": 2}\n'
+
+
 def test_a_line_that_can_not_be_written_leaves_none(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
