@@ -17,11 +17,13 @@ from support.paths import ROOT
 from torture.cases import CASES, write_place
 from torture.client import Server, build_shim
 from torture.rounds import AT_ONCE, Round, rounds
-from torture.trials import Bench, Trial, double_kills, faults, kills
+from torture.trials import Bench, Trial, double_kills, faults, kills, read_faults
 
 RESULTS = ROOT / "benchmarks" / "results" / "torture.md"
 #: Full disk, disk error, too many open files, file too large.
 ERRORS = (errno.ENOSPC, errno.EIO, errno.EMFILE, errno.EFBIG)
+#: Disk error, too many open files.
+READ_ERRORS = (errno.EIO, errno.EMFILE)
 HEADER = """# Kills, errors of the disk, processes at once
 
 Written by `make torture`, with small models.
@@ -33,10 +35,13 @@ Written by `make torture`, with small models.
 * *twice*: that command is killed too, before it is run a third time.
 * *errors*: from a call on, all fail with ENOSPC, EIO, EMFILE or EFBIG, or one writes a half. The
   command must end with one line and exit code 2, or not mind; then it is run again without errors.
+* *reading*: a call that opens a file to read, or reads, fails with EIO or EMFILE, once or from then
+  on, or one or all give a half. The command must end as with *errors*.
 * *different*: results that are not those of an undisturbed run, or other ends than these.
 
-| command | calls | kills | different | twice | different | errors | different |
-|---|--:|--:|--:|--:|--:|--:|--:|
+| command | calls | kills | different | twice | different | errors | different | reading \
+| different |
+|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|
 """
 
 
@@ -66,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("names", nargs="*", help="commands; all by default")
     parser.add_argument("--kills", type=int, default=40, help="calls to kill each command at")
     parser.add_argument("--errors", type=int, default=8, help="calls with errors, of each command")
-    parser.add_argument("--rounds", type=int, default=12, help="rounds of processes at once")
+    parser.add_argument("--rounds", type=int, default=50, help="rounds of processes at once")
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(dir="/dev/shm" if Path("/dev/shm").is_dir() else None) as name:
         place = Path(name)
@@ -88,17 +93,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(server: Server, place: Path, options: argparse.Namespace) -> tuple[str, list[str]]:
     lines, wrong = [HEADER.rstrip()], list[str]()
-    sums = [Count(), Count(), Count()]
+    sums = [Count() for _ in range(4)]
     for case in CASES:
         if options.names and case.name not in options.names:
             continue
-        counts = [Count(), Count(), Count()]
+        counts = [Count() for _ in range(4)]
         with Bench(server, place, case) as bench:
             calls = bench.undisturbed.count
             counts[0].add(case.name, kills(bench, options.kills))
             counts[1].add(case.name, double_kills(bench, options.kills // 4))
             if case.again is None:
                 counts[2].add(case.name, faults(bench, options.errors, ERRORS))
+                counts[3].add(case.name, read_faults(bench, options.errors // 2, READ_ERRORS))
         lines.append(f"| {case.name} | {calls} | {' | '.join(each.cells for each in counts)} |")
         print(lines[-1], file=sys.stderr, flush=True)
         for whole, each in zip(sums, counts, strict=True):

@@ -19,13 +19,17 @@ Words = Sequence[object]
 
 
 class Mode(IntEnum):
-    """What happens at a call that changes a file; as in shim.c."""
+    """What happens at a call that changes a file, or reads one; as in shim.c."""
 
     COUNT = 0
     KILL_BEFORE = 1
     KILL_WITHIN = 2  # a half is written, if it is a call that writes
     FAIL = 3
     SHORT = 4  # a half is written, and the call returns that
+    # the calls that read are counted instead, also in the folders beside the command's:
+    COUNT_READS = 5
+    FAIL_READS = 6
+    SHORT_READS = 7  # a half is read, and the call returns that
 
 
 @dataclass(frozen=True)
@@ -110,6 +114,7 @@ class Server:
             {
                 "words": [str(word) for word in words],
                 "folder": str(folder),
+                "watched": str(self.place if fault.mode >= Mode.COUNT_READS else folder),
                 "output": str(self.place / f"output-{number}"),
                 "environment": dict(environment or {}),
                 **{"mode": int(fault.mode), "first": fault.first, "last": fault.last},

@@ -80,7 +80,7 @@ def _arm(job: dict[str, Any], memory: mmap.mmap) -> None:
     arm = ctypes.CDLL(os.environ["LD_PRELOAD"]).torture_arm
     arm(
         ctypes.c_void_p(address),
-        os.fsencode(job["folder"]),
+        os.fsencode(job["watched"]),
         *(job["mode"], ctypes.c_long(job["first"]), ctypes.c_long(job["last"]), job["error"]),
     )
 

@@ -1,5 +1,6 @@
 /* A library for LD_PRELOAD: counts the calls that change the files beneath a folder, and kills the
- * process before one of them, or in the middle of it, or makes calls fail.
+ * process before one of them, or in the middle of it, or makes calls fail. In the modes of reading
+ * it counts the calls that open files to read, or read, instead.
  *
  * A process arms it for itself: torture_arm(shared, folder, mode, first, last, error). What it
  * counts is in `shared`, memory that outlives the process. Unlike a shim in Python it also sees what
@@ -21,8 +22,9 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { COUNT, KILL_BEFORE, KILL_WITHIN, FAIL, SHORT };
+enum { COUNT, KILL_BEFORE, KILL_WITHIN, FAIL, SHORT, COUNT_READS, FAIL_READS, SHORT_READS };
 enum { PROCEED, FAILS, PARTIAL };
+enum { READS = -1 };
 enum { TRACE_BYTES = (1 << 20) - 16 };
 
 struct shared {
@@ -62,8 +64,26 @@ static void die(void) {
     for (;;) pause();
 }
 
+static int is_reading_mode(void) { return mode >= COUNT_READS; }
+
+/* What a call that reads does with an absolute path. */
+static int decide_read(const char *name, const char *path) {
+    if (strncmp(path, folder, folder_length)) return PROCEED;
+    if (path[folder_length] && path[folder_length] != '/') return PROCEED;
+    long number = atomic_fetch_add(&shared->count, 1) + 1;
+    trace(name, path);
+    if (number < first_call || number > last_call || mode == COUNT_READS) return PROCEED;
+    if (mode == SHORT_READS) return strcmp(name, "read") ? PROCEED : PARTIAL;
+    if (error_number == EMFILE && strcmp(name, "open")) return PROCEED;
+    errno = error_number;
+    return FAILS;
+}
+
 /* What a call does with an absolute path. Only writing can be partial. */
 static int decide(const char *name, const char *path, int writes) {
+    if (writes == READS)
+        return is_reading_mode() ? decide_read(name, path) : PROCEED;
+    if (is_reading_mode()) return PROCEED;
     if (strncmp(path, folder, folder_length)) return PROCEED;
     if (path[folder_length] && path[folder_length] != '/') return PROCEED;
     long number = atomic_fetch_add(&shared->count, 1) + 1;
@@ -79,10 +99,10 @@ static int decide(const char *name, const char *path, int writes) {
     return FAILS;
 }
 
-static int on_path(const char *name, int at, const char *path) {
+static int on_path_to(const char *name, int at, const char *path, int writes) {
     char whole[2 * PATH_MAX];
     if (!shared) return PROCEED;
-    if (path[0] == '/') return decide(name, path, 0);
+    if (path[0] == '/') return decide(name, path, writes);
     char base[PATH_MAX] = "";
     if (at == AT_FDCWD) {
         if (!getcwd(base, sizeof base)) return PROCEED;
@@ -92,7 +112,11 @@ static int on_path(const char *name, int at, const char *path) {
         if (readlink(link, base, sizeof base - 1) < 0) return PROCEED;
     }
     snprintf(whole, sizeof whole, "%s/%s", base, path);
-    return decide(name, whole, 0);
+    return decide(name, whole, writes);
+}
+
+static int on_path(const char *name, int at, const char *path) {
+    return on_path_to(name, at, path, 0);
 }
 
 static int on_descriptor(const char *name, int descriptor, int writes) {
@@ -112,7 +136,7 @@ static int opens_to_write(int flags) { return flags & (O_WRONLY | O_RDWR | O_CRE
         va_start(more, flags);                                                                     \
         mode_t permissions = va_arg(more, mode_t);                                                 \
         va_end(more);                                                                              \
-        if (opens_to_write(flags) && on_path("open", AT_FDCWD, path)) return -1;                   \
+        if (on_path_to("open", AT_FDCWD, path, opens_to_write(flags) ? 0 : READS)) return -1;      \
         return real(path, flags, permissions);                                                     \
     }
 OPEN(open)
@@ -125,7 +149,7 @@ OPEN(open64)
         va_start(more, flags);                                                                     \
         mode_t permissions = va_arg(more, mode_t);                                                 \
         va_end(more);                                                                              \
-        if (opens_to_write(flags) && on_path("open", at, path)) return -1;                         \
+        if (on_path_to("open", at, path, opens_to_write(flags) ? 0 : READS)) return -1;            \
         return real(at, path, flags, permissions);                                                 \
     }
 OPENAT(openat)
@@ -134,7 +158,7 @@ OPENAT(openat64)
 #define FOPEN(name)                                                                                \
     FILE *name(const char *path, const char *how) {                                                \
         REAL(FILE *, name, const char *, const char *);                                            \
-        if (strpbrk(how, "wa+") && on_path("open", AT_FDCWD, path)) return NULL;                   \
+        if (on_path_to("open", AT_FDCWD, path, strpbrk(how, "wa+") ? 0 : READS)) return NULL;      \
         return real(path, how);                                                                    \
     }
 FOPEN(fopen)
@@ -177,6 +201,27 @@ ssize_t writev(int descriptor, const struct iovec *pieces, int count) {
     }
     return real(descriptor, pieces, count);
 }
+
+ssize_t read(int descriptor, void *data, size_t size) {
+    REAL(ssize_t, read, int, void *, size_t);
+    switch (on_descriptor("read", descriptor, READS)) {
+    case FAILS: return -1;
+    case PARTIAL: return real(descriptor, data, (size + 1) / 2);
+    }
+    return real(descriptor, data, size);
+}
+
+#define PREAD(name, offset_type)                                                                   \
+    ssize_t name(int descriptor, void *data, size_t size, offset_type offset) {                    \
+        REAL(ssize_t, name, int, void *, size_t, offset_type);                                     \
+        switch (on_descriptor("read", descriptor, READS)) {                                        \
+        case FAILS: return -1;                                                                     \
+        case PARTIAL: return real(descriptor, data, (size + 1) / 2, offset);                       \
+        }                                                                                          \
+        return real(descriptor, data, size, offset);                                               \
+    }
+PREAD(pread, off_t)
+PREAD(pread64, off64_t)
 
 #define COPY(name, parameters, types, arguments)                                                   \
     ssize_t name parameters {                                                                      \

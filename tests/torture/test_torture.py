@@ -13,7 +13,7 @@ from jukebox_cli.registry import Registry
 from torture.cases import CASES, Case, write_place
 from torture.client import Fault, Mode, Server, build_shim
 from torture.rounds import AT_ONCE, rounds
-from torture.trials import Bench, double_kills, faults, kills
+from torture.trials import Bench, double_kills, faults, kills, read_faults
 
 pytestmark = pytest.mark.slow
 
@@ -49,6 +49,16 @@ def test_an_error_of_the_disk_loses_nothing(case: Case, place: Path, server: Ser
     with Bench(server, place, case) as bench:
         trials = list(faults(bench, 2, [errno.ENOSPC, errno.EIO]))
     assert [trial for trial in trials if trial.problems] == []
+
+
+@pytest.mark.parametrize("case", [c for c in CASES if c.again is None], ids=lambda case: case.name)
+def test_an_error_while_reading_makes_nothing_wrong(
+    case: Case, place: Path, server: Server
+) -> None:
+    with Bench(server, place, case) as bench:
+        trials = list(read_faults(bench, 2, [errno.EIO, errno.EMFILE]))
+    assert [trial for trial in trials if trial.problems] == []
+    assert all(trial.was_reached for trial in trials)
 
 
 @pytest.mark.parametrize("name", AT_ONCE)

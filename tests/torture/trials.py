@@ -107,8 +107,16 @@ class Bench:
         if failed.code != 0:
             problems += self._finish(failed)
         elif wrong := differences(contents(self.folder), self.expected):
-            problems += wrong
+            # what could not be looked at once more is looked at by the next command
+            is_read = fault.mode >= Mode.COUNT_READS
+            problems += self._finish_again() if is_read else wrong
         return self._trial(fault, failed, problems, failed.count >= fault.first)
+
+    @cached_property
+    def num_reads(self) -> int:
+        """Calls that read while the command is undisturbed."""
+        self.reset()
+        return self.run(Fault(Mode.COUNT_READS)).count
 
     def _finish(self, ended: Ended) -> list[str]:
         """Runs the command again, unless it was complete; returns what is wrong then."""
@@ -118,6 +126,11 @@ class Bench:
             if again.code != 0:
                 return [f"again: code {again.code}: {again.err[-500:]}"]
         return differences(contents(self.folder), self.expected)
+
+    def _finish_again(self) -> list[str]:
+        again = self.run_again()
+        failure = [f"again: code {again.code}: {again.err[-500:]}"] if again.code else []
+        return failure + differences(contents(self.folder), self.expected)
 
     def _is_new(self) -> bool:
         """Whether nothing is begun that another command could finish."""
@@ -162,3 +175,13 @@ def faults(bench: Bench, count: int, errors: Sequence[int]) -> Iterator[Trial]:
         for error in errors:
             yield bench.fail(Fault(Mode.FAIL, number, ALWAYS, error))
         yield bench.fail(Fault.at(Mode.SHORT, number))
+
+
+def read_faults(bench: Bench, count: int, errors: Sequence[int]) -> Iterator[Trial]:
+    """Calls that read and fail once, or from then on, with each of some errors, and short reads."""
+    for number in evenly(count, bench.num_reads):
+        for error in errors:
+            yield bench.fail(Fault(Mode.FAIL_READS, number, number, error))
+            yield bench.fail(Fault(Mode.FAIL_READS, number, ALWAYS, error))
+        yield bench.fail(Fault.at(Mode.SHORT_READS, number))
+    yield bench.fail(Fault(Mode.SHORT_READS, 1, ALWAYS))
