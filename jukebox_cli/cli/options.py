@@ -6,6 +6,7 @@ A group is a frozen dataclass; a command that takes one has an option for each o
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -120,9 +121,22 @@ Seconds = Annotated[
     float | None,
     typer.Option(help="Length of the song, in seconds.", show_default="the preset's, or 20"),
 ]
+
+
+def parse_items(text: str) -> int:
+    """The number of items. Raises InputError for a list of them."""
+    if re.fullmatch(r"\d+([-,]\d+)+", text):  # pydantic reads 0-1 as -1
+        what = f"--items is how many, not which: '{text}'"
+        raise InputError(what, f"choose some of them with --only {text}")
+    if not re.fullmatch(r"[+-]?\d+", text):
+        raise InputError("--items must be a whole number", "write how many: --items 4")
+    return int(text)
+
+
 Items = Annotated[
     int | None,
     typer.Option(
+        parser=parse_items,
         help="Number of items, which are variations of the song.",
         metavar="N",
         show_default="the preset's, or 1",

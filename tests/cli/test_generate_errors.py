@@ -100,9 +100,14 @@ def test_an_invalid_length_is_an_error(
         (("--items", 0), "--items must be 1 or more, not 0", "try 1"),
         (("--items", -1), "--items must be 1 or more, not -1", "try 1"),
         (
-            ("--items", "4-7"),
+            ("--items", "0-1"),
+            "--items is how many, not which: '0-1'",
+            "choose some of them with --only 0-1",
+        ),
+        (
+            ("--items", "x"),
             "--items must be a whole number",
-            "see `jukebox generate --help`",
+            "write how many: --items 4",
         ),
         (
             ("--items", 4, "--only", "4-7"),
