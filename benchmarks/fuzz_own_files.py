@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import warnings
 from collections.abc import Mapping
 from functools import partial
@@ -20,7 +19,8 @@ from jukebox_cli.interfaces.errors import InputError, InputWarning
 from jukebox_cli.model.condition_inputs import load_conditioners
 from jukebox_cli.registry import Registry
 from jukebox_cli.storage.corpus import Corpus, CorpusConfig
-from jukebox_cli.storage.documents import config_text, read_jsonl
+from jukebox_cli.storage.documents import config_text, json_text
+from jukebox_cli.storage.log_rows import read_events
 from jukebox_cli.storage.model import Model, find_model
 from jukebox_cli.storage.run import Run, RunConfig
 from jukebox_cli.storage.segments import ItemSpec, Segment
@@ -44,8 +44,10 @@ def own_readers(registry: Registry) -> Mapping[str, Reader]:
         "run.yaml": Reader(_make_run, lambda folder: repr(Run(folder).config), exact=True),
         "model config": Reader(_make_model, lambda folder: repr(Model(folder).config), exact=True),
         "fitted conditioners": Reader(_make_fitted, partial(_read_fitted, registry), exact=True),
-        "log": Reader(_make_log, lambda folder: len(read_jsonl(folder / "log.jsonl"))),
-        "alignment": Reader(_make_alignment, lambda folder: read_alignment(folder / "a.json")),
+        "log": Reader(_make_log, lambda folder: len(read_events(folder / "log.jsonl"))),
+        "alignment": Reader(
+            _make_alignment, lambda folder: read_alignment(folder / "a.json"), exact=True
+        ),
     }
 
 
@@ -195,5 +197,5 @@ def _make_alignment(folder: Path) -> list[Path]:
     words = [{"word": "we", "start": 0.5, "end": 1.0}, {"word": "sing", "start": 1, "end": 1.5}]
     line = {"text": "we sing", "start": 0.5, "end": 1.5, "words": words}
     data = {"format": 2, "item": 0, "level": 2, "layer": 3, "head": 1, "lines": [line, line]}
-    (folder / "a.json").write_text(json.dumps(data))
+    (folder / "a.json").write_text(json_text(data))
     return [folder / "a.json"]

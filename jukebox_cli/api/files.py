@@ -6,7 +6,12 @@ Imports neither torch nor numpy.
 from __future__ import annotations
 
 from jukebox_cli.config.schema import FORMAT
-from jukebox_cli.storage.documents import corruption_errors, read_json, require_format
+from jukebox_cli.storage.documents import (
+    corruption_errors,
+    json_text,
+    read_json,
+    read_own_json,
+)
 from jukebox_cli.storage.files import atomic_write, disk_errors, new_folder, write_text
 
 __all__ = [
@@ -14,8 +19,9 @@ __all__ = [
     "atomic_write",
     "corruption_errors",
     "disk_errors",
+    "json_text",
     "new_folder",
     "read_json",
-    "require_format",
+    "read_own_json",
     "write_text",
 ]

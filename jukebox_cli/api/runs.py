@@ -22,7 +22,8 @@ from jukebox_cli.interfaces.contract import plugin_errors
 from jukebox_cli.interfaces.timed_text import TimedText
 from jukebox_cli.registry import Registry
 from jukebox_cli.sampling.items import parse_number_list
-from jukebox_cli.storage.documents import corruption_errors, read_jsonl
+from jukebox_cli.storage.documents import corruption_errors
+from jukebox_cli.storage.log_rows import read_events
 from jukebox_cli.storage.model import Model
 from jukebox_cli.storage.run import Run, RunConfig
 from jukebox_cli.storage.segments import ItemSpec, Parent, Prompt, Segment
@@ -239,7 +240,7 @@ class OpenRun:
 
     def read_events(self) -> list[dict[str, Any]]:
         """The lines of the run's log, oldest first; see the hook `jukebox_event`."""
-        return read_jsonl(self._run.log_file) if self._run.log_file.is_file() else []
+        return read_events(self._run.log_file)
 
     def log_event(self, kind: str, **details: Any) -> None:
         """Append an event with its time to the run's log, and pass it to every `jukebox_event`."""

@@ -11,8 +11,9 @@ from jukebox_cli.registry import Registry
 from jukebox_cli.sampling.job import Job
 from jukebox_cli.sampling.run_setup import record_intent, reopen_job
 from jukebox_cli.sampling.weights import require_same_weights
-from jukebox_cli.storage.documents import config_text, read_jsonl
+from jukebox_cli.storage.documents import config_text
 from jukebox_cli.storage.intents import STAGES, Intent
+from jukebox_cli.storage.log_rows import read_events
 from jukebox_cli.storage.run import Run
 from jukebox_cli.storage.segments import ItemSpec
 
@@ -102,7 +103,7 @@ def _copy_tokens(job: Job, intent: Intent, item: int) -> None:
 def log_begun(job: Job, intent: Intent) -> None:
     """Writes what an intent says into the run's log, unless it is there."""
     name = intent.name
-    rows = read_jsonl(job.run.log_file) if job.run.log_file.exists() else []
+    rows = read_events(job.run.log_file)
     if intent.event and not any(row.get("intent") == name for row in rows):
         job.log_event(**intent.event, intent=name)
 

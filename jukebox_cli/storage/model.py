@@ -22,12 +22,12 @@ from jukebox_cli.storage.documents import (
     corruption_errors,
     json_text,
     load_own_config,
-    read_jsonl,
     read_own_json,
 )
 from jukebox_cli.storage.files import FileCache, write_text
 from jukebox_cli.storage.jsonl import append_jsonl
 from jukebox_cli.storage.locks import exclusive_lock
+from jukebox_cli.storage.log_rows import read_training_rows
 from jukebox_cli.storage.weight_checks import verify_weights
 
 #: The built-in model that is used if no other is named.
@@ -96,7 +96,7 @@ class Model:
 
     def log_rows(self) -> list[dict[str, Any]]:
         """The lines of the log. Raises InputError for one that is damaged."""
-        return read_jsonl(self.log) if self.log.exists() else []
+        return read_training_rows(self.log)
 
     def _log_lock(self) -> AbstractContextManager[None]:
         return exclusive_lock(self.path / "train")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -103,7 +102,7 @@ def _align_items(
 
 def _write(run: Path, item: int, alignment: dict[str, Any]) -> str:
     """Write an item's alignment as JSON, and as LRC with times of lines and of words."""
-    from jukebox_cli.api.files import write_text
+    from jukebox_cli.api.files import json_text, write_text
 
     from .lrc import alignment_to_lrc
     from .timed_text import alignment_file
@@ -111,7 +110,7 @@ def _write(run: Path, item: int, alignment: dict[str, Any]) -> str:
     path = alignment_file(run, item)
     write_text(path.with_suffix(".lrc"), alignment_to_lrc(alignment, word_times=False))
     write_text(path.with_suffix(".words.lrc"), alignment_to_lrc(alignment, word_times=True))
-    write_text(path, json.dumps(alignment, indent=1, ensure_ascii=False) + "\n")
+    write_text(path, json_text(alignment, indent=1))
     return str(path)
 
 

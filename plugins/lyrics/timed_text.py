@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from jukebox_cli.api import Song, TimedLine, TimedText, TimedWord
-from jukebox_cli.api.files import corruption_errors, read_json, require_format
+from jukebox_cli.api.files import corruption_errors, read_own_json
 
 from .text import lines_with_sections
 
@@ -87,8 +87,7 @@ def _interpolate(
 
 def read_alignment(path: Path) -> tuple[TimedLine, ...]:
     """The lines of an alignment file. Raises InputError if it is damaged or of another format."""
-    data = read_json(path)
-    require_format(data.get("format"), path)
+    data = read_own_json(path)
     with corruption_errors(path):
         return tuple(_aligned_line(line) for line in data["lines"])
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import html
 import io
-import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
@@ -16,6 +15,7 @@ import numpy as np
 import soundfile
 from jukebox_plugins.report.spectrogram import MelImage, MelSpectrogram
 
+from jukebox_cli.storage.documents import json_text
 from jukebox_cli.storage.model import Model
 from jukebox_cli.storage.run import Run
 
@@ -96,7 +96,7 @@ def write_alignment(run: Path, item: int, *lines: dict[str, Any]) -> Path:
     data = {"format": 2, "item": item, "level": 2, "layer": 3, "head": 1, "lines": lines}
     path = run / "alignment" / f"item-{item:02}.json"
     path.parent.mkdir(exist_ok=True)
-    path.write_text(json.dumps(data))
+    path.write_text(json_text(data))
     return path
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from jukebox_plugins.lyrics.conditioner import Lyrics
 from jukebox_plugins.lyrics.timed_text import alignment_file, lines_of_song, read_alignment
 
 from jukebox_cli.interfaces.timed_text import TimedLine, TimedWord
+from jukebox_cli.storage.documents import json_text
 from support.results import refusal
 
 TEXT = "We sing all night,\nthe river runs\n\nhold on to me"
@@ -20,7 +20,7 @@ def write_alignment(run: Path, *lines: dict[str, Any], **more: Any) -> Path:
     data = {"format": 2, "item": 1, "level": 2, "layer": 3, "head": 1, "lines": lines, **more}
     path = alignment_file(run, 1)
     path.parent.mkdir()
-    path.write_text(json.dumps(data))
+    path.write_text(json_text(data))
     return path
 
 
@@ -108,8 +108,11 @@ def test_a_song_without_lyrics_has_no_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ('{"format": 2, "lines": [{"text": "a", "words": [{}]}]}', "KeyError: 'word'"),
-        ('{"format": 2, "lines": [{}]}', "KeyError: 'text'"),
+        (
+            '{"checksum": null, "format": 2, "lines": [{"text": "a", "words": [{}]}]}',
+            "KeyError: 'word'",
+        ),
+        ('{"checksum": null, "format": 2, "lines": [{}]}', "KeyError: 'text'"),
     ],
 )
 def test_a_damaged_alignment_is_an_error(tmp_path: Path, text: str, message: str) -> None:
@@ -119,6 +122,13 @@ def test_a_damaged_alignment_is_an_error(tmp_path: Path, text: str, message: str
         f"{path} is damaged: {message}",
         "restore it from a copy, or make it again",
     )
+
+
+def test_an_alignment_that_was_changed_is_refused(tmp_path: Path) -> None:
+    path = write_alignment(tmp_path, {"text": "we sing", "start": 1.0, "end": 2.5})
+    path.write_text(path.read_text().replace("2.5", "2.6"))
+    message, _ = refusal(read_alignment, path)
+    assert message == f"{path} was changed or is damaged: its checksum does not match"
 
 
 def test_an_alignment_of_another_format_is_refused(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator
 from dataclasses import replace
@@ -15,6 +14,7 @@ from typer.testing import CliRunner
 
 from jukebox_cli.cli import build_app
 from jukebox_cli.registry import Registry
+from jukebox_cli.storage.documents import json_text
 from jukebox_cli.storage.model import Model
 from jukebox_cli.storage.run import Run
 from support.browser import (
@@ -42,7 +42,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, tiny: Model, registry: Registr
         segment = replace(spec.segments[0], conditions=song)
         Run(run).write_item(item, spec.with_segment(0, segment))
     (run / "alignment").mkdir()
-    (run / "alignment" / "item-00.json").write_text(json.dumps(alignment()))
+    (run / "alignment" / "item-00.json").write_text(json_text(alignment()))
     for level in range(3):  # audible, and visible in the spectrograms
         path = Run(run).audio_file(0, level)
         path.parent.mkdir(parents=True, exist_ok=True)
