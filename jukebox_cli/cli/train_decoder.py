@@ -63,18 +63,23 @@ class AdversarialOptions:
     decoder_width: Annotated[
         int | None,
         typer.Option(
-            min=1, max=MAX_WIDTH, help="Channels of a decoder. Default: as it is.", metavar="N"
+            min=1,
+            max=MAX_WIDTH,
+            help="Channels of a decoder. Default: as many as it has.",
+            metavar="N",
         ),
     ] = None
     decoder_depth: Annotated[
         int | None,
-        typer.Option(min=1, max=MAX_DEPTH, help="Its residual blocks at each rate.", metavar="N"),
+        typer.Option(
+            min=1, max=MAX_DEPTH, help="Residual blocks of a decoder at each rate.", metavar="N"
+        ),
     ] = None
     new_decoder: Annotated[
         bool,
         typer.Option(
             "--new-decoder",
-            help="Train a new decoder from nothing in the place of the trained one.",
+            help="Train a decoder from random weights in the place of the trained one.",
         ),
     ] = False
 
@@ -122,18 +127,19 @@ def _refuse_without_adversarial(options: AdversarialOptions) -> None:
 
 
 def _decoder_size(model: Model, level: int, options: AdversarialOptions) -> DecoderSize:
-    """The size of a level's decoder. Raises InputError if a trained one of another size is there
-    and may not be replaced."""
+    """The size of a level's decoder. Raises InputError if a trained one is larger and may not be
+    replaced."""
     from jukebox_cli.config.schema import DecoderSize
+    from jukebox_cli.model.decoder_growth import can_grow
 
     trained = _trained_size(model, level)
     size = DecoderSize(
         options.decoder_width or trained.width, options.decoder_depth or trained.depth
     )
-    if size != trained and not options.new_decoder:
+    if not can_grow(trained, size) and not options.new_decoder:
         raise InputError(
             f"level {level} of {model.path} has a trained decoder of {_size_text(trained)}",
-            f"to train one of {_size_text(size)} from nothing in its place, add --new-decoder",
+            f"--new-decoder trains one of {_size_text(size)} from random weights in its place",
         )
     return size
 
@@ -153,15 +159,18 @@ def _trained_size(model: Model, level: int) -> DecoderSize:
 def start_decoder(
     model: Model, level: int, size: DecoderSize, options: AdversarialOptions, quiet: bool
 ) -> None:
-    """Says that a new decoder is trained, if one is, and removes the training of one of another
-    size."""
+    """Says that a decoder of another size or a new one is trained, if one is, and removes the
+    training of the one before."""
     component, trained = f"decoder-{level}", _trained_size(model, level)
     checkpoint = model.checkpoint(component)
-    if not options.new_decoder or (checkpoint.exists() and size == trained):
+    if size == trained and (checkpoint.exists() or not options.new_decoder):
         return
-    before = _size_text(trained)
-    text = f"{component}: a new decoder of {_size_text(size)} takes the place of one of {before}"
-    print_note(text, quiet)
+    before, after = _size_text(trained), _size_text(size)
+    if options.new_decoder:
+        text = f"a new decoder of {after} takes the place of one of {before}"
+    else:
+        text = f"the decoder grows from {before} to {after}; it computes the same at first"
+    print_note(f"{component}: {text}", quiet)
     checkpoint.unlink(missing_ok=True)
     model.drop_log_rows(component, -1)
 

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from jukebox_cli.config.schema import DecoderSize, ModelConfig
+from jukebox_cli.model.decoder_growth import can_grow, grow_decoder
 from jukebox_cli.model.loader import load_weights
 from jukebox_cli.model.vqvae import Autoencoder, Decoder
 from jukebox_cli.storage.model import Model
@@ -86,8 +87,9 @@ class DecoderTraining(nn.Module):
 class AdversarialTask:
     """A `Task` that trains the decoder of one level, whose encoder and codebook stay as they are.
 
-    size: of the decoder; None for that of the model. One of another size begins with random
-        weights, and so does one of the same size with `is_new`.
+    size: of the decoder; None for that of the model. A larger one computes the same as that at
+        first; a smaller one begins with random weights.
+    is_new: whether it begins with random weights in any case.
     Raises InputError if the model has no trained autoencoder at the level.
     """
 
@@ -230,12 +232,15 @@ def _load_autoencoder(
     part = f"vqvae-{level}"
     model.require_weights(part)
     weights = load_tensors(model.weights(part))
-    autoencoder = Autoencoder(level, model.config.vqvae.with_decoder(level, size))
+    config = model.config.vqvae
+    autoencoder = Autoencoder(level, config.with_decoder(level, size))
     stored = {name: t for name, t in weights.items() if not name.startswith("decoder.")}
     load_weights(autoencoder.encoder, _of_part(stored, "encoder."), model)
     load_weights(autoencoder.codebook, _of_part(stored, "codebook."), model)
-    if not is_new and model.config.vqvae.decoder_sizes[level] == size:
-        load_weights(autoencoder.decoder, _of_part(weights, "decoder."), model)
+    if not is_new and can_grow(config.decoder_sizes[level], size):
+        trained = Decoder(level, config)
+        load_weights(trained, _of_part(weights, "decoder."), model)
+        grow_decoder(trained, autoencoder.decoder)
     return stored, autoencoder
 
 

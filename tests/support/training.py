@@ -131,6 +131,8 @@ def losses(model: Model) -> dict[int, float]:
     return {row["step"]: row["loss"] for row in read_jsonl(model.log) if "loss" in row}
 
 
-def training_result(model: Model, component: str) -> TrainingResult:
-    checkpoint, weights = model.checkpoint(component), model.weights(component)
+def training_result(
+    model: Model, component: str, exported_part: str | None = None
+) -> TrainingResult:
+    checkpoint, weights = model.checkpoint(component), model.weights(exported_part or component)
     return TrainingResult(losses(model), checkpoint.read_bytes(), weights.read_bytes())
