@@ -118,10 +118,13 @@ class VQVAEConfig:
         return replace(self, decoder_widths=None, decoder_depths=None)
 
     def __post_init__(self) -> None:
-        for name in ("widths", "depths", "decoder_widths", "decoder_depths"):
-            found = getattr(self, name)
+        if not len(self.strides) == len(self.widths) == len(self.depths):
+            raise ValueError("strides, widths and depths must have an entry for each level")
+        for found in (self.decoder_widths, self.decoder_depths):
             if found is not None and len(found) != len(self.strides):
-                raise ValueError(f"strides and {name} must have an entry for each level")
+                raise ValueError(
+                    "decoder_widths and decoder_depths must have an entry for each level"
+                )
         if any(stride < 2 or stride % 2 for level in self.strides for stride in level):
             raise ValueError("strides must be even numbers, 2 or more")
         if not 1 <= self.codebook_size <= 65536:
