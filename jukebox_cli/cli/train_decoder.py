@@ -44,12 +44,16 @@ class AdversarialOptions:
     ] = 1000
     adversarial_weight: Annotated[
         float,
-        typer.Option(min=0, max=MAX_NUMBER, help="Weight of what discriminators judge."),
-    ] = 0.2
+        typer.Option(
+            min=0,
+            max=MAX_NUMBER,
+            help="Gradient of the discriminators' judgement, relative to that of the other losses.",
+        ),
+    ] = 0.5
     feature_weight: Annotated[
         float,
         typer.Option(
-            min=0, max=MAX_NUMBER, help="Weight of differences in the discriminators' features."
+            min=0, max=MAX_NUMBER, help="The same, of differences in the discriminators' features."
         ),
     ] = 1.0
     spectral_weight: Annotated[
@@ -59,7 +63,7 @@ class AdversarialOptions:
             max=MAX_NUMBER,
             help="Weight of the VQ-VAE's spectral and waveform losses, with --adversarial.",
         ),
-    ] = 0.3
+    ] = 1.0
     decoder_width: Annotated[
         int | None,
         typer.Option(

@@ -8,7 +8,7 @@ Kong et al. 2020; Descript Audio Codec: Kumar et al. 2023).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, replace
@@ -57,14 +57,16 @@ class AdversarialSettings:
     start: int = 1000  # steps before the decoder learns from discriminators
     batch_size: int = 16  # crops
     mel_weight: float = 1.0  # of the multi-resolution log-mel loss
-    spectral_weight: float = 0.3  # of the VQ-VAE's spectral and waveform losses
-    adversarial_weight: float = 0.2
-    feature_weight: float = 1.0  # of the difference of the discriminators' features
+    spectral_weight: float = 1.0  # of the VQ-VAE's spectral and waveform losses
+    # of the discriminators' judgement and of differences in their features: how large the gradient
+    # is, relative to that of the losses above
+    adversarial_weight: float = 0.5
+    feature_weight: float = 1.0
 
     @property
     def discriminator_start(self) -> int:
         """The steps before discriminators learn: they are ahead of the decoder when they count."""
-        return self.start - min(200, self.start // 2)
+        return self.start - min(500, self.start // 2)
 
 
 class DecoderTraining(nn.Module):
@@ -127,8 +129,11 @@ class AdversarialTask:
         loss, metrics = self._reconstruction_loss(target[:, 0], decoded[:, 0])
         if step >= self.settings.start:
             with _frozen(self.module.discriminators):
-                extra, terms = self._adversarial_loss(scale * target, scale * decoded)
-            loss, metrics = loss + extra, {**metrics, **terms}
+                judged, features = self._adversarial_losses(scale * target, scale * decoded)
+            weights = self.settings.adversarial_weight, self.settings.feature_weight
+            loss = balanced_loss(decoded, loss, [judged, features], weights)
+            terms = {"adversarial_loss": judged, "feature_loss": features}
+            metrics |= {name: term.detach() for name, term in terms.items()}
         yield StageLoss(loss, metrics)
         self.module.update_average(step)
 
@@ -164,20 +169,13 @@ class AdversarialTask:
             "spectral_convergence_db": convergence,
         }
 
-    def _adversarial_loss(
-        self, target: Tensor, decoded: Tensor
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """What the discriminators, which don't learn from it, say of the decoder."""
+    def _adversarial_losses(self, target: Tensor, decoded: Tensor) -> tuple[Tensor, Tensor]:
+        """What the discriminators, which don't learn from it, say of the decoder, and how far their
+        features are from those of recordings; shape ()."""
         with torch.no_grad():
             recorded = self.module.discriminators(target)
         fake = self.module.discriminators(decoded)
-        adversarial, feature = adversarial_loss(fake), feature_loss(recorded, fake)
-        settings = self.settings
-        loss = settings.adversarial_weight * adversarial + settings.feature_weight * feature
-        return loss, {
-            "adversarial_loss": adversarial.detach(),
-            "feature_loss": feature.detach(),
-        }
+        return adversarial_loss(fake), feature_loss(recorded, fake)
 
     def evaluate(self) -> Metrics:
         """Reconstruction errors of the moving average on held-out crops; empty without any."""
@@ -213,6 +211,27 @@ def _distances(target: Tensor, decoded: Tensor, sample_rate: int) -> dict[str, T
             target, decoded, sample_rate
         ),
     }
+
+
+def balanced_loss(
+    decoded: Tensor, loss: Tensor, others: Sequence[Tensor], weights: Sequence[float]
+) -> Tensor:
+    """`loss` plus the others times their weights, all functions of `decoded`; shape ().
+
+    Its gradient at `decoded` is that of `loss` plus those of the others, each scaled to its weight
+    times the norm of the first: discriminators judge as loudly however steep they are. Source:
+    Defossez et al. 2022, "High Fidelity Neural Audio Compression", section 3.4, without the moving
+    average.
+    """
+    with torch.autocast(decoded.device.type, enabled=False):
+        (gradient,) = torch.autograd.grad(loss, decoded)
+        norm = gradient.norm()
+        for other, weight in zip(others, weights, strict=True):
+            (of_other,) = torch.autograd.grad(other, decoded, retain_graph=True)
+            gradient = gradient + weight * norm / of_other.norm().clamp_min(1e-12) * of_other
+            loss = loss + weight * other
+        linear = (decoded * gradient).sum()  # has this gradient
+        return loss.detach() + linear - linear.detach()
 
 
 @contextmanager

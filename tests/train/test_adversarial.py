@@ -16,7 +16,7 @@ from jukebox_cli.model.loader import load_vqvae
 from jukebox_cli.storage.documents import read_jsonl
 from jukebox_cli.storage.model import Model
 from jukebox_cli.storage.tensors import load_tensors, save_tensors
-from jukebox_cli.train.adversarial import AdversarialSettings, AdversarialTask
+from jukebox_cli.train.adversarial import AdversarialSettings, AdversarialTask, balanced_loss
 from jukebox_cli.train.crops import Crops
 from jukebox_cli.train.trainer import evaluate, train
 from jukebox_cli.train.vqvae import VQVAETask
@@ -151,6 +151,24 @@ def test_the_loss_is_the_weighted_sum_of_its_terms(trained: Model, sounds: list[
         + 2.0 * terms["feature_loss"]
     )
     torch.testing.assert_close(of_decoder.loss.detach(), expected)
+
+
+def test_gradients_are_balanced() -> None:
+    weight = torch.tensor([3.0, 4.0], requires_grad=True)
+    decoded = 2 * weight
+    first, steep, flat = 2 * decoded[0], 1e6 * decoded[1], 1e-6 * decoded.sum()
+    loss = balanced_loss(decoded, first, [steep, flat], [0.5, 0.25])
+    torch.testing.assert_close(loss, (first + 0.5 * steep + 0.25 * flat).detach())
+    loss.backward()
+    half = 0.25 * 2 * 0.5**0.5  # of the gradient of 0.25 times the norm of the first
+    expected = 2 * torch.tensor([2 + half, 1 + half])  # through `decoded`
+    torch.testing.assert_close(weight.grad, expected)
+
+
+def test_a_loss_without_a_gradient_does_no_harm() -> None:
+    decoded = 2 * torch.ones(2, requires_grad=True)
+    nothing = 0 * decoded.sum()
+    assert balanced_loss(decoded, decoded.sum(), [nothing], [1.0]).item() == 4
 
 
 def parts_with_gradient(task: AdversarialTask) -> Iterator[set[str]]:
