@@ -113,7 +113,7 @@ def plan_decoders(
         for level in levels:
             model.require_weights(f"vqvae-{level}")
         return {level: _decoder_size(model, level, options) for level in levels}
-    _refuse_without_adversarial(options)
+    _require_adversarial(options)
     for level in levels:
         if model.checkpoint(f"decoder-{level}").exists():
             raise InputError(
@@ -123,7 +123,7 @@ def plan_decoders(
     return {}
 
 
-def _refuse_without_adversarial(options: AdversarialOptions) -> None:
+def _require_adversarial(options: AdversarialOptions) -> None:
     default = AdversarialOptions()
     for field in fields(options):
         if getattr(options, field.name) != getattr(default, field.name):

@@ -120,11 +120,9 @@ class VQVAEConfig:
     def __post_init__(self) -> None:
         if not len(self.strides) == len(self.widths) == len(self.depths):
             raise ValueError("strides, widths and depths must have an entry for each level")
-        for found in (self.decoder_widths, self.decoder_depths):
-            if found is not None and len(found) != len(self.strides):
-                raise ValueError(
-                    "decoder_widths and decoder_depths must have an entry for each level"
-                )
+        decoders = self.decoder_widths or self.widths, self.decoder_depths or self.depths
+        if any(len(each) != self.num_levels for each in decoders):
+            raise ValueError("decoder_widths and decoder_depths need an entry for each level")
         if any(stride < 2 or stride % 2 for level in self.strides for stride in level):
             raise ValueError("strides must be even numbers, 2 or more")
         if not 1 <= self.codebook_size <= 65536:

@@ -81,9 +81,9 @@ class DecoderTraining(nn.Module):
     @torch.no_grad()
     def update_average(self, step: int) -> None:
         """One step of the moving average, counted from 0."""
-        decay = min(AVERAGE_DECAY, (1 + step) / (10 + step))
+        kept = min(AVERAGE_DECAY, (1 + step) / (10 + step))
         weights = [parameter.detach() for parameter in self.decoder.parameters()]
-        torch._foreach_lerp_(list(self.average.parameters()), weights, 1 - decay)
+        torch._foreach_lerp_(list(self.average.parameters()), weights, 1 - kept)
 
 
 class AdversarialTask:
@@ -111,6 +111,7 @@ class AdversarialTask:
         self.component, self.exported_part = f"decoder-{level}", f"vqvae-{level}"
         self.level, self.settings, self.device = level, settings, device
         self.size = size or model.config.vqvae.decoder_sizes[level]
+        is_new = is_new or model.checkpoint(self.component).exists()  # which has other weights
         self.stored, autoencoder = _load_autoencoder(model, level, self.size, is_new)
         self.encoder = autoencoder.encoder.requires_grad_(False).eval().to(device)
         self.codebook = autoencoder.codebook.to(device)

@@ -138,7 +138,7 @@ NUMBER, INTEGER = "must be a number", "must be a whole number"
         (
             ModelConfig,
             "vqvae: {decoder_depths: [1]}\n",
-            "my.yaml:1: vqvae: decoder_widths and decoder_depths must have an entry for each level",
+            "my.yaml:1: vqvae: decoder_widths and decoder_depths need an entry for each level",
         ),
         (
             ModelConfig,

@@ -232,7 +232,7 @@ def test_a_larger_decoder_that_was_stopped_is_resumed(trained: Model, sounds: li
     trained.change_config(  # as if it had been killed before the config was written
         lambda config: replace(config, vqvae=config.vqvae.with_decoder(0, DecoderSize(8, 1)))
     )
-    train(make(trained, sounds, size=size, is_new=True), trained, CONFIG)
+    train(make(trained, sounds, size=size), trained, CONFIG)
     assert list(losses(trained)) == [1, 2, 3, 4, 5]
     assert trained.config.vqvae.decoder_sizes[0] == size
 
