@@ -16,7 +16,7 @@ MAX_COUNT = 2**48
 #: Events of this program; plugins have others, with fields of their own.
 EVENTS = ("level", "sampled", "decoded", "continue", "primed", "aligned")
 
-_PART = re.compile(r"(vqvae|prior)-\d", re.ASCII)
+_PART = re.compile(r"(vqvae|prior|decoder)-\d", re.ASCII)
 
 
 def read_events(path: Path) -> list[dict[str, Any]]:

@@ -24,8 +24,9 @@ from jukebox_cli.model.devices import autocast
 from jukebox_cli.sampling.requirements import require_training_room
 from jukebox_cli.storage.model import Model
 from jukebox_cli.train.checkpoint import export_weights, resume, save_checkpoint
+from jukebox_cli.train.compilation import compile_layers
 from jukebox_cli.train.data import iterate_batches
-from jukebox_cli.train.task import Metrics, Task
+from jukebox_cli.train.task import Metrics, StageLoss, Task
 
 #: About how many times held-out songs are measured during a training run.
 NUM_EVALUATIONS = 10
@@ -45,6 +46,7 @@ class TrainingConfig:
     save_every: int = 500  # steps between checkpoints
     log_every: int = 20  # steps between lines of the log
     precision: str = "auto"  # of the forward pass: auto, fp32 or bf16
+    compile: bool = False  # whether transformer layers are compiled with torch.compile
     num_workers: int = 0  # processes that prepare batches; 0: the training process itself
     #: what else the losses depend on, by option: a training that is resumed should have the same
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -97,9 +99,11 @@ def train(
     """
     _require_room(task, model)
     task.module.train()
-    optimizer = _build_optimizer(task.module, config)
+    optimizer = build_optimizer(task.module, config)
     run = _Run(task, model, config, on_progress, optimizer, resume(task, optimizer, model))
     run.repair()
+    if config.compile:
+        compile_layers(task.module)
     steps = range(run.first_step, config.steps)
     batches = iterate_batches(task.batch_source, steps, config.num_workers, run.device)
     with _deferred_signals() as signal_received:
@@ -150,17 +154,29 @@ class _Run:
         return next(self.task.module.parameters()).device
 
     def update(self, step: int, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
-        """One optimizer step; the loss and figures to log, all of shape ()."""
+        """The updates of a step; the last loss and figures to log, all of shape ()."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.learning_rate_at(step)
+        losses, metrics = self.task.losses(step, batch), dict[str, Tensor]()
+        loss = torch.zeros(())
+        while stage := self._next(losses):
+            loss = stage.loss.detach()
+            metrics |= {**stage.metrics, f"{stage.prefix}grad_norm": self._minimize(stage.loss)}
+        return loss, metrics
+
+    def _next(self, losses: Iterator[StageLoss]) -> StageLoss | None:
+        """The next loss, computed in the precision of the training; None after the last."""
         with autocast(self.device, self.config.precision):
-            loss, metrics = self.task.loss(step, batch)
+            return next(losses, None)
+
+    def _minimize(self, loss: Tensor) -> Tensor:
+        """One step of the optimizer; the norm of the gradient."""
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         parameters = self.task.module.parameters()
         grad_norm = nn.utils.clip_grad_norm_(parameters, self.config.max_grad_norm)
         self.optimizer.step()
-        return loss.detach(), {**metrics, "grad_norm": grad_norm}
+        return grad_norm
 
     def repair(self) -> None:
         """Do what a process did not that was killed after its last checkpoint, and undo what it did
@@ -189,7 +205,8 @@ class _Run:
 
     def _log(self, step: int, loss: Tensor, metrics: dict[str, Tensor]) -> None:
         # only now, since reading a value from a GPU waits for it
-        if not torch.isfinite(loss + metrics["grad_norm"]):
+        norms = [value for name, value in metrics.items() if name.endswith("grad_norm")]
+        if not torch.isfinite(loss + sum(norms)):
             raise InputError(
                 f"the loss of {self.task.component} is not finite at step {step}",
                 "train with a lower --learning-rate; the last checkpoint was kept",
@@ -211,7 +228,7 @@ class _Run:
         self.on_progress(progress)
 
 
-def _build_optimizer(module: nn.Module, config: TrainingConfig) -> torch.optim.AdamW:
+def build_optimizer(module: nn.Module, config: TrainingConfig) -> torch.optim.AdamW:
     """AdamW with weight decay on matrices and filters, and none on biases and gains."""
     trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
     decayed = {"params": [p for p in trained if p.dim() > 1]}

@@ -28,7 +28,7 @@ def test_rows_are_read_as_they_were_written(tmp_path: Path) -> None:
         {"time": 2, "event": "loudness", "level": -14.5, "items": "all"},  # of a plugin
     ]
     assert read_events(write(tmp_path, *events)) == events
-    rows = [FIGURES, {"component": "vqvae-0", "step": 4, "held_out": {"bits": 2.5}}]
+    rows = [FIGURES, {"component": "decoder-0", "step": 4, "held_out": {"bits": 2.5}}]
     assert read_training_rows(write(tmp_path, *rows)) == rows
     assert read_events(tmp_path / "none") == read_training_rows(tmp_path / "none") == []
 
