@@ -108,8 +108,10 @@ def _prepare_task(
     seed: int,
     device: torch.device,
 ) -> PriorTask:
+    from jukebox_cli.storage.model_changes import complete_change
     from jukebox_cli.train.prior import prepare_prior_task
 
+    complete_change(model, options.level)
     return prepare_prior_task(
         model,
         options.level,

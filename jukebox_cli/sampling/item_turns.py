@@ -10,6 +10,7 @@ from dataclasses import replace
 from jukebox_cli.interfaces.errors import InputWarning
 from jukebox_cli.sampling.job import Job
 from jukebox_cli.storage.claims import Claims
+from jukebox_cli.storage.run_names import item_claim
 
 #: Items that a process has at once: each is an open file, of which there can be 1024.
 MAX_ITEMS = 256
@@ -33,7 +34,7 @@ def _locked(job: Job, items: Sequence[int]) -> Iterator[list[int]]:
     with job.run.item_claims() as claims:
         turn: list[int] = []
         for item in items:
-            if len(turn) < MAX_ITEMS and claims.take(job.run.item_claim(item)):
+            if len(turn) < MAX_ITEMS and claims.take(item_claim(item)):
                 turn.append(item)
         if not turn:
             _wait_for(job, items[0], claims)
@@ -42,7 +43,7 @@ def _locked(job: Job, items: Sequence[int]) -> Iterator[list[int]]:
 
 
 def _wait_for(job: Job, item: int, claims: Claims) -> None:
-    name = job.run.item_claim(item)
+    name = item_claim(item)
     holder = claims.holder(name) or "another process"
     message = f"waiting for {holder}, which works on item {item} of {job.run.path}"
     warnings.warn(InputWarning(message), stacklevel=2)

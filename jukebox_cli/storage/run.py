@@ -86,8 +86,7 @@ class Run:
 
     @cached_property
     def config(self) -> RunConfig:
-        """Raises InputError if there is no run, if its name is not UTF-8, or if run.yaml is
-        damaged."""
+        """Raises InputError if there is no run, its name is not UTF-8, or run.yaml is damaged."""
         require_utf8_name(self.path)
         if not self.exists:
             there = "is not a run: it has no run.yaml" if self.path.exists() else "does not exist"
@@ -140,12 +139,8 @@ class Run:
         write_item_spec(self.item_file(item), spec)
 
     def item_claims(self) -> Claims:
-        """The claims of a process that samples and decodes items, by `item_claim`."""
+        """The claims of a process that samples and decodes items, by `run_names.item_claim`."""
         return Claims(self.path / "items")
-
-    def item_claim(self, item: int) -> str:
-        """The name of the claim on an item."""
-        return f".item-{item:02}"
 
     def select_items(self, items: Sequence[int] | None) -> tuple[int, ...]:
         """These items, or all if None. Raises InputError for one that the run does not have."""

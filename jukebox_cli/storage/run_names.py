@@ -27,6 +27,11 @@ def item_number(name: str) -> int | None:
     return int(found[1]) if found else None
 
 
+def item_claim(item: int) -> str:
+    """The name of the claim on an item."""
+    return f".item-{item:02}"
+
+
 def level_number(name: str) -> int | None:
     """The level of a folder; None for any other name."""
     found = _LEVEL.fullmatch(name)

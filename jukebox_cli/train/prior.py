@@ -22,7 +22,6 @@ from jukebox_cli.registry import Registry
 from jukebox_cli.storage.corpus import Corpus
 from jukebox_cli.storage.corpus_songs import CorpusSong
 from jukebox_cli.storage.model import Model
-from jukebox_cli.storage.model_changes import complete_change
 from jukebox_cli.train.corpus_windows import Batch, CorpusWindows
 from jukebox_cli.train.data import BatchSource
 from jukebox_cli.train.task import Metrics, OneLossTask
@@ -103,7 +102,6 @@ def prepare_prior_task(
     fitted ones already: these stay as they are, since the weights depend on them. Raises InputError
     if the level, the corpus or `freeze` does not fit the model.
     """
-    complete_change(model, level)
     songs = corpus.songs()
     config = _prior_config(model, level)
     _require_matching_corpus(model, corpus, songs)

@@ -15,6 +15,7 @@ from jukebox_cli.sampling.item_turns import item_turns
 from jukebox_cli.sampling.job import Job
 from jukebox_cli.sampling.run_setup import create_run
 from jukebox_cli.storage.model import Model
+from jukebox_cli.storage.run_names import item_claim
 from support.jobs import make_job
 
 
@@ -40,7 +41,7 @@ def test_items_of_others_come_last(job: Job) -> None:
 
     def work() -> None:
         with job.run.item_claims() as claims:
-            assert claims.take(job.run.item_claim(1))
+            assert claims.take(item_claim(1))
             is_locked.set()
             is_done.wait()
 
@@ -59,8 +60,8 @@ def test_items_of_others_come_last(job: Job) -> None:
 def test_items_have_locks_within_their_turn(job: Job) -> None:
     with job.run.item_claims() as claims:
         for _ in item_turns(job):
-            assert not claims.take(job.run.item_claim(3))
-        assert claims.take(job.run.item_claim(3))
+            assert not claims.take(item_claim(3))
+        assert claims.take(item_claim(3))
 
 
 def test_items_are_locked_a_number_at_a_time(job: Job, monkeypatch: pytest.MonkeyPatch) -> None:
