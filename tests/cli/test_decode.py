@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import soundfile
 
-from jukebox_cli.sampling import decode
+from jukebox_cli.sampling import decode, intents
 from support.command_line import (
     FULL_DISK_HINT,
     GENERATE,
@@ -71,7 +71,7 @@ def test_a_full_disk_while_decoding_is_an_error(
     monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=10**12))
     run = Path(shutil.copytree(template / "run", disk.path / "run"))
     words = ("decode", run, "--level", 1, "--format", kind, "--only", "0")
-    record = decode.record_decoding
+    record = intents.record_decoding
 
     def fill_after(*arguments: Any) -> None:
         record(*arguments)

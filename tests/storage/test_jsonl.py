@@ -54,8 +54,8 @@ def test_lines_that_are_read_in_pieces_stay(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Slow(FileIO):
-        def read(self, size: int = -1) -> bytes:
-            return super().read(min(size, 3))
+        def read(self, size: int | None = -1) -> bytes:
+            return super().read(min(size or 3, 3))
 
     path = tmp_path / "log.jsonl"
     append_jsonl(path, {"a": "many characters"})

@@ -150,7 +150,7 @@ def test_a_record_that_can_not_be_written_does_no_harm(
     def fail(path: Path, *_: object) -> int:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(locks.os, "open", fail)
+    monkeypatch.setattr(os, "open", fail)
     monkeypatch.setattr(locks, "_lock_file", lambda path, wait: filelock.SoftFileLock(path))
     lock = WorkLock(tmp_path / "part.lock", "me")
     assert lock.acquire()
