@@ -6,6 +6,7 @@ A group is a frozen dataclass; a command that takes one has an option for each o
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -89,6 +90,14 @@ def _require_no_file_above(path: Path) -> None:
             return
         if folder.exists():
             raise InputError(f"can't write {path}: {folder} is a file", "choose another --out")
+
+
+def choose_levels(levels: Sequence[int] | None, num_levels: int) -> Sequence[int]:
+    """The levels of --level, or all. Raises InputError for one that the codec does not have."""
+    top = num_levels - 1
+    if missing := [level for level in levels or () if not 0 <= level <= top]:
+        raise InputError(f"there is no level {missing[0]}", f"the top level is {top}")
+    return levels or range(num_levels)
 
 
 Preset = Annotated[

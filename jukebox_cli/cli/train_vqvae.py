@@ -11,7 +11,7 @@ import typer
 
 from jukebox_cli.cli.completion import complete_presets
 from jukebox_cli.cli.option_groups import with_option_groups
-from jukebox_cli.cli.options import MAX_NUMBER, AudioSources
+from jukebox_cli.cli.options import MAX_NUMBER, AudioSources, choose_levels
 from jukebox_cli.cli.training import LearningRate, TrainingOptions, run_training, training_lock
 from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.registry import Registry
@@ -87,7 +87,7 @@ def vqvae(
     validate_audio(recordings)
     validate_seed(training.seed)
     model, config = _open_or_plan(options)
-    levels = _levels(options, config.vqvae)
+    levels = choose_levels(options.level, config.num_levels)
 
     from jukebox_cli.model.devices import pick_device
 
@@ -122,14 +122,6 @@ def _open_or_plan(options: VQVAEOptions) -> tuple[Model, ModelConfig]:
         message = f"{model.path} is a model with another codec than preset '{options.preset}'"
         raise InputError(message, "leave out --preset, or choose another folder with --model")
     return model, model.config if model.exists else recipe
-
-
-def _levels(options: VQVAEOptions, config: VQVAEConfig) -> Sequence[int]:
-    """The levels to train. Raises InputError for one that the codec does not have."""
-    top = config.num_levels - 1
-    if missing := [level for level in options.level or () if not 0 <= level <= top]:
-        raise InputError(f"there is no level {missing[0]}", f"the top level is {top}")
-    return options.level or range(config.num_levels)
 
 
 class _Tasks:
