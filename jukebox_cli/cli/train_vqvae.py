@@ -87,7 +87,7 @@ def vqvae(
     validate_audio(recordings)
     validate_seed(training.seed)
     model, config = _open_or_plan(options)
-    levels = choose_levels(options.level, config.num_levels)
+    levels = choose_levels(options.level, config.vqvae.num_levels)
 
     from jukebox_cli.model.devices import pick_device
 

@@ -21,13 +21,15 @@ from jukebox_cli.sampling.job import Advance
 SILENCE_RMS = 1e-3
 #: Recordings that are shorter than this, in seconds, are left out: judges need some sound.
 MIN_SECONDS = 1.0
+#: Below the first there is no sound in clips, from the second on all of it; in Hz.
+INFRASOUND_HZ = (10.0, 20.0)
 #: A warning names so many files at most.
 MAX_NAMES = 5
 
 
 @dataclass(frozen=True)
 class Clip:
-    """A part of a recording, mono, at the recording's own sample rate."""
+    """A part of a recording, mono, at the recording's own sample rate, without infrasound."""
 
     path: Path
     start: float  # in the recording, in seconds
@@ -63,6 +65,19 @@ def resample(audio: Audio, orig_sr: int, target_sr: int, length: int | None = No
 
     changed = audio if orig_sr == target_sr else soxr.resample(audio, orig_sr, target_sr)
     return np.asarray(changed if length is None else fit_length(changed, length), np.float32)
+
+
+def remove_infrasound(audio: Audio, sample_rate: int) -> Audio:
+    """Audio (N,) without what lies below 10 Hz, and faded out from 20 Hz on, with linear phase.
+
+    Nobody hears it, but some recordings have an offset that is louder than their music. Measures
+    that divide by the signal would be about that alone, and Opus and MP3 leave it out.
+    """
+    low, high = INFRASOUND_HZ
+    spectrum = np.fft.rfft(audio)
+    frequencies = np.fft.rfftfreq(len(audio), 1 / sample_rate)
+    gain = np.sin(np.pi / 2 * np.clip((frequencies - low) / (high - low), 0, 1)) ** 2
+    return np.fft.irfft(spectrum * gain, len(audio)).astype(np.float32)
 
 
 def fit_length(audio: Audio, length: int) -> Audio:
@@ -128,7 +143,7 @@ def _clip_of_part(part: Part, seconds: float) -> Clip | None:
     """The clip nearest to the middle of a part that is not silent; None if there is none."""
     for start in _starts(part, seconds):
         clip = _read_clip(part.path, start, seconds)
-        if len(clip.audio) and np.sqrt(np.square(clip.audio).mean()) > SILENCE_RMS:
+        if np.sqrt(np.square(clip.audio).mean()) > SILENCE_RMS:
             return clip
     return None
 
@@ -147,4 +162,4 @@ def _read_clip(path: Path, start: float, seconds: float) -> Clip:
     with open_audio(path) as file:
         rate = int(file.samplerate)
         audio = read_frames(file, round(seconds * rate), round(start * rate))
-    return Clip(path, start, audio, rate)
+    return Clip(path, start, remove_infrasound(audio, rate), rate)

@@ -9,8 +9,6 @@ from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from typing import NamedTuple
 
-import numpy as np
-
 from jukebox_cli.audio.io import Audio
 from jukebox_cli.config.suggest import join_names, unknown_name
 from jukebox_cli.interfaces.errors import InputError
@@ -61,8 +59,7 @@ def load_visqol() -> JudgeFunction:
     api.create(mode="audio")
 
     def judge(original: Audio, reconstruction: Audio) -> float:
-        pair = (np.asarray(each, np.float64) for each in (original, reconstruction))
-        return float(api.measure_from_arrays(*pair, 48000).moslqo)
+        return float(api.measure_from_arrays(original, reconstruction, 48000).moslqo)
 
     return judge
 
