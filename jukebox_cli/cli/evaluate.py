@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 import typer
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from jukebox_cli.evaluation.codec import CodecResult, RowResult
     from jukebox_cli.evaluation.judges import Judge
     from jukebox_cli.evaluation.other_codecs import Encoding
+    from jukebox_cli.storage.model import Model
 
 
 class OtherCodecs(str, Enum):
@@ -103,39 +104,60 @@ def codec(
 
     Of a manifest with held-out songs, only these are measured. What is not installed is left out.
     """
-    from jukebox_cli.audio.manifest import load_recordings
-    from jukebox_cli.engine.loader import load_codec
-    from jukebox_cli.evaluation.clips import choose_recordings
-    from jukebox_cli.evaluation.codec import evaluate_codec
-    from jukebox_cli.model.devices import pick_device
     from jukebox_cli.storage.model import find_model
 
     found = find_model(model)
     config = found.config.vqvae
     levels = choose_levels(options.level, config.num_levels)
-    judges, encodings, missing = _choose(options, config, levels)
-    recordings = choose_recordings(load_recordings(ctx.obj, sources))
-    loaded = load_codec(found, pick_device(options.device.value), options.engine.value)
-    for name, reason in missing.items():
-        print_warning(f"left out {name}: {reason}")
-    with progress(output.quiet, "clips") as bar:
-        result = evaluate_codec(
-            *(loaded, recordings, options.clips, options.seconds),
-            *(levels, judges, encodings, bar),
-        )
+    compared = _compared(options, config, levels)
+    result = _evaluate(ctx.obj, found, sources, levels, compared, options, output.quiet)
     if options.figure:
         from jukebox_cli.evaluation.figure import write_figure
 
         write_figure(options.figure, result.first_clip)
-    data = _data(result, found.name, config, missing)
-    print_result(data, "" if output.as_json else _table(data, judges), output.as_json)
+    data = _data(result, found.name, config, compared.left_out)
+    text = "" if output.as_json else _table(data, compared.judges)
+    print_result(data, text, output.as_json)
 
 
-def _choose(
-    options: EvaluateOptions, config: VQVAEConfig, levels: Sequence[int]
-) -> tuple[dict[str, Judge], list[Encoding], dict[str, str]]:
-    """The judges, the other codecs, and why others are left out. Raises InputError for a judge
-    that is not there, and for a figure that can't be drawn."""
+class _Compared(NamedTuple):
+    """Who judges, what stands beside the levels, and why others are left out, by name."""
+
+    judges: dict[str, Judge]
+    encodings: list[Encoding]
+    left_out: dict[str, str]
+
+
+def _evaluate(
+    registry: Registry,
+    model: Model,
+    sources: Sequence[Path],
+    levels: Sequence[int],
+    compared: _Compared,
+    options: EvaluateOptions,
+    quiet: bool,
+) -> CodecResult:
+    """Measures the codec, with a progress bar; warns of what is left out."""
+    from jukebox_cli.audio.manifest import load_recordings
+    from jukebox_cli.engine.loader import load_codec
+    from jukebox_cli.evaluation.clips import choose_recordings
+    from jukebox_cli.evaluation.codec import evaluate_codec
+    from jukebox_cli.model.devices import pick_device
+
+    recordings = choose_recordings(load_recordings(registry, sources))
+    codec = load_codec(model, pick_device(options.device.value), options.engine.value)
+    for name, reason in compared.left_out.items():
+        print_warning(f"left out {name}: {reason}")
+    with progress(quiet, "clips") as bar:
+        return evaluate_codec(
+            *(codec, recordings, options.clips, options.seconds),
+            *(levels, compared.judges, compared.encodings, bar),
+        )
+
+
+def _compared(options: EvaluateOptions, config: VQVAEConfig, levels: Sequence[int]) -> _Compared:
+    """The judges and other codecs of the options. Raises InputError for a judge that is not there,
+    and for a figure that can't be drawn."""
     from jukebox_cli.evaluation.code_use import CodeUse
     from jukebox_cli.evaluation.judges import choose_judges
     from jukebox_cli.evaluation.other_codecs import choose_encodings, find_codecs
@@ -147,11 +169,12 @@ def _choose(
     names = [name for name in options.judge or () if name != "none"]
     judges, missing = choose_judges(names if options.judge else None)
     if options.other_codecs is OtherCodecs.none:
-        return judges, [], missing
+        return _Compared(judges, [], missing)
     codecs, missing_codecs = find_codecs()
     bitrates = [CodeUse.of_level(config, level).bitrate for level in levels]
     more = options.other_codecs is OtherCodecs.more
-    return judges, choose_encodings(codecs, bitrates, more), missing | missing_codecs
+    encodings = choose_encodings(codecs, bitrates, more)
+    return _Compared(judges, encodings, missing | missing_codecs)
 
 
 def _data(

@@ -93,10 +93,10 @@ def choose_parts(durations: Sequence[tuple[Path, float]], count: int, seconds: f
     short for its clips has fewer.
     """
     total = len(durations)
-    shares = [(number + 1) * count // total - number * count // total for number in range(total)]
+    counts = [(number + 1) * count // total - number * count // total for number in range(total)]
     parts = []
-    for (path, duration), share in zip(durations, shares, strict=True):
-        number = min(share, max(1, int(duration / seconds)))
+    for (path, duration), wanted in zip(durations, counts, strict=True):
+        number = min(wanted, max(1, int(duration / seconds)))
         length = duration / max(1, number)
         parts += [Part(path, n * length, (n + 1) * length) for n in range(number)]
     return parts

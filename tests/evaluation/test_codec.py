@@ -62,7 +62,8 @@ def test_a_judge_gets_the_original_at_its_own_rate(codec: Codec, tone: Path) -> 
 
     evaluate_codec(codec, [tone], 1, 1.0, (), judge_of(judge, 32000))
     ((original, sound),) = heard
-    assert (original.shape, sound.shape, sound.dtype) == ((32000,), (32000,), np.float32)
+    assert original.shape == sound.shape == (32000,)
+    assert original.dtype == sound.dtype == np.float32
     np.testing.assert_allclose(original, sound, atol=1e-3)  # the file has the model's rate
 
 

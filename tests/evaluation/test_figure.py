@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from jukebox_cli.audio.mel import mel_center_frequencies
 from jukebox_cli.evaluation import figure
 from jukebox_cli.evaluation.codec import Rendition
 from jukebox_cli.evaluation.figure import (
@@ -26,7 +27,7 @@ def test_a_tone_is_a_line_at_its_frequency() -> None:
     found = mel_spectrogram_db(TONE, RATE)
     assert found.shape == (NUM_MEL_BANDS, 1 + RATE // figure.HOP_LENGTH)
     middle = found[:, found.shape[1] // 2]
-    centers = figure.mel_center_frequencies(RATE, NUM_MEL_BANDS)
+    centers = mel_center_frequencies(RATE, NUM_MEL_BANDS)
     assert centers[middle.argmax()] == pytest.approx(1000, rel=0.05)
 
 
