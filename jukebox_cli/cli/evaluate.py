@@ -22,8 +22,9 @@ from jukebox_cli.cli.options import (
     EngineFlag,
     OutputOptions,
     choose_levels,
-    validate_out,
+    require_no_file_above,
 )
+from jukebox_cli.interfaces.errors import require_utf8_name
 from jukebox_cli.registry import Registry
 
 if TYPE_CHECKING:
@@ -40,6 +41,14 @@ class OtherCodecs(str, Enum):
     none = "none"
     nearest = "nearest"
     more = "more"
+
+
+def validate_figure_path(path: Path | None) -> Path | None:
+    """The path. Raises InputError for a name that is not UTF-8, and for a path in a file."""
+    if path:
+        require_utf8_name(path)
+        require_no_file_above(path, "--figure")
+    return path
 
 
 @dataclass(frozen=True)
@@ -72,7 +81,7 @@ class EvaluateOptions:
         typer.Option(
             help="Write the mel spectrograms of the first clip to a PNG file.",
             metavar="FILE",
-            callback=validate_out,
+            callback=validate_figure_path,
         ),
     ] = None
     device: DeviceFlag = Device.auto

@@ -78,18 +78,19 @@ def validate_out(path: Path | None) -> Path | None:
     that is not UTF-8, and for a path in a file."""
     if path:
         require_utf8_name(path)
-        _require_no_file_above(path)
+        require_no_file_above(path, "--out")
     if path == Path("-"):
         raise InputError("can't write to '-'", "name a folder or file, such as --out runs/song")
     return path
 
 
-def _require_no_file_above(path: Path) -> None:
+def require_no_file_above(path: Path, option: str) -> None:
+    """Raises InputError for the path of an option that leads into a file."""
     for folder in path.parents:
         if folder.is_dir():
             return
         if folder.exists():
-            raise InputError(f"can't write {path}: {folder} is a file", "choose another --out")
+            raise InputError(f"can't write {path}: {folder} is a file", f"choose another {option}")
 
 
 def choose_levels(levels: Sequence[int] | None, num_levels: int) -> Sequence[int]:

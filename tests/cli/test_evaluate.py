@@ -115,6 +115,11 @@ def test_a_figure_is_written(tiny: Model, tone: Path, jukebox: Jukebox, tmp_path
             "can't draw a.jpg: not a .png file",
             "name it, e.g., codec.png",
         ),
+        (
+            ("tiny", "long.wav", "--figure", "long.wav/a.png"),
+            "can't write long.wav/a.png: long.wav is a file",
+            "choose another --figure",
+        ),
     ],
 )
 def test_a_mistake_is_an_error(
