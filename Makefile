@@ -74,11 +74,13 @@ $(VENV)/installed: $(SOURCES) pyproject.toml constraints.txt | $(VENV)/bin/pytho
 	touch $@
 
 # For songs that tests make and judge; without these the tests are skipped. tinysoundfont names a sound card
-# library that rendering does not need, and pyworld may want a compiler.
+# library that rendering does not need, and pyworld may want a compiler; so may visqol-python.
 $(VENV)/with-tests: $(NATIVE) pyproject.toml constraints.txt | $(VENV)/bin/python
 	$(PIP) -e '.[test]'
 	-$(PIP) --no-deps tinysoundfont
 	-$(PIP) pyworld mir_eval
+	-$(PIP) matplotlib zimtohrli
+	-$(PIP) visqol-python
 	touch $@
 
 $(VENV)/with-tools: pyproject.toml constraints.txt | $(VENV)/bin/python

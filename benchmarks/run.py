@@ -35,7 +35,7 @@ from jukebox_cli.storage.model import Model, find_model
 
 NOTES = (
     "Medians; what is compared was measured in turns. The rows of spectral convergence are means "
-    "over clips of 3 s, with the means of the best and the worst song."
+    "over clips of 3 s, with those of the best and the worst clip."
 )
 
 
@@ -48,7 +48,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--songs", nargs="+", type=Path, default=[], help="held-out recordings, folders, manifests"
     )
-    parser.add_argument("--seconds", type=float, help="of each of the songs, from its beginning")
+    parser.add_argument("--clips", type=int, default=60, help="clips of 3 s of the songs")
     parser.add_argument("--rounds", type=int, default=5, help="repetitions of each measurement")
     parser.add_argument("--quick", action="store_true", help="measure once and little, as a test")
     add_output_arguments(parser)
@@ -66,7 +66,7 @@ def measure(args: argparse.Namespace, model: Model) -> list[Row]:
     rows += training_speed(model, rounds=min(rounds, 3), quick=quick)
     rows += startup_time(rounds=1 if quick else 11)
     if args.songs:
-        rows += spectral_convergence(model, registry, args.songs, args.seconds)
+        rows += spectral_convergence(model, registry, args.songs, args.clips)
     return rows
 
 

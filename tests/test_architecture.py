@@ -30,7 +30,7 @@ SOURCES = [
 IMPORTS_TORCH = (
     *("model", "engine", "train", "storage.tensors", "api.nn", "api.models", "api.audio"),
     *("sampling.sampler", "sampling.rng", "sampling.measure", "sampling.tokenize"),
-    "sampling.window_timer",
+    *("sampling.window_timer", "evaluation.metrics"),
 )
 MAX_MODULE_LINES = 300
 MAX_FUNCTION_LINES = 30

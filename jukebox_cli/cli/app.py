@@ -16,6 +16,7 @@ from jukebox_cli.cli import (
     bench,
     continue_,
     decode,
+    evaluate,
     examples,
     generate,
     model,
@@ -58,7 +59,7 @@ from jukebox_cli.sampling.row_limit import no_memory_error
 
 #: Modules with commands, in the order of `jukebox --help`.
 COMMANDS = (generate, continue_, resume, upsample, decode, play, tokenize, plan, bench)
-GROUPS = (run, model, preset, plugin, examples)
+GROUPS = (evaluate, run, model, preset, plugin, examples)
 
 
 #: Columns of a terminal that help is shown in tables from.

@@ -7,6 +7,7 @@ A group is a frozen dataclass; a command that takes one has an option for each o
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
@@ -78,18 +79,27 @@ def validate_out(path: Path | None) -> Path | None:
     that is not UTF-8, and for a path in a file."""
     if path:
         require_utf8_name(path)
-        _require_no_file_above(path)
+        require_no_file_above(path, "--out")
     if path == Path("-"):
         raise InputError("can't write to '-'", "name a folder or file, such as --out runs/song")
     return path
 
 
-def _require_no_file_above(path: Path) -> None:
+def require_no_file_above(path: Path, option: str) -> None:
+    """Raises InputError for the path of an option that leads into a file."""
     for folder in path.parents:
         if folder.is_dir():
             return
         if folder.exists():
-            raise InputError(f"can't write {path}: {folder} is a file", "choose another --out")
+            raise InputError(f"can't write {path}: {folder} is a file", f"choose another {option}")
+
+
+def choose_levels(levels: Sequence[int] | None, num_levels: int) -> Sequence[int]:
+    """The levels of --level, or all. Raises InputError for one that the codec does not have."""
+    top = num_levels - 1
+    if missing := [level for level in levels or () if not 0 <= level <= top]:
+        raise InputError(f"there is no level {missing[0]}", f"the top level is {top}")
+    return levels or range(num_levels)
 
 
 Preset = Annotated[

@@ -11,7 +11,7 @@ import typer
 
 from jukebox_cli.cli.completion import complete_presets
 from jukebox_cli.cli.option_groups import with_option_groups
-from jukebox_cli.cli.options import MAX_NUMBER, AudioSources
+from jukebox_cli.cli.options import MAX_NUMBER, AudioSources, choose_levels
 from jukebox_cli.cli.train_decoder import (
     ADVERSARIAL_BETAS,
     ADVERSARIAL_LEARNING_RATE,
@@ -111,7 +111,7 @@ def vqvae(
     validate_audio(recordings)
     validate_seed(training.seed)
     model, config = _open_or_plan(options)
-    levels = _levels(options, config.vqvae)
+    levels = choose_levels(options.level, config.vqvae.num_levels)
 
     sizes = plan_decoders(model, levels, adversarial)
 
@@ -151,14 +151,6 @@ def _open_or_plan(options: VQVAEOptions) -> tuple[Model, ModelConfig]:
 def _same_codec(config: ModelConfig, other: ModelConfig) -> bool:
     """Whether two codecs have encoders and codebooks of the same shape."""
     return config.vqvae.without_decoders() == other.vqvae.without_decoders()
-
-
-def _levels(options: VQVAEOptions, config: VQVAEConfig) -> Sequence[int]:
-    """The levels to train. Raises InputError for one that the codec does not have."""
-    top = config.num_levels - 1
-    if missing := [level for level in options.level or () if not 0 <= level <= top]:
-        raise InputError(f"there is no level {missing[0]}", f"the top level is {top}")
-    return options.level or range(config.num_levels)
 
 
 class _Tasks:

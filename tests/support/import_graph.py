@@ -19,6 +19,7 @@ CORE = "jukebox_cli"
 LAYERS = (
     "api",
     "cli",
+    "evaluation",
     "train",
     "sampling",
     "engine",
