@@ -22,7 +22,7 @@ from jukebox_cli.model.linear import BatchInvariantLinear
 #: on it.
 DEPTH = {2: 64, 4: 16}
 #: Positions that attention looks at at a time. Rounding depends on it.
-BLOCK_S = 32
+BLOCK_S = 64
 #: Programs that share a head at most. Rounding depends on it.
 MAX_SPLITS = 16
 #: The largest tile of rows; more are computed tile after tile.
@@ -53,10 +53,10 @@ def pick_tile(batch: int, out_features: int, itemsize: int, shared: int) -> Tile
     so that it has more outputs, but not so many that few programs are left.
     """
     rows = min(max(8, triton.next_power_of_2(batch)), MAX_ROWS)
-    outs = 16 if rows <= 16 else 64 if out_features > 3000 and rows == MAX_ROWS else 32
+    outs = 16 if rows <= 16 else 32
     wanted = 8 if rows <= 16 else 3
     stage = (rows + outs) * 4 * DEPTH[itemsize] * itemsize
-    return Tile(rows, outs, 8 if outs == 64 else 4, max(1, min(wanted, 1 + shared // stage)))
+    return Tile(rows, outs, 4, max(1, min(wanted, 1 + shared // stage)))
 
 
 @cache
