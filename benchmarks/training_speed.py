@@ -52,7 +52,7 @@ def step_seconds(model: Model, level: int, steps: int) -> float:
 
     registry, times = load_installed(lambda message: print(message, file=sys.stderr)), [0.0]
     with tempfile.TemporaryDirectory() as folder:
-        corpus = _random_corpus(model, Path(folder) / "corpus")
+        corpus = random_corpus(model, Path(folder) / "corpus")
         task = prepare_prior_task(model, level, corpus, registry, batch_size=BATCH_SIZE)
         config = TrainingConfig(steps=steps + 1, log_every=1, save_every=steps + 1)
         scratch = Model(Path(folder) / "model")
@@ -60,7 +60,7 @@ def step_seconds(model: Model, level: int, steps: int) -> float:
     return statistics.median(later - earlier for earlier, later in pairwise(times[1:]))
 
 
-def _random_corpus(model: Model, path: Path) -> Corpus:
+def random_corpus(model: Model, path: Path) -> Corpus:
     """A corpus with one long song of random tokens, without conditions."""
     codec, rng, corpus = model.config.vqvae, np.random.default_rng(0), Corpus(path)
     corpus.write_config(CorpusConfig.of_model(model))

@@ -24,6 +24,7 @@ from jukebox_cli.model.devices import autocast
 from jukebox_cli.sampling.requirements import require_training_room
 from jukebox_cli.storage.model import Model
 from jukebox_cli.train.checkpoint import export_weights, resume, save_checkpoint
+from jukebox_cli.train.compilation import compile_layers
 from jukebox_cli.train.data import iterate_batches
 from jukebox_cli.train.task import Metrics, Task
 
@@ -45,6 +46,7 @@ class TrainingConfig:
     save_every: int = 500  # steps between checkpoints
     log_every: int = 20  # steps between lines of the log
     precision: str = "auto"  # of the forward pass: auto, fp32 or bf16
+    compile: bool = False  # whether transformer layers are compiled with torch.compile
     num_workers: int = 0  # processes that prepare batches; 0: the training process itself
     #: what else the losses depend on, by option: a training that is resumed should have the same
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -97,9 +99,11 @@ def train(
     """
     _require_room(task, model)
     task.module.train()
-    optimizer = _build_optimizer(task.module, config)
+    optimizer = build_optimizer(task.module, config)
     run = _Run(task, model, config, on_progress, optimizer, resume(task, optimizer, model))
     run.repair()
+    if config.compile:
+        compile_layers(task.module)
     steps = range(run.first_step, config.steps)
     batches = iterate_batches(task.batch_source, steps, config.num_workers, run.device)
     with _deferred_signals() as signal_received:
@@ -211,7 +215,7 @@ class _Run:
         self.on_progress(progress)
 
 
-def _build_optimizer(module: nn.Module, config: TrainingConfig) -> torch.optim.AdamW:
+def build_optimizer(module: nn.Module, config: TrainingConfig) -> torch.optim.AdamW:
     """AdamW with weight decay on matrices and filters, and none on biases and gains."""
     trained = [parameter for parameter in module.parameters() if parameter.requires_grad]
     decayed = {"params": [p for p in trained if p.dim() > 1]}
