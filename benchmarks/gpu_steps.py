@@ -18,7 +18,7 @@ from jukebox_cli.model.prior import Prior, TransformerStep
 from jukebox_cli.sampling.windows import TokenWindow
 
 #: Tokens of the prompt, which differ from row to row; tokens that are chosen after it; rows.
-PROMPT, NUM_TOKENS, ROWS = 8, 48, 16
+PROMPT, NUM_TOKENS, ROWS = 8, 24, 16
 
 
 def make_eager_step(

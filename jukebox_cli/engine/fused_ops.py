@@ -64,7 +64,8 @@ def shared_memory(device: torch.device) -> int:
     """Bytes of shared memory that a program can have."""
     if device.type != "cuda":
         return 0
-    return int(torch.cuda.get_device_properties(device).shared_memory_per_block_optin)
+    properties = torch.cuda.get_device_properties(device)
+    return int(getattr(properties, "shared_memory_per_block_optin", 48 << 10))
 
 
 def layer_norm(
@@ -123,7 +124,7 @@ def self_attention(
     batch, width = len(qkv), qkv.shape[1] // 3
     out, layout = qkv.new_empty(batch, width), cache.layout
     split = Split.of(layout.cache_shape(cache.pattern)[-1], width // heads)
-    kernels.self_attention_kernel[(batch * heads, split.count)](
+    kernels.self_attention_kernel[(batch * heads, split.programs)](
         *(qkv, cache.keys, cache.values, out, split.new_parts(qkv, batch * heads), tickets, n),
         *(scale, layout.rows, layout.columns, layout.prefix_span, cache.keys.stride(0)),
         HEADS=heads, PATTERN=cache.pattern, **split.options(), **launch_options(qkv.device),
@@ -137,7 +138,7 @@ def cross_attention(
     """Attend to a memory: (B, A) -> (B, A)."""
     (batch, width), mask, length = queries.shape, cache.mask, cache.keys.shape[1]
     out, split = torch.empty_like(queries), Split.of(length, width // heads)
-    kernels.cross_attention_kernel[(batch * heads, split.count)](
+    kernels.cross_attention_kernel[(batch * heads, split.programs)](
         *(queries, cache.keys, cache.values, queries if mask is None else mask.view(torch.uint8)),
         *(out, split.new_parts(queries, batch * heads), tickets, scale),
         *(length, cache.keys.stride(0)),
@@ -151,14 +152,14 @@ class Split(NamedTuple):
     it: it follows from the layer's sizes."""
 
     size: int  # D
-    count: int  # programs of a head
+    programs: int  # of a head
     chunk: int  # positions of a program
 
     @classmethod
     def of(cls, positions: int, size: int) -> Split:
         blocks = triton.next_power_of_2(triton.cdiv(positions, BLOCK_S))
-        count = min(blocks, MAX_SPLITS)
-        return cls(size, count, blocks // count * BLOCK_S)
+        programs = min(blocks, MAX_SPLITS)
+        return cls(size, programs, blocks // programs * BLOCK_S)
 
     @property
     def block(self) -> int:
@@ -167,10 +168,10 @@ class Split(NamedTuple):
 
     def new_parts(self, like: Tensor, heads: int) -> Tensor:
         """What the programs of all heads leave for the last of them."""
-        return like.new_empty(heads, self.count, self.block + 2, dtype=torch.float32)
+        return like.new_empty(heads, self.programs, self.block + 2, dtype=torch.float32)
 
     def options(self) -> dict[str, int]:
-        sizes = {"SIZE": self.size, "SPLITS": self.count, "CHUNK": self.chunk}
+        sizes = {"SIZE": self.size, "SPLITS": self.programs, "CHUNK": self.chunk}
         warps = 8 if self.block > 128 else 4
         return {**sizes, "BLOCK_D": self.block, "BLOCK_S": BLOCK_S, "num_warps": warps}
 

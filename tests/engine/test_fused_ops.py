@@ -73,6 +73,6 @@ def test_a_tile_fits_into_shared_memory(batch: int, shared: int) -> None:
 @pytest.mark.parametrize("positions", [1, 32, 33, 64, 128, 384, 8192])
 def test_programs_of_a_head_share_out_all_positions(positions: int) -> None:
     split = Split.of(positions, 480)
-    assert split.count * split.chunk >= positions
-    assert split.count <= 16
+    assert split.programs * split.chunk >= positions
+    assert split.programs <= 16
     assert split.block == 512
