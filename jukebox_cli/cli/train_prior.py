@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from jukebox_cli.train.prior import PriorTask
 
 WEIGHT_DECAY = 0.05
-BETA2 = 0.95
+BETAS = (0.9, 0.95)
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,7 @@ def prior(ctx: typer.Context, *, options: PriorOptions, training: TrainingOption
         _add_conditioners(ctx.obj, options, conditioners, model, corpus, training.seed)
     settings = {"batch": options.batch, "freeze": options.freeze}
     trainer = training.trainer_config(
-        device, options.learning_rate, WEIGHT_DECAY, BETA2, **settings
+        device, options.learning_rate, WEIGHT_DECAY, BETAS, **settings
     )
     with training_lock(model, f"prior-{options.level}"):
         task = _prepare_task(ctx.obj, options, model, corpus, training.seed, device)

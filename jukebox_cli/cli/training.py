@@ -72,10 +72,10 @@ class TrainingOptions:
         device: torch.device,
         learning_rate: float,
         weight_decay: float,
-        beta2: float,
+        betas: tuple[float, float],
         **options: Any,
     ) -> TrainingConfig:
-        """The settings of the trainer. `beta2` is the parameter of AdamW; `options` are what else
+        """The settings of the trainer. `betas` are the parameters of AdamW; `options` are what else
         the losses depend on, by name."""
         from jukebox_cli.train.data import num_workers_for
         from jukebox_cli.train.trainer import TrainingConfig
@@ -86,7 +86,7 @@ class TrainingOptions:
             save_every=self.save_every,
             precision=self.precision.value,
             weight_decay=weight_decay,
-            betas=(0.9, beta2),
+            betas=betas,
             compile=self.compile,
             num_workers=num_workers_for(device, self.workers),
             options={"learning_rate": learning_rate, "seed": self.seed, **options},
@@ -107,9 +107,9 @@ def run_training(task: Task, model: Model, config: TrainingConfig, quiet: bool) 
     _warn_of_changed_options(task.component, model, config, is_done=steps >= config.steps)
     with progress(quiet, "steps") as bar:
         metrics = train(task, model, config, _progress_callback(task.component, bar, quiet))
-    figures = _figures(metrics) or "no songs are held out"
+    figures = figures_text(metrics) or "no songs are held out"
     print_note(f"{task.component}: held out: {figures}", quiet)
-    print(model.weights(task.component))
+    print(model.weights(task.exported_part))
 
 
 @contextmanager
@@ -154,12 +154,12 @@ def _progress_callback(
         advance(now.step - previous)
         previous = now.step
         print_note(
-            f"{component} step {now.step}: loss {now.loss:.4f}, {_figures(now.metrics)}", quiet
+            f"{component} step {now.step}: loss {now.loss:.4f}, {figures_text(now.metrics)}", quiet
         )
 
     return on_progress
 
 
-def _figures(metrics: Mapping[str, float]) -> str:
+def figures_text(metrics: Mapping[str, float]) -> str:
     """Metrics as text: `bits 3.141, gradient 0.271`."""
     return ", ".join(f"{name} {value:.3f}" for name, value in metrics.items())

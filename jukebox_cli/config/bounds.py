@@ -61,9 +61,11 @@ def require_codec_bounds(config: VQVAEConfig) -> None:
         raise ValueError(f"strides must have a product of at most {MAX_HOP_LENGTH}")
     require_between("sample_rate", config.sample_rate, 1, MAX_SAMPLE_RATE)
     require_between("embedding_dim", config.embedding_dim, 1, MAX_WIDTH)
-    for width, depth in zip(config.widths, config.depths, strict=True):
-        require_between("widths", width, 1, MAX_WIDTH)
-        require_between("depths", depth, 1, MAX_DEPTH)
+    encoders = [("", *size) for size in zip(config.widths, config.depths, strict=True)]
+    decoders = [("decoder_", *size) for size in config.decoder_sizes]
+    for part, width, depth in encoders + decoders:
+        require_between(f"{part}widths", width, 1, MAX_WIDTH)
+        require_between(f"{part}depths", depth, 1, MAX_DEPTH)
         require_width("hidden_ratio", width, config.hidden_ratio)
         require_dilation(config.dilation_growth_rate, config.dilation_cycle, depth)
 

@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import accumulate
 from math import prod
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NamedTuple
 
 from jukebox_cli.config.bounds import (
     MAX_RATIO,
@@ -51,6 +51,13 @@ def validate_format(number: int) -> None:
         raise FormatError(number)
 
 
+class DecoderSize(NamedTuple):
+    """The size of a decoder: channels of its convolutions, residual blocks at each rate."""
+
+    width: int
+    depth: int
+
+
 @dataclass(frozen=True)
 class VQVAEConfig:
     """The autoencoders of a model, one per level (paper, section 3); level 0 is the finest."""
@@ -75,6 +82,10 @@ class VQVAEConfig:
     dilation_cycle: int | None = None
     # channels inside a residual block, as a fraction of the width
     hidden_ratio: float = 1.0
+    # per level, channels of the decoder's convolutions; None: as many as the encoder's
+    decoder_widths: tuple[int, ...] | None = None
+    # per level, residual blocks before each transposed convolution; None: as many as the encoder's
+    decoder_depths: tuple[int, ...] | None = None
 
     @cached_property
     def hop_lengths(self) -> tuple[int, ...]:
@@ -90,9 +101,28 @@ class VQVAEConfig:
     def num_levels(self) -> int:
         return len(self.strides)
 
+    @property
+    def decoder_sizes(self) -> tuple[DecoderSize, ...]:
+        """Width and depth of each level's decoder."""
+        widths, depths = self.decoder_widths or self.widths, self.decoder_depths or self.depths
+        return tuple(map(DecoderSize, widths, depths))
+
+    def with_decoder(self, level: int, size: DecoderSize) -> VQVAEConfig:
+        """The same encoders and codebooks, with another decoder at a level."""
+        sizes = [size if i == level else each for i, each in enumerate(self.decoder_sizes)]
+        widths, depths = (tuple(values) for values in zip(*sizes, strict=True))
+        return replace(self, decoder_widths=widths, decoder_depths=depths)
+
+    def without_decoders(self) -> VQVAEConfig:
+        """What tokens depend on: the same whatever the decoders are."""
+        return replace(self, decoder_widths=None, decoder_depths=None)
+
     def __post_init__(self) -> None:
         if not len(self.strides) == len(self.widths) == len(self.depths):
             raise ValueError("strides, widths and depths must have an entry for each level")
+        decoders = self.decoder_widths or self.widths, self.decoder_depths or self.depths
+        if any(len(each) != self.num_levels for each in decoders):
+            raise ValueError("decoder_widths and decoder_depths need an entry for each level")
         if any(stride < 2 or stride % 2 for level in self.strides for stride in level):
             raise ValueError("strides must be even numbers, 2 or more")
         if not 1 <= self.codebook_size <= 65536:

@@ -23,7 +23,7 @@ class Encoder(nn.Module):
     def __init__(self, level: int, config: VQVAEConfig) -> None:
         super().__init__()
         width, channels = config.widths[level], config.embedding_dim
-        make_stack = _stack_factory(level, config)
+        make_stack = _stack_factory(width, config.depths[level], config)
         self.blocks = nn.ModuleList(
             encoder_block(1 if i == 0 else channels, channels, width, strides, make_stack)
             for i, strides in enumerate(config.strides[: level + 1])
@@ -36,12 +36,13 @@ class Encoder(nn.Module):
 
 
 class Decoder(nn.Module):
-    """Quantized latents (B, E, T) -> audio (B, 1, N): the mirror image of the encoder."""
+    """Quantized latents (B, E, T) -> audio (B, 1, N): the mirror image of the encoder, whose width
+    and depth may be others."""
 
     def __init__(self, level: int, config: VQVAEConfig) -> None:
         super().__init__()
-        width, channels = config.widths[level], config.embedding_dim
-        make_stack = _stack_factory(level, config, reverse_dilation=True)
+        (width, depth), channels = config.decoder_sizes[level], config.embedding_dim
+        make_stack = _stack_factory(width, depth, config, reverse_dilation=True)
         self.blocks = nn.ModuleList(
             decoder_block(channels, channels, width, strides, make_stack)
             for strides in reversed(config.strides[: level + 1])
@@ -55,12 +56,14 @@ class Decoder(nn.Module):
         return out
 
 
-def _stack_factory(level: int, config: VQVAEConfig, reverse_dilation: bool = False) -> MakeStack:
-    """Makes the residual stacks of a level."""
+def _stack_factory(
+    width: int, depth: int, config: VQVAEConfig, reverse_dilation: bool = False
+) -> MakeStack:
+    """Makes residual stacks of a width and depth."""
     return partial(
         residual_stack,
-        config.widths[level],
-        config.depths[level],
+        width,
+        depth,
         dilation_growth_rate=config.dilation_growth_rate,
         dilation_cycle=config.dilation_cycle,
         hidden_ratio=config.hidden_ratio,

@@ -181,4 +181,7 @@ def _decoding_bytes(job: Job) -> int:
     for level in range(vqvae.num_levels):
         tensors = index_tensors(job.model.weights(f"vqvae-{level}")).values()
         count += sum(prod(tensor.shape) for tensor in tensors)
-    return 4 * (count + DECODER_TENSORS * MIN_DECODER_CHUNK * max(vqvae.widths))
+    return 4 * (
+        count
+        + DECODER_TENSORS * MIN_DECODER_CHUNK * max(size.width for size in vqvae.decoder_sizes)
+    )

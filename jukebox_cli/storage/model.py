@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
@@ -27,6 +27,7 @@ from jukebox_cli.storage.documents import (
 from jukebox_cli.storage.files import FileCache, write_text
 from jukebox_cli.storage.jsonl import append_jsonl
 from jukebox_cli.storage.locks import WorkLock, exclusive_lock
+from jukebox_cli.storage.safetensors_files import read_header
 from jukebox_cli.storage.weight_checks import verify_weights
 
 #: The built-in model that is used if no other is named.
@@ -110,6 +111,13 @@ class Model:
         write_text(self.path / "config.yaml", config_text(config))
         self.__dict__.pop("config", None)
 
+    def change_config(self, change: Callable[[ModelConfig], ModelConfig]) -> None:
+        """Writes config.yaml with a change to what other processes wrote into it before."""
+        with exclusive_lock(self.path / "train"):
+            before = Model(self.path).config
+            if (after := change(before)) != before:
+                self.write_config(after)
+
     def fitted_conditioners(self, level: int) -> dict[str, Options]:
         """The fields of a level's conditioners, by name, as `fit` left them; empty before training.
 
@@ -158,15 +166,17 @@ class Model:
         verify_weights(path)
 
     def fingerprint(self) -> str:
-        """A hash of the codec: models with the same one can read each other's tokens.
+        """A hash of what tokens depend on, encoders and codebooks: models with the same one can
+        read each other's tokens. Decoders may be others.
 
-        Of the weights it hashes the size and both ends, which takes milliseconds for any size.
+        Of each tensor it hashes both ends, which takes milliseconds for any size.
         """
-        digest = hashlib.sha256(repr(asdict(self.config.vqvae)).encode())
+        shape = asdict(self.config.vqvae.without_decoders())
+        digest = hashlib.sha256(repr(shape).encode())
         for level in range(self.config.vqvae.num_levels):
             path = self.weights(f"vqvae-{level}")
             if path.is_file():
-                digest.update(_head_tail_and_size(path))
+                digest.update(_encoder_and_codebook(path))
         return digest.hexdigest()[:16]
 
     def prior_fingerprint(self, level: int) -> str | None:
@@ -176,6 +186,24 @@ class Model:
             return self._prior_fingerprints.get(self.weights(f"prior-{level}"), _file_hash)
         except FileNotFoundError:
             return None
+
+
+def _encoder_and_codebook(path: Path, size: int = 1 << 14) -> bytes:
+    """Names, types, shapes and both ends of an autoencoder's tensors, without its decoder. If the
+    file is damaged, its own ends: whoever reads it reports that."""
+    parts = []
+    try:
+        tensors = read_header(path).tensors
+    except ValueError:
+        return _head_tail_and_size(path)
+    with path.open("rb") as file:
+        for name, entry in sorted(tensors.items()):
+            if not name.startswith("decoder."):
+                parts.append(repr((name, entry.dtype, entry.shape)).encode())
+                for start in (entry.start, max(entry.start, entry.end - size)):
+                    file.seek(start)
+                    parts.append(file.read(min(size, entry.end - start)))
+    return b"".join(parts)
 
 
 def _file_hash(path: Path) -> str:

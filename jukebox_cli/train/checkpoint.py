@@ -53,28 +53,40 @@ def save_checkpoint(
         )
     metadata = {"options": json.dumps(dict(options or {})), "step": str(step)}
     save_tensors(model.checkpoint(task.component), tensors, metadata)
-    save_tensors(model.weights(task.component), exported)
+    _export(task, model, exported)
 
 
 def export_weights(task: Task, model: Model) -> None:
     """Write the weights that the model is used with, unless they are those of the task already."""
-    path, weights = model.weights(task.component), task.export()
+    path, weights = model.weights(task.exported_part), task.export()
     there = load_tensors(path) if path.exists() else {}
     same = there.keys() == weights.keys() and all(
         torch.equal(there[name], tensor.cpu()) for name, tensor in weights.items()
     )
-    if not same:
-        save_tensors(path, weights)
+    if not same or task.exported_config(model.config) != model.config:
+        _export(task, model, weights)
 
 
-def changed_options(model: Model, component: str, options: Mapping[str, Any]) -> dict[str, Any]:
-    """What a training that is resumed was begun with, by option, where `options` are others."""
+def _export(task: Task, model: Model, weights: Mapping[str, Tensor]) -> None:
+    save_tensors(model.weights(task.exported_part), weights)
+    if task.exported_config(model.config) != model.config:
+        model.change_config(task.exported_config)
+
+
+def trained_options(model: Model, component: str) -> dict[str, Any]:
+    """What the training of a part was begun with, by option; empty without a checkpoint. Raises
+    InputError if it is damaged."""
     path = model.checkpoint(component)
     if not path.exists():
         return {}
     verify_weights(path)
     with corruption_errors(path):
-        before = dict(json.loads(read_header(path).metadata.get("options", "{}")))
+        return dict(json.loads(read_header(path).metadata.get("options", "{}")))
+
+
+def changed_options(model: Model, component: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """What a training that is resumed was begun with, by option, where `options` are others."""
+    before = trained_options(model, component)
     return {name: value for name, value in before.items() if options.get(name, value) != value}
 
 

@@ -31,6 +31,9 @@ RESOLUTIONS = (
 CONVERGENCE_RESOLUTION = STFTResolution(2048, 256, 1536)
 
 NUM_MEL_BANDS = 64
+
+#: Window lengths in samples and numbers of bands of the multi-resolution log-mel loss.
+MEL_RESOLUTIONS = ((128, 10), (256, 20), (512, 40), (1024, 80), (2048, 160))
 MEL_POWER_FLOOR = 1e-7  # added to the power of a mel band, where a full-scale sine has 1
 
 
@@ -73,23 +76,48 @@ def log_mel_loss(
     whose losses compare magnitudes and are dominated by the loudest partials. On a logarithmic
     scale, quiet sounds such as cymbals, breath and consonants count as much as a bass.
     """
-    losses = []
-    for resolution, x, y in zip(RESOLUTIONS, target, reconstruction, strict=True):
-        filterbank = _mel_filterbank(sample_rate, resolution.n_fft).to(x.device)
-        # the power of a full-scale sine at the peak of its Hann-windowed spectrum
-        full_scale = (resolution.window_length / 4) ** 2
-        log_x, log_y = (
-            (filterbank @ magnitude.square() / full_scale + MEL_POWER_FLOOR).log10()
-            for magnitude in (x, y)
-        )
-        losses.append((log_x - log_y).abs().mean())
+    losses = [
+        (_log_mel(x, each, sample_rate) - _log_mel(y, each, sample_rate)).abs().mean()
+        for each, x, y in zip(RESOLUTIONS, target, reconstruction, strict=True)
+    ]
     return torch.stack(losses).mean()
 
 
-@cache
-def _mel_filterbank(sample_rate: int, n_fft: int) -> Tensor:
-    """(NUM_MEL_BANDS, n_fft // 2 + 1)"""
-    return torch.from_numpy(mel.mel_filterbank(sample_rate, n_fft, NUM_MEL_BANDS).T.copy())
+def multi_resolution_log_mel_loss(
+    target: Tensor, reconstruction: Tensor, sample_rate: int
+) -> Tensor:
+    """Mean absolute difference of log-mel spectrograms of (B, N) waveforms at `MEL_RESOLUTIONS`, in
+    bels, shape ().
+
+    Short windows see transients and long ones harmonics. Source: Kumar et al. 2023, "High-Fidelity
+    Audio Compression with Improved RVQGAN", section 3.4.
+    """
+    losses = []
+    for window_length, num_bands in MEL_RESOLUTIONS:
+        each = STFTResolution(window_length, window_length // 4, window_length)
+        x, y = (
+            _log_mel(stft_magnitude(audio, each), each, sample_rate, num_bands)
+            for audio in (target, reconstruction)
+        )
+        losses.append((x - y).abs().mean())
+    return torch.stack(losses).mean()
+
+
+def _log_mel(
+    magnitudes: Tensor, resolution: STFTResolution, sample_rate: int, num_bands: int = NUM_MEL_BANDS
+) -> Tensor:
+    """(B, n_fft // 2 + 1, frames) -> the log10 of the power of mel bands (B, num_bands, frames)."""
+    filterbank = _mel_filterbank(sample_rate, resolution.n_fft, num_bands, magnitudes.device)
+    # the power of a full-scale sine at the peak of its Hann-windowed spectrum
+    full_scale = (resolution.window_length / 4) ** 2
+    return (filterbank @ magnitudes.square() / full_scale + MEL_POWER_FLOOR).log10()
+
+
+@cache  # on the device, since a copy to a GPU would wait for it
+def _mel_filterbank(sample_rate: int, n_fft: int, num_bands: int, device: torch.device) -> Tensor:
+    """(num_bands, n_fft // 2 + 1)"""
+    filterbank = mel.mel_filterbank(sample_rate, n_fft, num_bands)
+    return torch.from_numpy(filterbank.T.copy()).to(device)
 
 
 def waveform_loss(

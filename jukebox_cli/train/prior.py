@@ -24,13 +24,13 @@ from jukebox_cli.storage.corpus_songs import CorpusSong
 from jukebox_cli.storage.model import Model
 from jukebox_cli.train.corpus_windows import Batch, CorpusWindows
 from jukebox_cli.train.data import BatchSource
-from jukebox_cli.train.task import Metrics
+from jukebox_cli.train.task import Metrics, OneLossTask
 
 #: Batches of held-out windows that an evaluation measures.
 NUM_EVALUATION_BATCHES = 8
 
 
-class PriorTask:
+class PriorTask(OneLossTask):
     """A `Task` that trains the transformer of one level together with its conditioners.
 
     The loss is the cross-entropy of the tokens, in bits, plus the auxiliary losses of conditioners

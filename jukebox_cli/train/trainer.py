@@ -26,7 +26,7 @@ from jukebox_cli.storage.model import Model
 from jukebox_cli.train.checkpoint import export_weights, resume, save_checkpoint
 from jukebox_cli.train.compilation import compile_layers
 from jukebox_cli.train.data import iterate_batches
-from jukebox_cli.train.task import Metrics, Task
+from jukebox_cli.train.task import Metrics, StageLoss, Task
 
 #: About how many times held-out songs are measured during a training run.
 NUM_EVALUATIONS = 10
@@ -154,17 +154,29 @@ class _Run:
         return next(self.task.module.parameters()).device
 
     def update(self, step: int, batch: Any) -> tuple[Tensor, dict[str, Tensor]]:
-        """One optimizer step; the loss and figures to log, all of shape ()."""
+        """The updates of a step; the last loss and figures to log, all of shape ()."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.config.learning_rate_at(step)
+        losses, metrics = self.task.losses(step, batch), dict[str, Tensor]()
+        loss = torch.zeros(())
+        while stage := self._next(losses):
+            loss = stage.loss.detach()
+            metrics |= {**stage.metrics, f"{stage.prefix}grad_norm": self._minimize(stage.loss)}
+        return loss, metrics
+
+    def _next(self, losses: Iterator[StageLoss]) -> StageLoss | None:
+        """The next loss, computed in the precision of the training; None after the last."""
         with autocast(self.device, self.config.precision):
-            loss, metrics = self.task.loss(step, batch)
+            return next(losses, None)
+
+    def _minimize(self, loss: Tensor) -> Tensor:
+        """One step of the optimizer; the norm of the gradient."""
         self.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         parameters = self.task.module.parameters()
         grad_norm = nn.utils.clip_grad_norm_(parameters, self.config.max_grad_norm)
         self.optimizer.step()
-        return loss.detach(), {**metrics, "grad_norm": grad_norm}
+        return grad_norm
 
     def repair(self) -> None:
         """Do what a process did not that was killed after its last checkpoint, and undo what it did
@@ -193,7 +205,8 @@ class _Run:
 
     def _log(self, step: int, loss: Tensor, metrics: dict[str, Tensor]) -> None:
         # only now, since reading a value from a GPU waits for it
-        if not torch.isfinite(loss + metrics["grad_norm"]):
+        norms = [value for name, value in metrics.items() if name.endswith("grad_norm")]
+        if not torch.isfinite(loss + sum(norms)):
             raise InputError(
                 f"the loss of {self.task.component} is not finite at step {step}",
                 "train with a lower --learning-rate; the last checkpoint was kept",

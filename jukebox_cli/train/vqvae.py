@@ -20,13 +20,13 @@ from jukebox_cli.train.losses import (
     stft_magnitudes,
     waveform_loss,
 )
-from jukebox_cli.train.task import Metrics
+from jukebox_cli.train.task import Metrics, OneLossTask
 
 #: Batches of held-out crops that an evaluation measures.
 NUM_EVALUATION_BATCHES = 8
 
 
-class VQVAETask:
+class VQVAETask(OneLossTask):
     """A `Task` that trains the autoencoder of one level; levels are trained independently.
 
     The loss is waveform + spectral + mel_weight * log-mel + commit_weight * commitment loss (paper,

@@ -50,6 +50,11 @@ def test_a_dilation_without_bound_is_refused() -> None:
         ({"embedding_dim": 10**6}, "embedding_dim must be from 1 to 131072, not 1e+06"),
         ({"widths": (8, 8, 10**9)}, "widths must be from 1 to 131072, not 1e+09"),
         ({"depths": (8, 8, 10**9)}, "depths must be from 1 to 4096, not 1e+09"),
+        (
+            {"decoder_widths": (8, 8, 10**9)},
+            "decoder_widths must be from 1 to 131072, not 1e+09",
+        ),
+        ({"decoder_depths": (8, 0, 8)}, "decoder_depths must be from 1 to 4096, not 0"),
         ({"hidden_ratio": -1.0}, "hidden_ratio must be from 0 to 1024, not -1"),
         ({"dilation_cycle": 0}, "dilation_cycle must be from 1 to 4096, not 0"),
         ({"dilation_growth_rate": 0}, "dilation_growth_rate must be from 1 to 4096, not 0"),

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from jukebox_cli.config.schema import (
+    DecoderSize,
     FormatError,
     ModelConfig,
     PriorConfig,
@@ -19,6 +20,15 @@ from jukebox_cli.config.schema import (
 def test_hop_lengths_are_products_of_the_strides() -> None:
     assert VQVAEConfig().hop_lengths == (8, 32, 128)
     assert VQVAEConfig(strides=((4, 2), (2,)), widths=(8, 8), depths=(1, 1)).hop_lengths == (8, 16)
+
+
+def test_decoders_are_as_large_as_encoders_unless_the_config_says_otherwise() -> None:
+    config = VQVAEConfig(widths=(8, 6, 4), depths=(3, 2, 1))
+    assert config.decoder_sizes == ((8, 3), (6, 2), (4, 1))
+    other = config.with_decoder(1, DecoderSize(96, 5))
+    assert other.decoder_sizes == ((8, 3), (96, 5), (4, 1))
+    assert (other.widths, other.depths) == (config.widths, config.depths)
+    assert other != config == other.without_decoders()
 
 
 def test_default_configs_are_those_of_the_paper() -> None:

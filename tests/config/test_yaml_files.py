@@ -137,6 +137,11 @@ NUMBER, INTEGER = "must be a number", "must be a whole number"
         ),
         (
             ModelConfig,
+            "vqvae: {decoder_depths: [1]}\n",
+            "my.yaml:1: vqvae: decoder_widths and decoder_depths need an entry for each level",
+        ),
+        (
+            ModelConfig,
             "vqvae: {strides: [[3]], widths: [8], depths: [1]}\n",
             "my.yaml:1: vqvae: strides must be even numbers, 2 or more",
         ),

@@ -28,6 +28,9 @@ CONFIGS = {
     "narrow": VQVAEConfig(8000, ((2, 2), (2,), (2,)), 32, 4, (6, 6, 4), (2, 1, 1)),
     "mini": VQVAEConfig(8000, ((4, 2), (2, 2)), 100, 24, (48, 72), (3, 2)),
     "wide": VQVAEConfig(8000, ((6,), (2,)), 40, 64, (64, 80), (3, 5), 3, 2, 0.5),
+    "other decoders": VQVAEConfig(
+        8000, ((4, 2), (2,)), 40, 8, (8, 8), (2, 1), 3, None, 1.0, (48, 100), (4, 3)
+    ),
     "one channel": VQVAEConfig(8000, ((2,), (2,)), 5, 1, (1, 1), (2, 2)),
 }
 each_config = pytest.mark.parametrize("name", CONFIGS)

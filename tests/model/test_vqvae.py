@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from jukebox_cli.config.schema import VQVAEConfig
+from jukebox_cli.config.schema import DecoderSize, VQVAEConfig
 from jukebox_cli.model.convolution import ResidualConv
 from jukebox_cli.model.vqvae import VQVAE, Autoencoder
 
@@ -44,6 +44,17 @@ def test_a_token_spans_the_product_of_the_strides_up_to_its_level(
     assert codes.shape == (2, 5)
     assert network.decode(codes).shape == (2, 1, 5 * hop_length)
     assert network(noise(2, 1, 5 * hop_length)).audio.shape == (2, 1, 5 * hop_length)
+
+
+def test_a_decoder_may_have_another_size_than_its_encoder() -> None:
+    other = Autoencoder(0, CONFIG.with_decoder(0, DecoderSize(10, 3)))
+    plain = Autoencoder(0, CONFIG)
+    shapes = [[p.shape for p in each.encoder.parameters()] for each in (plain, other)]
+    assert shapes[0] == shapes[1]
+    blocks = [m for m in other.decoder.modules() if isinstance(m, ResidualConv)]
+    assert [block.dilated.dilation for block in blocks] == [(9,), (3,), (1,)]
+    assert {block.dilated.in_channels for block in blocks} == {10}
+    assert other.decode(torch.zeros(1, 5, dtype=torch.long)).shape == (1, 1, 20)
 
 
 def test_levels_have_widths_and_depths_of_their_own() -> None:

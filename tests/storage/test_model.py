@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+import torch
 
+from jukebox_cli.config.schema import DecoderSize
 from jukebox_cli.registry import Registry
 from jukebox_cli.storage.model import Model, builtin_model_names, find_model, model_names
 from jukebox_cli.storage.tensors import load_tensors, save_tensors
@@ -28,6 +31,44 @@ def test_a_fingerprint_depends_on_the_codec_alone(tmp_path: Path, registry: Regi
     codec = other.weights("vqvae-1")
     save_tensors(codec, {name: t + 1 for name, t in load_tensors(codec).items()})
     assert other.fingerprint() != model.fingerprint()
+
+
+@pytest.mark.parametrize("part", ["encoder.blocks.0.0.bias", "codebook.vectors"])
+def test_a_fingerprint_depends_on_encoders_and_codebooks_and_not_on_decoders(
+    part: str, tmp_path: Path, registry: Registry
+) -> None:
+    model = make_tiny(tmp_path / "one", registry)
+    before, path = model.fingerprint(), model.weights("vqvae-1")
+    weights = load_tensors(path)
+    decoder = {name: t + 1 for name, t in weights.items() if name.startswith("decoder.")}
+    save_tensors(path, {**weights, **decoder, "decoder.more": torch.zeros(3)})
+    model.change_config(
+        lambda config: replace(config, vqvae=config.vqvae.with_decoder(1, DecoderSize(9, 9)))
+    )
+    assert model.config.vqvae.decoder_sizes[1] == (9, 9)
+    assert model.fingerprint() == before
+    save_tensors(path, {**weights, part: weights[part] + 1})
+    assert model.fingerprint() != before
+
+
+def test_the_fingerprint_of_damaged_weights_is_another(tmp_path: Path, registry: Registry) -> None:
+    model = make_tiny(tmp_path / "one", registry)
+    before = model.fingerprint()
+    model.weights("vqvae-0").write_bytes(b"damaged")
+    assert model.fingerprint() != before
+
+
+def test_changes_of_the_config_by_others_are_kept(tmp_path: Path, registry: Registry) -> None:
+    model = make_tiny(tmp_path / "one", registry)
+    assert model.config.vqvae.decoder_sizes == ((8, 2),) * 3
+    for level in (0, 2):  # by another process, which has another object
+        Model(model.path).change_config(
+            lambda config, level=level: replace(
+                config, vqvae=config.vqvae.with_decoder(level, DecoderSize(9, 9))
+            )
+        )
+    model.change_config(lambda config: replace(config, description="changed"))
+    assert model.config.vqvae.decoder_sizes == ((9, 9), (8, 2), (9, 9))
 
 
 def test_a_fingerprint_changes_with_the_shape_of_the_codec(

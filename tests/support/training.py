@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -20,7 +20,7 @@ from jukebox_cli.storage.corpus import Corpus, CorpusConfig
 from jukebox_cli.storage.documents import read_jsonl
 from jukebox_cli.storage.model import Model
 from jukebox_cli.train.data import BatchSource
-from jukebox_cli.train.task import Metrics, Task
+from jukebox_cli.train.task import Metrics, StageLoss, Task
 from jukebox_cli.train.trainer import TrainingConfig
 
 CODEC = VQVAEConfig(
@@ -65,22 +65,26 @@ class InterruptedTask:
     def __init__(self, task: Task, step: int, interrupt: Callable[[], None]) -> None:
         self.task, self.step, self.interrupt = task, step, interrupt
         self.component: str = task.component
+        self.exported_part: str = task.exported_part
         self.batch_source: BatchSource = task.batch_source
 
     @property
     def module(self) -> nn.Module:
         return self.task.module
 
-    def loss(self, step: int, batch: Any) -> tuple[Tensor, Mapping[str, Tensor]]:
+    def losses(self, step: int, batch: Any) -> Iterator[StageLoss]:
         if step == self.step:
             self.interrupt()
-        return self.task.loss(step, batch)
+        return self.task.losses(step, batch)
 
     def evaluate(self) -> Metrics:
         return self.task.evaluate()
 
     def export(self) -> dict[str, Tensor]:
         return self.task.export()
+
+    def exported_config(self, config: ModelConfig) -> ModelConfig:
+        return self.task.exported_config(config)
 
 
 class PowerFailure(BaseException):
@@ -127,6 +131,8 @@ def losses(model: Model) -> dict[int, float]:
     return {row["step"]: row["loss"] for row in read_jsonl(model.log) if "loss" in row}
 
 
-def training_result(model: Model, component: str) -> TrainingResult:
-    checkpoint, weights = model.checkpoint(component), model.weights(component)
+def training_result(
+    model: Model, component: str, exported_part: str | None = None
+) -> TrainingResult:
+    checkpoint, weights = model.checkpoint(component), model.weights(exported_part or component)
     return TrainingResult(losses(model), checkpoint.read_bytes(), weights.read_bytes())

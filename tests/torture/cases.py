@@ -96,6 +96,15 @@ CASES = (
         ),
     ),
     Case(
+        "train vqvae --adversarial",
+        (
+            *("train", "vqvae", "../sounds/songs.jsonl", "--model", "model", "--level", 1),
+            *("--adversarial", "--adversarial-start", 2, "--decoder-width", 12),
+            *("--crop", 0.1, *TRAIN),
+        ),
+        copies={"models/tiny": "model"},
+    ),
+    Case(
         "train prior",
         ("train", "prior", "corpus", "--model", "model", "--level", 2, *TRAIN),
         (CORPUS,),

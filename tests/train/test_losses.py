@@ -13,6 +13,7 @@ from jukebox_cli.train.losses import (
     RESOLUTIONS,
     STFTResolution,
     log_mel_loss,
+    multi_resolution_log_mel_loss,
     spectral_convergence_db,
     spectral_loss,
     stft_magnitude,
@@ -41,13 +42,25 @@ def plain_magnitudes(audio: Tensor, resolution: STFTResolution) -> np.ndarray:
     return np.stack([plain_magnitude(row, resolution) for row in audio.double().numpy()])
 
 
-def plain_log_mel(audio: Tensor, resolution: STFTResolution) -> np.ndarray:
+def plain_log_mel(audio: Tensor, resolution: STFTResolution, num_bands: int = 64) -> np.ndarray:
     """Log-mel spectrograms of (B, N) at 22.05 kHz, in bels."""
     full_scale = np.hanning(resolution.window_length + 1).sum() ** 2 / 4
-    filterbank = mel_filterbank(22050, resolution.n_fft, 64).T
+    filterbank = mel_filterbank(22050, resolution.n_fft, num_bands).T
     power = np.square(plain_magnitudes(audio, resolution)) / full_scale
     bels: np.ndarray = np.log10(filterbank @ power + 1e-7)
     return bels
+
+
+def test_the_multi_resolution_log_mel_loss_is_its_formula() -> None:
+    target, audio = 0.1 * noise(2, 3000), 0.1 * noise(2, 3000, seed=1)
+    expected = []
+    for length, num_bands in ((128, 10), (256, 20), (512, 40), (1024, 80), (2048, 160)):
+        each = STFTResolution(length, length // 4, length)
+        x, y = (plain_log_mel(waveform, each, num_bands) for waveform in (target, audio))
+        expected.append(np.abs(x - y).mean())
+    got = multi_resolution_log_mel_loss(target, audio, 22050).item()
+    assert got == pytest.approx(np.mean(expected), rel=1e-3)
+    assert multi_resolution_log_mel_loss(target, target, 22050) == 0
 
 
 def test_stft_magnitudes_are_those_of_numpy() -> None:

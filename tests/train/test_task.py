@@ -14,7 +14,8 @@ def test_the_loss_reaches_every_parameter_and_is_a_function_of_the_step(
     results = []
     for _ in range(2):
         task = make_task(model)
-        loss, metrics = task.loss(0, task.batch_source(0))
+        [(loss, metrics, prefix)] = task.losses(0, task.batch_source(0))
+        assert prefix == ""
         loss.backward()
         missing = {name for name, p in task.module.named_parameters() if p.grad is None}
         assert missing <= {"start_embedding"}  # unused where a conditioner gives the start

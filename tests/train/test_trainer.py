@@ -18,7 +18,7 @@ from jukebox_cli.interfaces.errors import InputError
 from jukebox_cli.storage.documents import read_jsonl
 from jukebox_cli.storage.model import Model
 from jukebox_cli.storage.tensors import load_tensors
-from jukebox_cli.train.task import Task
+from jukebox_cli.train.task import OneLossTask, Task
 from jukebox_cli.train.trainer import TrainingConfig, TrainingProgress, train
 from support.training import (
     CONFIG,
@@ -159,7 +159,7 @@ def test_a_loss_of_nan_ends_the_run_and_keeps_the_last_checkpoint(
         assert all(tensor.isfinite().all() for tensor in load_tensors(path).values())
 
 
-class NanGradientTask:
+class NanGradientTask(OneLossTask):
     """A task with a loss of 0 whose gradient is NaN."""
 
     component = "vqvae-0"
