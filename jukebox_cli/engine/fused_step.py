@@ -26,8 +26,9 @@ from jukebox_cli.model.linear import BatchInvariantLinear
 from jukebox_cli.model.prior import Prior, TransformerStep
 from jukebox_cli.model.transformer import Transformer, TransformerLayer
 
-#: Whether priors are sampled with the fused step where it can be computed. Not yet: its rounding
-#: was the same for any batch on an H100, but whole songs have not been sampled with it there.
+#: Whether priors are sampled with the fused step where it can be computed. Not yet: on an H100 the
+#: kernels rounded the same for any batch, but before attention read its keys ahead of its inputs,
+#: and tests/test_gpu.py has not run with it.
 ENABLED = False
 
 
