@@ -1,6 +1,6 @@
 """Sampling speed of the published shapes on a GPU, with random weights made on it.
 
-    python benchmarks/gpu.py [--write] [--json] [--port] [--minutes 7.5]
+    python benchmarks/gpu.py [--write] [--json] [--port] [--minutes 7.5] [--shapes NAME...]
 
 First it checks that tokens are right: greedy ones with the captured CUDA graph are those without,
 and those of a batch are those of each row alone. Then it measures tokens per second by rows, with
@@ -96,10 +96,11 @@ class Benchmark:
 
     def run(self) -> None:
         limit = self._measure_limit()
-        for number, shape in enumerate(SHAPES):
+        shapes = [shape for shape in SHAPES if shape.name in self.args.shapes]
+        for number, shape in enumerate(shapes):
             now = time.perf_counter()
             left = self.begun + 60 * self.args.minutes - now
-            end = now + left / (len(SHAPES) - number)
+            end = now + left / (len(shapes) - number)
             shape = shape.small() if self.args.quick else shape
             self.attempts.run(shape.name, partial(self._measure_shape, shape, limit, end), end)
             if self.args.port:
@@ -152,6 +153,8 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="auto", help="auto, bf16, fp16, fp32")
     parser.add_argument("--minutes", type=float, default=7.5, help="time of the whole command")
+    names = [shape.name for shape in SHAPES]
+    parser.add_argument("--shapes", nargs="+", choices=names, default=names)
     parser.add_argument("--port", action="store_true", help="measure jukebox-infer too")
     parser.add_argument("--quick", action="store_true", help="small shapes, as a test")
     parser.add_argument("--json", action="store_true", help="print the rows as JSON")

@@ -32,7 +32,7 @@ QUICK_BATCHES = (1, 4)
 #: As the published models are sampled, and a usual scale of guidance.
 TEMPERATURE, GUIDANCE = 0.99, 3.0
 #: Positions between looks at the clock, and seconds that a case is sampled for; with --quick.
-EVERY, SECONDS = 32, 2.0
+EVERY, SECONDS = 32, 0.5
 QUICK_EVERY, QUICK_SECONDS = 4, 0.0
 
 #: Takes a row that was measured.

@@ -10,30 +10,36 @@ from gpu_shapes import ShapedPrior
 from torch import Tensor
 
 from jukebox_cli.engine.engines import Engine, TorchEngine
+from jukebox_cli.engine.fused_step import choose_transformer_step
 from jukebox_cli.engine.step import StepFunction
 from jukebox_cli.model.conditioning import Conditioning
 from jukebox_cli.model.kv_cache import LayerCache
-from jukebox_cli.model.prior import Prior
+from jukebox_cli.model.prior import Prior, TransformerStep
 from jukebox_cli.sampling.windows import TokenWindow
 
 #: Tokens of the prompt, which differ from row to row; tokens that are chosen after it; rows.
-PROMPT, NUM_TOKENS, ROWS = 8, 48, 16
+PROMPT, NUM_TOKENS, ROWS = 8, 24, 16
 
 
 def make_eager_step(
     prior: Prior, conditions: Conditioning, caches: Sequence[LayerCache]
 ) -> StepFunction:
     """The operations that a CUDA graph records, one by one."""
-    return partial(_eager_step, prior, conditions, caches)
+    return partial(_eager_step, prior, conditions, caches, choose_transformer_step(prior))
 
 
 def _eager_step(
-    prior: Prior, conditions: Conditioning, caches: Sequence[LayerCache], last: Tensor, n: int
+    prior: Prior,
+    conditions: Conditioning,
+    caches: Sequence[LayerCache],
+    transformer_step: TransformerStep,
+    last: Tensor,
+    n: int,
 ) -> Tensor:
     if n == 0:
         return prior.step(last, n, conditions, caches)
     position = torch.full((1,), n, device=last.device)
-    return prior.step_batch(last, position, conditions, caches)
+    return prior.step_batch(last, position, conditions, caches, transformer_step)
 
 
 def _make_reference_step(

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any
@@ -18,11 +19,14 @@ import soundfile
 import torch
 from torch import Tensor
 
+from jukebox_cli.engine.fused_step import FusedStep, has_kernels
 from jukebox_cli.engine.step import make_step
 from jukebox_cli.model.attention import MultiHeadAttention
 from jukebox_cli.model.conditioning import stack_conditionings
-from jukebox_cli.model.linear import TILE_ROWS, batch_invariant_linear
+from jukebox_cli.model.linear import TILE_ROWS, BatchInvariantLinear, batch_invariant_linear
 from jukebox_cli.model.loader import load_prior, load_vqvae
+from jukebox_cli.model.prior import TransformerStep
+from jukebox_cli.model.transformer import Transformer
 from jukebox_cli.registry import Registry
 from jukebox_cli.sampling.sampler import (
     LevelSampler,
@@ -40,7 +44,15 @@ from jukebox_cli.train.trainer import train
 from jukebox_cli.train.vqvae import VQVAETask
 from support.golden import LEVELS, Golden, import_golden
 from support.interruptions import Conditions
-from support.networks import CONTEXT, conditions_on, make_full_prior, random_conditions
+from support.networks import (
+    CONTEXT,
+    SELF_ATTENTION_PATTERNS,
+    conditions_on,
+    make_full_prior,
+    make_prior,
+    random_conditions,
+    scale_weights,
+)
 from support.results import Result
 from support.run_files import all_tokens
 from support.training import CONFIG, add, losses, new_corpus, new_model, write_sounds
@@ -149,11 +161,70 @@ def test_attention_rounds_the_same_for_any_batch(
     torch.testing.assert_close(alone[1:], together[1:])
 
 
+@pytest.mark.parametrize("dtype", DTYPES[:2], ids=str)
+@pytest.mark.parametrize(("in_features", "out_features"), LINEARS)
+@torch.inference_mode()
+def test_a_fused_product_rounds_the_same_for_any_batch(
+    in_features: int, out_features: int, dtype: torch.dtype
+) -> None:
+    fused_ops = pytest.importorskip("jukebox_cli.engine.fused_ops", reason="no Triton here")
+    torch.manual_seed(0)
+    linear = BatchInvariantLinear(in_features, out_features).to(CUDA, dtype)
+    linear.weight.data = linear.weight.data.T.contiguous().T
+    x = random_on_gpu(70, in_features, dtype=dtype)
+    together = fused_ops.product(x, linear, dtype)
+    expected = (x.double() @ linear.weight.double()).to(dtype)
+    torch.testing.assert_close(together, expected, rtol=2e-2, atol=2e-2)
+    for batch in BATCHES:
+        assert torch.equal(fused_ops.product(x[:batch], linear, dtype), together[:batch])
+    turned = fused_ops.product(x.flip(0).contiguous(), linear, dtype)
+    assert torch.equal(turned.flip(0), together)
+
+
+#: Width, attention width and heads.
+WIDTHS = [(1920, 480, 1), (600, 300, 2), (64, 64, 2)]
+
+
+@pytest.mark.parametrize("dtype", DTYPES[:2], ids=str)
+@pytest.mark.parametrize(("width", "attention_width", "heads"), WIDTHS)
+@torch.inference_mode()
+def test_fused_steps_are_the_same_for_any_batch(
+    width: int, attention_width: int, heads: int, dtype: torch.dtype
+) -> None:
+    if not has_kernels(CUDA):
+        pytest.skip("no fused kernels here")
+    torch.manual_seed(0)
+    prior = make_prior(
+        width=width, heads=heads, attention_ratio=attention_width / width, prefix_length=8,
+        depth=len(SELF_ATTENTION_PATTERNS), attention_patterns=SELF_ATTENTION_PATTERNS,
+    )  # fmt: skip
+    transformer = scale_weights(prior, 0.1).to(CUDA, dtype).transformer
+    inputs = random_on_gpu(24, 40, 1, width, dtype=dtype)
+    steps = partial(steps_of, transformer, FusedStep(transformer))
+    together = steps(inputs)
+    expected = steps_of(transformer, transformer.step, inputs)
+    torch.testing.assert_close(together, expected, rtol=5e-2, atol=5e-2)
+    assert torch.equal(steps(inputs.flip(1)).flip(1), together)
+    for rows in (slice(1), slice(39, 40), slice(3, 12)):
+        assert torch.equal(steps(inputs[:, rows].contiguous()), together[:, rows])
+
+
+def steps_of(transformer: Transformer, step: TransformerStep, inputs: Tensor) -> Tensor:
+    """The outputs of a transformer for inputs (T, B, 1, W), one position after another."""
+    caches = transformer.make_caches(inputs.shape[1])
+    position = torch.zeros(1, dtype=torch.int64, device=CUDA)
+    outputs = []
+    for n, x in enumerate(inputs):
+        outputs.append(step(x, position.fill_(n), caches))
+    return torch.stack(outputs)
+
+
 @pytest.fixture
 def full_window() -> Callable[[], WindowSampler]:
     """Opens a window of four items and a prior with a layer of each kind."""
-    prior = make_full_prior(prefix_length=8).to(CUDA)
+    prior = make_full_prior(prefix_length=8).to(CUDA, torch.float16)
     conditions = conditions_on(CUDA, stack_conditionings(random_conditions(prior, 4)))
+    conditions = conditions.to_dtype(torch.float16)
     level = LevelSampler(0, prior, [])
 
     def make() -> WindowSampler:

@@ -16,6 +16,7 @@ from threading import Lock
 import torch
 from torch import Tensor
 
+from jukebox_cli.engine.fused_step import choose_transformer_step
 from jukebox_cli.model.conditioning import Conditioning
 from jukebox_cli.model.kv_cache import LayerCache
 from jukebox_cli.model.prior import Prior
@@ -36,6 +37,7 @@ class CudaGraphStep:
         self, prior: Prior, conditions: Conditioning, caches: Sequence[LayerCache]
     ) -> None:
         self.prior, self.conditions, self.caches = prior, conditions, caches
+        self.transformer_step = choose_transformer_step(prior)
         self.graph: torch.cuda.CUDAGraph | None = None
         self.last: Tensor  # (B,), input of the graph
         self.n: Tensor  # (1,), input of the graph
@@ -74,4 +76,5 @@ class CudaGraphStep:
         return graph
 
     def _step(self) -> Tensor:
-        return self.prior.step_batch(self.last, self.n, self.conditions, self.caches)
+        inputs = (self.last, self.n, self.conditions, self.caches)
+        return self.prior.step_batch(*inputs, self.transformer_step)

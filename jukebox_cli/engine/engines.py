@@ -1,7 +1,8 @@
 """What the engines have in common: an engine samples a window, position after position.
 
 `model.prior.Prior.step` is the reference that defines the logits of a position. The torch engine
-calls it, on a GPU recorded as a CUDA graph; the native engine computes the same up to rounding.
+calls it; on a GPU a step is recorded as a CUDA graph, of fused kernels where these can run. The
+native engine computes the same up to rounding.
 
 Shapes: B batch, R rows of conditions (B, or with guidance 2B), T tokens of a window, K codes of the
 codebook, V characters of the prefix's vocabulary.
@@ -14,6 +15,7 @@ from typing import Protocol, runtime_checkable
 import torch
 from torch import Tensor
 
+from jukebox_cli.engine.fused_step import arrange_weights, is_fused
 from jukebox_cli.engine.step import StepFactory, make_step
 from jukebox_cli.interfaces.sampler import SamplingParameters
 from jukebox_cli.model.conditioning import Conditioning
@@ -76,6 +78,8 @@ class TorchEngine:
 
     def __init__(self, prior: Prior, step_factory: StepFactory = make_step) -> None:
         self.prior, self.step_factory = prior, step_factory
+        if is_fused(prior):
+            arrange_weights(prior)
 
     def open_window(
         self, conditions: Conditioning, tokens: Tensor, rows: int, num_primed: int, num_known: int

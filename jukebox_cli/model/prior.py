@@ -11,8 +11,9 @@ K codes of the codebook, V characters of the prefix's vocabulary (P = V = 0 with
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -29,6 +30,9 @@ from jukebox_cli.model.prior_loss import PriorLoss, compute_prior_loss
 from jukebox_cli.model.transformer import Transformer
 from jukebox_cli.model.upsampler_conditioner import UpsamplerConditioner
 from jukebox_cli.model.zero_projection import ZeroProjection
+
+#: `Transformer.step`, or another way to compute it.
+TransformerStep = Callable[[Tensor, Any, Sequence[LayerCache]], Tensor]
 
 
 class Prior(nn.Module):
@@ -190,10 +194,15 @@ class Prior(nn.Module):
         return torch.cat(logits)
 
     def step_batch(
-        self, last: Tensor, n: int | Tensor, conditions: Conditioning, caches: Sequence[LayerCache]
+        self,
+        last: Tensor,
+        n: int | Tensor,
+        conditions: Conditioning,
+        caches: Sequence[LayerCache],
+        transformer_step: TransformerStep | None = None,
     ) -> Tensor:
         """As `step`, but always for the whole batch at once, and with `n` an int or a tensor (1,)
-        on the device, which must not be 0."""
+        on the device, which must not be 0. `transformer_step` replaces that of the transformer."""
         position = n + self.config.prefix_length
         x = self._previous_embedding(last, n, conditions)[:, None] + select_position(
             self.position_embedding[None], position
@@ -201,7 +210,7 @@ class Prior(nn.Module):
         per_token = conditions.per_token
         per_token = None if per_token is None else select_position(per_token, n)
         x = x if per_token is None else x + per_token
-        x = self.transformer.step(x, position, caches)
+        x = (transformer_step or self.transformer.step)(x, position, caches)
         x = self.final_norm(self._add_to_tied_output(x, per_token))
         logits = (
             _tied_logits(x, self.token_embedding.weight)
