@@ -18,6 +18,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from gpu import RESULTS
@@ -61,7 +62,7 @@ class TrainingShape:
     name: str
     level: int
     batch_size: int
-    changes: Mapping[str, object]
+    changes: Mapping[str, Any]
 
     def config(self, base: ModelConfig) -> ModelConfig:
         priors = list(base.priors)
@@ -90,7 +91,7 @@ class TrainingRun:
         with autocast(self.device, self.precision):
             loss, _ = self.task.loss(0, self.batch)
         self.optimizer.zero_grad(set_to_none=True)
-        loss.backward()
+        torch.autograd.backward(loss)
         torch.nn.utils.clip_grad_norm_(self.task.module.parameters(), 1.0)
         self.optimizer.step()
 
@@ -104,7 +105,8 @@ class TrainingRun:
         """The median duration of a step within `limit` seconds; three steps at least."""
         for _ in range(WARMUP_STEPS):
             self.step()
-        times, end = [], time.perf_counter() + limit
+        times: list[float] = []
+        end = time.perf_counter() + limit
         while len(times) < 3 or time.perf_counter() < end:
             synchronize(self.device)
             start = time.perf_counter()
@@ -123,8 +125,10 @@ def measure(
         model = Model(Path(folder) / "model")
         model.create_config(shape.config(find_model(args.model).config))
         corpus = random_corpus(model, Path(folder) / "corpus")
-        options = {"batch_size": shape.batch_size, "device": device}
-        task = prepare_prior_task(model, shape.level, corpus, registry, **options)
+        size = shape.batch_size
+        task = prepare_prior_task(
+            model, shape.level, corpus, registry, batch_size=size, device=device
+        )
         run, rows = TrainingRun(task, device, args.precision), []
     run.step()  # what libraries do at first is not counted
     flops = run.flops()

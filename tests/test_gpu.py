@@ -19,6 +19,7 @@ import soundfile
 import torch
 from torch import Tensor
 
+from jukebox_cli.config.schema import DecoderSize
 from jukebox_cli.engine.fused_step import FusedStep, has_kernels
 from jukebox_cli.engine.step import make_step
 from jukebox_cli.model.attention import MultiHeadAttention
@@ -37,6 +38,7 @@ from jukebox_cli.sampling.sampler import (
 from jukebox_cli.sampling.windows import TokenWindow
 from jukebox_cli.storage.documents import read_jsonl
 from jukebox_cli.storage.model import Model
+from jukebox_cli.train.adversarial import AdversarialSettings, AdversarialTask
 from jukebox_cli.train.crops import Crops
 from jukebox_cli.train.prior import prepare_prior_task
 from jukebox_cli.train.task import Task
@@ -395,3 +397,18 @@ def test_training_in_mixed_precision_resumes(make_task: MakeTask, tmp_path: Path
     train(make_task(model, CUDA), model, replace(config, steps=8, num_workers=1))
     assert list(losses(model)) == [1, 2, 3, 4, 5, 6, 7, 8]
     assert all(np.isfinite(loss) for loss in losses(model).values())
+
+
+def test_a_decoder_learns_from_discriminators_and_resumes(tmp_path: Path) -> None:
+    model, sounds = new_model(tmp_path / "model"), write_sounds(tmp_path)
+    crops, held_out = (Crops.from_files(sounds, 512, 8000, seed=n) for n in (1, 2))
+    train(VQVAETask(model.config.vqvae, 0, crops, held_out, device=CUDA), model, CONFIG)
+    fingerprint = model.fingerprint()
+    for steps in (4, 8):
+        settings, size = AdversarialSettings(start=2, batch_size=2), DecoderSize(32, 2)
+        task = AdversarialTask(model, 0, crops, held_out, settings, size=size, device=CUDA)
+        train(task, model, replace(CONFIG, precision="auto", steps=steps, num_workers=1))
+    rows = [r for r in read_jsonl(model.log) if r["component"] == "decoder-0" and "loss" in r]
+    assert [row["step"] for row in rows] == [1, 2, 3, 4, 5, 6, 7, 8]
+    assert all(np.isfinite(row["loss"]) for row in rows)
+    assert model.fingerprint() == fingerprint
