@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -44,11 +46,11 @@ def test_a_product_is_that_of_the_layer(
     exact = F.linear(x.double(), linear.weight.T.double(), linear.bias.double())
     residual, branch = random(19, out_features), random(19, out_features) + 1
     expected = residual + 0.3 * (branch + exact)
-    tolerance = {"atol": 2e-3, "rtol": 2e-3} if dtype == torch.float16 else {}
+    close: dict[str, Any] = {"atol": 2e-3, "rtol": 2e-3} if dtype == torch.float16 else CLOSE
     together = product(x, linear, dtype)
-    torch.testing.assert_close(together.double(), exact, check_dtype=False, **tolerance or CLOSE)
+    torch.testing.assert_close(together.double(), exact, **close)
     activated = product(x, linear, dtype, gelu=True).double()
-    torch.testing.assert_close(activated, quick_gelu(exact), **tolerance or CLOSE)
+    torch.testing.assert_close(activated, quick_gelu(exact), **close)
     streamed = product(x, linear, torch.float32, epilogue=Epilogue(residual, branch, 0.3))
     torch.testing.assert_close(streamed.double(), expected.double(), **CLOSE)
     for batch in (1, 9):
@@ -56,7 +58,7 @@ def test_a_product_is_that_of_the_layer(
     assert torch.equal(product(x.flip(0).contiguous(), linear, dtype).flip(0), together)
 
 
-CLOSE = {"atol": 1e-5, "rtol": 1e-5}
+CLOSE: dict[str, Any] = {"atol": 1e-5, "rtol": 1e-5}
 
 
 @pytest.mark.parametrize("shared", [0, 100_000, 232_448])

@@ -61,7 +61,7 @@ def test_samples_keep_their_places_and_bits_are_counted(codec: OtherCodec) -> No
         pytest.skip(f"ffmpeg lacks {codec.encoder}")
     time = np.arange(2 * RATE) / RATE
     chirps = [0.2 * np.sin(2 * np.pi * (f * time + 40 * time**2)) for f in (220, 330, 500)]
-    sound = np.sum(chirps, axis=0, dtype=np.float32)
+    sound: np.ndarray = np.stack(chirps).sum(0).astype(np.float32)
     encoding = Encoding(codec, next(each for each in codec.settings if each.kbps == 64))
     coded = encode_and_decode(sound, RATE, encoding)
     assert coded.audio.shape == sound.shape

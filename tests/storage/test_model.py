@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 
-from jukebox_cli.config.schema import DecoderSize
+from jukebox_cli.config.schema import DecoderSize, ModelConfig
 from jukebox_cli.registry import Registry
 from jukebox_cli.storage.model import Model, builtin_model_names, find_model, model_names
 from jukebox_cli.storage.tensors import load_tensors, save_tensors
@@ -58,15 +59,15 @@ def test_the_fingerprint_of_damaged_weights_is_another(tmp_path: Path, registry:
     assert model.fingerprint() != before
 
 
+def _with_decoder(level: int, config: ModelConfig) -> ModelConfig:
+    return replace(config, vqvae=config.vqvae.with_decoder(level, DecoderSize(9, 9)))
+
+
 def test_changes_of_the_config_by_others_are_kept(tmp_path: Path, registry: Registry) -> None:
     model = make_tiny(tmp_path / "one", registry)
     assert model.config.vqvae.decoder_sizes == ((8, 2),) * 3
     for level in (0, 2):  # by another process, which has another object
-        Model(model.path).change_config(
-            lambda config, level=level: replace(
-                config, vqvae=config.vqvae.with_decoder(level, DecoderSize(9, 9))
-            )
-        )
+        Model(model.path).change_config(partial(_with_decoder, level))
     model.change_config(lambda config: replace(config, description="changed"))
     assert model.config.vqvae.decoder_sizes == ((9, 9), (8, 2), (9, 9))
 
