@@ -24,7 +24,9 @@ MINI = Model(Path(jukebox_cli.__file__).parent / "models" / "mini")
 
 
 def test_it_is_small_and_its_card_names_the_training_data() -> None:
-    assert sum(path.stat().st_size for path in MINI.path.rglob("*")) <= 25_000_000
+    sizes = [path.stat().st_size for path in MINI.path.rglob("*")]
+    assert max(sizes) <= 25_000_000
+    assert sum(sizes) <= 60_000_000
     card = (MINI.path / "card.md").read_text()
     assert all(word in card for word in ("FluidR3_GM", "Apache-2.0", "held out", "Attribution"))
 
