@@ -56,6 +56,7 @@ def step_seconds(model: Model, level: int, steps: int) -> float:
         task = prepare_prior_task(model, level, corpus, registry, batch_size=BATCH_SIZE)
         config = TrainingConfig(steps=steps + 1, log_every=1, save_every=steps + 1)
         scratch = Model(Path(folder) / "model")
+        scratch.create_config(model.config)
         train(task, scratch, config, lambda progress: times.append(progress.seconds))
     return statistics.median(later - earlier for earlier, later in pairwise(times[1:]))
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from pathlib import Path
@@ -103,7 +104,14 @@ class Intents:
 
     def read(self) -> list[Intent]:
         """All of them, oldest first. Raises InputError for a file that is damaged."""
-        return [read_intent(path) for path in self._paths()]
+        found = []
+        for path in self._paths():
+            try:
+                found.append(read_intent(path))
+            except InputError:
+                if path.exists():  # otherwise its command was completed meanwhile
+                    raise
+        return found
 
     def write(self, intent: Intent) -> None:
         """Records an intent, unless it is there."""
@@ -124,7 +132,11 @@ class Intents:
         return self.folder / f"{intent.name}.json"
 
     def _paths(self) -> list[Path]:
-        return sorted(self.folder.glob("*.json"), key=lambda path: (path.stat().st_mtime, path))
+        times = []
+        for path in self.folder.glob("*.json"):
+            with suppress(FileNotFoundError):  # another command was completed meanwhile
+                times.append((path.stat().st_mtime, path))
+        return [path for _, path in sorted(times)]
 
 
 def read_intent(path: Path) -> Intent:

@@ -55,3 +55,23 @@ def test_a_damaged_intent_is_an_error(
     message, hint = refusal(read_intent, path)
     assert message.startswith(f"{path} is damaged: {problem}")
     assert hint == "delete that file and repeat the command that was interrupted"
+
+
+def test_an_intent_that_is_completed_meanwhile_is_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed, read = Intents(tmp_path / "listed"), Intents(tmp_path / "read")
+    for intents in (listed, read):
+        intents.write(INTENT)
+        intents.write(other := replace(INTENT, until="top"))
+    paths = [*(tmp_path / "listed").glob("*.json"), tmp_path / "listed" / "gone.json"]
+    monkeypatch.setattr(Path, "glob", lambda folder, pattern: iter(paths))
+    assert listed.read() == [INTENT, other]
+    monkeypatch.undo()
+
+    def complete_and_read(path: Path) -> Intent:
+        read.remove(INTENT)
+        return read_intent(path)
+
+    monkeypatch.setattr("jukebox_cli.storage.intents.read_intent", complete_and_read)
+    assert read.read() == [other]

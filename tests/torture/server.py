@@ -24,6 +24,8 @@ SHARED_BYTES, COUNTERS = 1 << 20, 16
 #: Seconds after which a process is taken to hang.
 TIMEOUT = 120
 HANGS = "hangs"
+#: Modules that import Triton, which comes with torch where that computes with CUDA.
+WITH_TRITON = ("fused_ops", "triton_kernels")
 
 
 def import_all() -> None:
@@ -42,7 +44,7 @@ def import_all() -> None:
     for package in ("jukebox_cli", "jukebox_plugins"):
         found = importlib.import_module(package)
         for module in pkgutil.walk_packages(found.__path__, f"{package}."):
-            if not module.name.endswith(("__main__", "worker", "_kernels")):
+            if not module.name.endswith(("__main__", "worker", "_kernels", *WITH_TRITON)):
                 importlib.import_module(module.name)
 
 
