@@ -71,6 +71,7 @@ def test_ffmpeg_reads_a_stream(
     assert np.array_equal(found, expected)
 
 
+@pytest.mark.slow
 def test_a_run_and_its_continuation_are_streamed_from_the_beginning(
     generate: tuple[object, ...], tmp_path: Path
 ) -> None:
@@ -83,6 +84,7 @@ def test_a_run_and_its_continuation_are_streamed_from_the_beginning(
     assert len(samples) == 3 * RATE
 
 
+@pytest.mark.slow
 def test_a_player_that_is_closed_stops_the_run(
     generate: tuple[object, ...], tmp_path: Path
 ) -> None:

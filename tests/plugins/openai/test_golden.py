@@ -174,7 +174,13 @@ def whole_song(golden: Golden, config: RunConfig, item: int, num_primed: int) ->
     return ItemSpec(num_primed, (prompt,)).extended(samples)
 
 
-@pytest.mark.parametrize("engine", ["torch", pytest.param("native", marks=needs_native_engine)])
+@pytest.mark.parametrize(
+    "engine",
+    [
+        pytest.param("torch", marks=pytest.mark.slow),
+        pytest.param("native", marks=needs_native_engine),
+    ],
+)
 @pytest.mark.parametrize("mode", ["ancestral", "primed"])
 def test_a_whole_song_is_equal_token_for_token(
     golden: Golden, tmp_path: Path, mode: str, engine: str
