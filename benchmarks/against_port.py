@@ -4,7 +4,7 @@
 
 Both programs sample the same shapes with the same random weights and conditions, and encode and
 decode with the same codec, in turns, each with 1 and with all threads, of which the better counts.
-`--quick` takes fewer rounds and half the audio: all of it takes less than two minutes. It needs
+`--quick` takes fewer rounds and half the audio: all of it takes about two minutes. It needs
 `pip install transformers==4.57.6` and 14 GB of memory.
 """
 
